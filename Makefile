@@ -1,0 +1,49 @@
+# Two commands on a fresh machine with the Swift 6.3 toolchain: `make demo` and `make test`.
+# Programs that make network namespaces run by sudo, unless you are root already.
+
+P2PVPN_BIN ?= $(CURDIR)/.build/release/p2pvpn
+BENCH ?=
+
+ROOT   := $(if $(filter 0,$(shell id -u)),,$(shell command -v sudo))
+# Asked when it is needed: `deps` may just have installed pytest.
+PYTHON  = $$(python3 -c 'import sys, pytest; print(sys.executable)' 2>/dev/null || echo /usr/bin/python3)
+LAB     = $(ROOT) env PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 P2PVPN_BIN=$(P2PVPN_BIN) \
+          $(if $(NO_COLOR),NO_COLOR=1) $(PYTHON)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test bench soak build deps lint clean
+
+demo: deps build        ## a seed and four members on this machine: see what p2pvpn does
+	@$(LAB) Tests/Network/demo.py
+
+test: deps lint         ## all tests, those with real networks last
+	swift test
+	@$(MAKE) --no-print-directory build
+	$(LAB) -m pytest Tests/Network
+
+bench: deps build       ## connection time, memory, round trips and goodput; options in BENCH="--rounds 3 --json FILE"
+	@$(LAB) Tests/Network/bench.py $(BENCH)
+
+soak: deps build        ## the long versions of the network tests
+	$(LAB) -m pytest -m soak Tests/Network
+
+build: swift            ## the release program, .build/release/p2pvpn
+	swift build -c release --static-swift-stdlib --product p2pvpn
+
+deps:                   ## install the Debian packages that are missing
+	@Tools/install-deps
+
+lint: swift             ## check the format of all Swift files
+	swift format lint --strict --recursive Package.swift Sources Tests Simulations
+
+clean:                  ## remove everything that was built
+	rm -rf .build
+	find Tests -name __pycache__ -prune -exec rm -rf {} +
+
+help:                   ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: swift
+swift:
+	@command -v swift >/dev/null || { echo "p2pvpn is built with Swift 6.3: https://www.swift.org/install" >&2; exit 1; }

@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+//
+// The rooms of the project and who may import whom (the arrows point downwards only):
+//
+//   p2pvpn ─► Platform ─► Session ─► Base          the daemon: the only code that touches the machine
+//   p2pvpn ─► Node ─► VPN ─► DHT ─► Overlay ─► Session ─► Base      decides everything, touches nothing
+//
+// Each dependency stands here with its reason.
+import PackageDescription
+
+/// Every target: a warning is an error.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+/// The pure modules also have no unsafe construct that is not marked as such.
+let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+let package = Package(
+  name: "p2pvpn",
+  products: [
+    .executable(name: "p2pvpn", targets: ["p2pvpn"])
+  ],
+  dependencies: [
+    // Commands, options, help and shell completion.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // Levels and metadata of the log; a handler that systemd and people can read.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    // HTTP on a Unix socket for the local API: no dependencies of its own, streams, many clients.
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+  ],
+  targets: [
+    // Debian's libsodium-dev: X25519, Ed25519, BLAKE2b, the AEADs, Argon2id.
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    // Debian's liblmdb-dev: the store of a node's share of the directory.
+    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    // What the Linux headers express in macros and Swift cannot import.
+    .target(name: "CLinux"),
+
+    .target(name: "Base", swiftSettings: strict),
+    .target(
+      name: "Session", dependencies: ["Base", "CSodium"],
+      swiftSettings: strict + [.enableExperimentalFeature("Extern")]),
+    .target(name: "Overlay", dependencies: ["Base", "Session"], swiftSettings: pure),
+    .target(name: "DHT", dependencies: ["Base", "Session", "Overlay"], swiftSettings: pure),
+    .target(name: "VPN", dependencies: ["Base", "Session", "Overlay", "DHT"], swiftSettings: pure),
+    .target(
+      name: "Node", dependencies: ["Base", "Session", "Overlay", "DHT", "VPN"], swiftSettings: pure),
+    .target(
+      name: "Platform",
+      dependencies: ["Base", "CLinux", "CLMDB"], swiftSettings: strict),
+    .executableTarget(
+      name: "p2pvpn",
+      dependencies: [
+        "Base", "Session", "Overlay", "DHT", "VPN", "Node", "Platform",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
+      ],
+      swiftSettings: strict),
+
+    // The virtual network in which tests (and later whole simulations) run the daemon's own code.
+    .target(name: "Simulator", dependencies: ["Base", "Node"], path: "Simulations/Simulator", swiftSettings: strict),
+
+    .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
+    .testTarget(name: "SessionTests", dependencies: ["Session", "CSodium"], swiftSettings: strict),
+    .testTarget(name: "OverlayTests", dependencies: ["Overlay"], swiftSettings: strict),
+    .testTarget(name: "DHTTests", dependencies: ["DHT"], swiftSettings: strict),
+    .testTarget(name: "VPNTests", dependencies: ["VPN"], swiftSettings: strict),
+    .testTarget(name: "NodeTests", dependencies: ["Node", "Simulator"], swiftSettings: strict),
+    .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,56 @@
+// What Swift cannot import from the Linux headers: ioctls, system calls with GNU types, batches of messages.
+//
+// Every function returns a result of at least zero, or the negated errno. Nothing here decides anything.
+#ifndef P2PVPN_CLINUX_H
+#define P2PVPN_CLINUX_H
+
+#include <stdint.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+
+/// The most messages or events one call takes.
+#define LINUX_BATCH_MAX 64
+
+/// One datagram of a batch. The address is in host order, an IPv4 address as the IPv4-mapped IPv6 address.
+struct linux_datagram {
+  void *base;
+  uint64_t high;
+  uint64_t low;
+  uint32_t capacity;   // bytes at `base`
+  uint32_t length;     // bytes of the datagram
+  uint16_t port;
+  uint16_t truncated;  // the datagram was longer than `capacity`
+};
+
+/// Receives up to `count` datagrams; fills `length`, `truncated` and the source of each.
+int linux_udp_receive(int fd, struct linux_datagram *datagrams, int count);
+
+/// Sends `count` datagrams through a socket of `family`. Returns how many went; an error only for the first
+/// one.
+int linux_udp_send(int fd, int family, const struct linux_datagram *datagrams, int count);
+
+/// Binds `fd`, a socket of `family`, to an address.
+int linux_udp_bind(int fd, int family, uint64_t high, uint64_t low, uint16_t port);
+
+/// The address that `fd` is bound to.
+int linux_udp_local(int fd, struct linux_datagram *local);
+
+/// Adds `fd` to `epoll`: the token comes back when it can be read.
+int linux_epoll_add(int epoll, int fd, uint32_t token);
+
+/// Waits until something is ready or `timeout_ns` have passed (for ever when negative); writes up to `count`
+/// tokens.
+int linux_epoll_wait(int epoll, uint32_t *tokens, int count, int64_t timeout_ns);
+
+/// Attaches `fd`, an open /dev/net/tun, to a TUN interface without packet information. `name` (16 bytes)
+/// holds the wanted name or a pattern such as "vpn%d", and then the interface's own.
+int linux_tun_attach(int fd, char *name);
+
+/// Gives up all capabilities of this thread, but CAP_NET_ADMIN when it has it, and the way back to them.
+int linux_keep_net_admin(void);
+
+#endif

@@ -1,0 +1,126 @@
+// Ranges that change hands: a newcomer fetches its range from its successor; copies follow the ring.
+
+import Base
+import Session
+import Overlay
+
+/// A newcomer's fetching of its range, piece by piece.
+struct TakeOver: BitwiseCopyable {
+  let ticket: UInt64
+  /// What lies up to here is fetched.
+  var after: OverlayID
+  var received: UInt8 = 0
+  var tries: UInt8 = 0
+  /// How often the successor said that it waits itself.
+  var refusals: UInt8 = 0
+  var nextAt: Instant
+}
+
+extension Directory {
+  /// Leases in one piece of a hand-over or one round of copying.
+  private static let piece = 64
+  private static let takeOverRetry = Interval.milliseconds(200)
+  /// A successor that stays silent or empty-handed this many times has nothing: the copies of others must do.
+  private static let triesMax: UInt8 = 10
+  private static let refusalsMax: UInt8 = 3
+
+  /// The neighbours changed, or settledness did.
+  public mutating func onRingChanged(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
+    guard ring.isSettled else { return }
+    replicateAt = min(replicateAt, context.now + .milliseconds(200))
+    replicated = nil
+    if isReady || takingOver != nil { return }
+    guard let predecessor = links.neighbourhood.predecessor else {
+      isReady = true
+      return
+    }
+    takingOver = TakeOver(
+      ticket: context.random.next(), after: links.peers[predecessor].id, nextAt: context.now)
+    retryTakeOver(&links, ring, &context)
+  }
+
+  mutating func retryTakeOver(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
+    guard var current = takingOver, current.nextAt <= context.now else { return }
+    guard let successor = links.neighbourhood.successor, current.tries < Self.triesMax else {
+      isReady = true
+      takingOver = nil
+      return
+    }
+    current.tries += 1
+    current.received = 0
+    current.nextAt = context.now + Self.takeOverRetry
+    takingOver = current
+    if ring.isSettled {
+      send(
+        .takeOver(ticket: current.ticket, after: current.after), to: links.peers[successor].id, via: nil, &links,
+        &context)
+    }
+  }
+
+  /// A copy that belongs to the hand-over in progress.
+  mutating func noteHandedOver(_ asker: Asker) {
+    if takingOver?.ticket == asker.ticket { takingOver!.received &+= 1 }
+  }
+
+  mutating func receiveTakeOver(
+    _ after: OverlayID, from asker: Asker, _ links: inout Links, _ context: inout Context
+  ) {
+    guard isReady else {
+      let refusal = DirectoryMessage.handedOver(ticket: asker.ticket, isReady: false, count: 0, through: after)
+      return send(refusal, to: asker.id, via: asker.via, &links, &context)
+    }
+    let now = context.now
+    var keys = index.keys(limit: LeaseIndex.limit) { $1.expires > now && $0.isIn(after: after, through: asker.id) }
+    keys.sort { after.clockwise(to: $0) < after.clockwise(to: $1) }
+    let piece = keys.prefix(Self.piece)
+    let through = keys.count > piece.count ? piece.last! : asker.id
+    for key in piece { load(key, for: .push(to: asker.id, ticket: asker.ticket, key: key), &context) }
+    load(.zero, for: .handedOver(asker, count: UInt8(piece.count), through: through), &context)
+  }
+
+  mutating func receiveHandedOver(
+    _ ticket: UInt64, _ isReady: Bool, _ count: UInt8, _ through: OverlayID, _ links: inout Links,
+    _ ring: borrowing Ring, _ context: inout Context
+  ) {
+    guard var current = takingOver, current.ticket == ticket else { return }
+    if !isReady {
+      current.refusals += 1
+      current.nextAt = context.now + Self.takeOverRetry / 2
+      takingOver = current
+      if current.refusals >= Self.refusalsMax { finishTakeOver() }
+      return
+    }
+    // A copy was lost: this piece is asked for again by the timer.
+    guard current.received >= count else { return }
+    if through == links.id { return finishTakeOver() }
+    current.after = through
+    current.tries = 0
+    current.nextAt = context.now
+    takingOver = current
+    retryTakeOver(&links, ring, &context)
+  }
+
+  private mutating func finishTakeOver() {
+    isReady = true
+    takingOver = nil
+  }
+
+  /// Has the next nodes keep copies of what is owned here, a piece at a time.
+  mutating func replicate(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
+    replicateAt = .never
+    guard ring.isSettled, isReady, let predecessor = links.neighbourhood.predecessor else { return }
+    let start = replicated ?? links.peers[predecessor].id
+    let (me, now) = (links.id, context.now)
+    guard start != me else { return }
+    var keys = index.keys(limit: LeaseIndex.limit) { $1.expires > now && $0.isIn(after: start, through: me) }
+    keys.sort { start.clockwise(to: $0) < start.clockwise(to: $1) }
+    let keepers = keepers(links)
+    for key in keys.prefix(Self.piece / 2) {
+      for i in 0..<keepers.count { load(key, for: .push(to: keepers[i], ticket: 0, key: key), &context) }
+    }
+    if keys.count > Self.piece / 2 {
+      replicated = keys[Self.piece / 2 - 1]
+      replicateAt = now + .milliseconds(200)
+    }
+  }
+}

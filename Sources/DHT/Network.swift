@@ -1,0 +1,197 @@
+// Everything below the virtual network: links, ring and directory as one machine. A seed is this and no more.
+//
+// The parts tell each other what changed by event queues that `pump` empties after every input, until nothing is left;
+// what the layer above must know goes into one queue upwards.
+
+import Base
+import Overlay
+import Session
+
+/// What the layer above must know.
+public enum NetworkEvent: BitwiseCopyable, Sendable {
+  case linkUp(peer: Int)
+  case linkDown(PublicKey)
+  case unreachable(PublicKey)
+  /// The peer's proofs of membership are known.
+  case proved(peer: Int)
+  case ringChanged
+  /// The answer to `find`.
+  case found(nonce: UInt64, PublicKey)
+  case directory(DirectoryEvent)
+  /// A peer has answered `measure`.
+  case measured(ticket: UInt32)
+}
+
+/// What a datagram brought for the layer above. The packet's slot belongs to whoever takes it.
+public enum Delivery: BitwiseCopyable, Sendable {
+  case none
+  case claim(peer: Int, PacketRef)
+  case data(peer: Int, content: UInt8, counter: UInt64, PacketRef)
+}
+
+/// A place on the ring with its share of the directory.
+public struct Network: ~Copyable {
+  public var links: Links
+  public var ring: Ring
+  public var directory: Directory
+  public var events = Outbox<NetworkEvent>(capacity: 512)
+
+  public init(links: consuming Links, ring: consuming Ring, directory: consuming Directory) {
+    self.links = links
+    self.ring = ring
+    self.directory = directory
+  }
+
+  public var deadline: Instant { min(links.deadline, ring.deadline, directory.deadline) }
+
+  /// Whether this node has its place and answers for its part of the directory.
+  public var isReady: Bool { ring.isSettled && directory.isReady }
+
+  public mutating func expire(_ context: inout Context) {
+    links.expire(&context)
+    pump(&context)
+    if ring.deadline <= context.now { ring.expire(&links, &context) }
+    directory.expire(&links, ring, &context)
+    pump(&context)
+  }
+
+  /// Takes a datagram and its slot.
+  public mutating func receive(_ ref: PacketRef, from endpoint: Endpoint, _ context: inout Context) -> Delivery {
+    var ref = ref
+    var origin = Origin.endpoint(endpoint)
+    // A datagram may carry a routed one, and that a record that carries another: never deeper.
+    for _ in 0..<3 {
+      switch links.receive(ref, from: origin, &context) {
+      case .none:
+        context.pool.release(ref)
+        return .none
+      case .message(let peer, let type, let body):
+        if type == .claim { return .claim(peer: peer, body) }
+        receive(type, context.pool.frame(body), from: peer, &context)
+        context.pool.release(ref)
+        return .none
+      case .data(let peer, let content, let counter, let packet):
+        return .data(peer: peer, content: content, counter: counter, packet)
+      case .routed(let message, let hop):
+        guard let (header, payload) = links.forward(message, from: hop, &context) else { return .none }
+        if header.payload == .datagram {
+          ref = payload
+          origin = .routed(header.source, via: header.sourceVia)
+          continue
+        }
+        receive(header, context.pool.frame(payload), &context)
+        context.pool.release(ref)
+        return .none
+      }
+    }
+    context.pool.release(ref)
+    return .none
+  }
+
+  private mutating func receive(
+    _ type: LinkMessageType, _ body: Frame, from peer: Int, _ context: inout Context
+  ) {
+    if type == .stabilise, let message = try? Stabilise(decoding: body) {
+      ring.receive(message, from: peer, &links, &context)
+    } else if type == .leave, let message = try? Leave(decoding: body) {
+      ring.receive(message, from: peer, &links, &context)
+    } else {
+      links.countMalformed()
+    }
+  }
+
+  private mutating func receive(_ header: RoutedHeader, _ payload: Frame, _ context: inout Context) {
+    if header.payload == .directory {
+      directory.receive(payload, from: header, &links, ring, &context)
+    } else if let message = try? RingMessage(decoding: payload) {
+      ring.receive(message, header: header, &links, &context)
+    } else {
+      links.countMalformed()
+    }
+  }
+
+  /// Lets the parts react to each other until nothing is left to tell.
+  public mutating func pump(_ context: inout Context) {
+    while links.events.count + ring.events.count + directory.events.count > 0 {
+      pumpLinks(&context)
+      pumpRing(&context)
+      for i in 0..<directory.events.count { events.append(.directory(directory.events[i])) }
+      directory.events.removeAll()
+    }
+  }
+
+  private mutating func pumpLinks(_ context: inout Context) {
+    var i = 0
+    while i < links.events.count {
+      switch links.events[i] {
+      case .up(let peer):
+        if links.peers.isUsed(peer) {
+          ring.onUp(peer, &links, &context)
+          remember(peer, &context)
+          events.append(.linkUp(peer: peer))
+        }
+      case .down(let key):
+        ring.onDown(&links, &context)
+        events.append(.linkDown(key))
+      case .proved(let peer):
+        events.append(.proved(peer: peer))
+      case .direct(let peer):
+        if links.peers.isUsed(peer) { remember(peer, &context) }
+      case .measured(let ticket):
+        events.append(.measured(ticket: ticket))
+      case .unreachable(let key):
+        events.append(.unreachable(key))
+      }
+      i += 1
+    }
+    links.events.removeAll()
+  }
+
+  private mutating func pumpRing(_ context: inout Context) {
+    var i = 0
+    while i < ring.events.count {
+      switch ring.events[i] {
+      case .changed:
+        directory.onRingChanged(&links, ring, &context)
+        events.append(.ringChanged)
+      case .found(let nonce, let key):
+        events.append(.found(nonce: nonce, key))
+      }
+      i += 1
+    }
+    ring.events.removeAll()
+  }
+
+  // MARK: - Questions of the layer above
+
+  public mutating func get(_ key: OverlayID, tag: UInt32, _ context: inout Context) {
+    directory.get(key, tag: tag, &links, ring, &context)
+  }
+
+  public mutating func put(_ lease: [UInt8], tag: UInt32, _ context: inout Context) {
+    directory.put(lease, tag: tag, &links, ring, &context)
+  }
+
+  public mutating func find(_ target: OverlayID, nonce: UInt64, _ context: inout Context) {
+    ring.find(target, nonce: nonce, &links, &context)
+  }
+
+  // MARK: - Peers of the last run
+
+  /// Writes down where a directly reached peer is, so that the next start needs no bootstrap.
+  private func remember(_ peer: Int, _ context: inout Context) {
+    guard let endpoint = links.peers[peer].bestPath?.endpoint, let packet = context.pool.take(length: 0) else { return }
+    var writer = WireWriter(context.pool.room(packet))
+    writer.byte(32)
+    links.peers[peer].key.encode(to: &writer)
+    endpoint.encode(to: &writer)
+    let whole = PacketRef(slot: packet.slot, offset: packet.offset, length: UInt16(writer.count))
+    context.emit(.store(.peers, ticket: 0, whole), owning: whole)
+  }
+
+  /// A peer of an earlier run: tried at once.
+  public mutating func recall(key: Frame, value: Frame, _ context: inout Context) {
+    guard let peer = try? PublicKey(decoding: key), let endpoint = try? Endpoint(decoding: value) else { return }
+    links.recall(peer, at: endpoint, &context)
+  }
+}

@@ -1,0 +1,203 @@
+// A node: the ring and the directory, and for a member the virtual network on top. The only type that drivers see.
+//
+// The daemon, a simulation and a test call the same methods: a datagram came, a packet came, the store answered, time
+// has passed. After each call the driver carries out `context.effects` in order and reads `deadline` again
+// (`Base/Machine.swift` has the contract).
+
+import Base
+import DHT
+import Overlay
+import Session
+import VPN
+
+/// All that a node is told at its start.
+public struct NodeConfiguration: Sendable {
+  public var identity: Identity
+  /// Higher than at any earlier start of this identity.
+  public var incarnation: UInt64
+  /// The overlay's name: nodes of different overlays never answer each other.
+  public var overlay: String = "p2pvpn"
+  /// The community to be a member of; nil makes a seed.
+  public var tunnel: TunnelConfiguration?
+  /// Whether to be a ring of one until others come: true when no bootstrap is configured.
+  public var isFounder: Bool
+  /// Data of others that is forwarded, in bytes a second; 0 forwards none.
+  public var relayBytesPerSecond: UInt64
+  /// Unix time at the start, in seconds.
+  public var unixSeconds: UInt64
+  /// 32 bytes from the system's generator.
+  public var entropy: [UInt8]
+
+  /// 2 Mbit/s: enough to be reached, too little to be used as somebody's uplink.
+  public static let relayDefault: UInt64 = 250_000
+
+  public init(
+    identity: Identity, incarnation: UInt64, tunnel: TunnelConfiguration?, isFounder: Bool,
+    relayBytesPerSecond: UInt64 = relayDefault, unixSeconds: UInt64, entropy: [UInt8]
+  ) {
+    self.identity = identity
+    self.incarnation = incarnation
+    self.tunnel = tunnel
+    self.isFounder = isFounder
+    self.relayBytesPerSecond = relayBytesPerSecond
+    self.unixSeconds = unixSeconds
+    self.entropy = entropy
+  }
+}
+
+/// The machine of one node.
+public struct NodeCore: ~Copyable {
+  public internal(set) var network: Network
+  public internal(set) var tunnel: Tunnel?
+  var pings = SlotTable<Ping>(capacity: 64)
+
+  public init(_ configuration: NodeConfiguration, at now: Instant) {
+    var entropy = SecureRandom(seed: configuration.entropy)
+    let capabilities: Capabilities = configuration.tunnel == nil ? [.aes256gcm, .seed] : [.aes256gcm]
+    var sessions = SessionTable(
+      identity: configuration.identity, network: configuration.overlay, incarnation: configuration.incarnation,
+      capabilities: capabilities, capacity: 1_024,
+      seed: entropy.key().bytes)
+    if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
+    let links = Links(
+      identity: configuration.identity, sessions: sessions,
+      relay: RelayLimit(bytesPerSecond: configuration.relayBytesPerSecond, at: now), seed: entropy.key().bytes, at: now)
+    network = Network(
+      links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
+      directory: Directory(unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
+    tunnel = configuration.tunnel.map {
+      Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes)
+    }
+  }
+
+  public var id: OverlayID { network.links.id }
+
+  /// Looks at the tunnel; nil on a seed.
+  borrowing func reading<Result>(_ look: (borrowing Tunnel) -> Result) -> Result? {
+    switch tunnel {
+    case .some(let tunnel): look(tunnel)
+    case .none: nil
+    }
+  }
+
+  /// The next moment at which `expire` has work.
+  public var deadline: Instant {
+    var next = min(network.deadline, reading { $0.deadline } ?? .never)
+    for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
+    return next
+  }
+
+  /// The next moments of links, ring, directory and tunnel, for whoever must find out why a node does not rest.
+  public var deadlines: [Instant] {
+    [network.links.deadline, network.ring.deadline, network.directory.deadline, reading { $0.deadline } ?? .never]
+  }
+
+  // MARK: - Before the start
+
+  /// A pair of the store, read at the start.
+  public mutating func recover(_ table: StoreTable, key: Frame, value: Frame, _ context: inout Context) {
+    switch table {
+    case .records: network.directory.recovered(value, at: context.now)
+    case .peers: network.recall(key: key, value: value, &context)
+    case .node: break
+    }
+  }
+
+  /// The machine's addresses, without those of our own device, and the port that is listened on.
+  public mutating func setUnderlay(_ interfaces: [IPPrefix], port: UInt16, _ context: inout Context) {
+    let isChange = network.links.underlay.port != 0
+    network.links.underlay.interfaces = interfaces
+    network.links.underlay.port = port
+    if isChange { network.links.underlayChanged(&context) }
+    settle(&context)
+  }
+
+  public mutating func addBootstrap(_ endpoint: Endpoint, key: PublicKey?, _ context: inout Context) {
+    network.links.addBootstrap(endpoint, key: key, &context)
+  }
+
+  // MARK: - Inputs
+
+  /// A datagram came from the underlay. Takes its slot.
+  public mutating func receive(_ datagram: PacketRef, from endpoint: Endpoint, _ context: inout Context) {
+    switch network.receive(datagram, from: endpoint, &context) {
+    case .none: break
+    case .claim(let peer, let packet):
+      if tunnel == nil { context.pool.release(packet) }
+      tunnel?.receiveClaim(packet, from: peer, &network, &context)
+    case .data(let peer, let content, let counter, let packet):
+      if tunnel == nil { context.pool.release(packet) }
+      tunnel?.receive(packet, from: peer, content: content, counter: counter, &network, &context)
+    }
+    settle(&context)
+  }
+
+  /// A packet came from the virtual device. Takes its slot.
+  public mutating func send(_ packet: PacketRef, _ context: inout Context) {
+    if tunnel == nil { context.pool.release(packet) }
+    tunnel?.send(packet, &network, &context)
+    settle(&context)
+  }
+
+  /// The store has committed.
+  public mutating func stored(_ ticket: UInt32, _ context: inout Context) {
+    network.directory.stored(ticket, &network.links, &context)
+    settle(&context)
+  }
+
+  /// The store has read a value, or has none.
+  public mutating func loaded(_ ticket: UInt32, _ value: Frame?, _ context: inout Context) {
+    network.directory.loaded(ticket, value, &network.links, &context)
+    settle(&context)
+  }
+
+  /// Time has passed.
+  public mutating func expire(_ context: inout Context) {
+    network.expire(&context)
+    tunnel?.expire(&network, &context)
+    settle(&context)
+    expirePings(&context)
+  }
+
+  /// Goes: tells the neighbours about each other and everybody else good-bye.
+  public mutating func leave(_ context: inout Context) {
+    network.ring.leave(&network.links, &context)
+    network.links.close(&context)
+    context.notify(.left)
+  }
+
+  /// Lets the parts react to each other until nothing is left to tell.
+  mutating func settle(_ context: inout Context) {
+    network.pump(&context)
+    var i = 0
+    while i < network.events.count {
+      let event = network.events[i]
+      if tunnel == nil { release(event, &context) }
+      tunnel?.on(event, &network, &context)
+      onPingEvent(event, &context)
+      network.pump(&context)
+      i += 1
+    }
+    network.events.removeAll()
+    if !pings.isEmpty { progressPings(&context) }
+  }
+
+  private func release(_ event: NetworkEvent, _ context: inout Context) {
+    if case .directory(.answered(_, _, _, let packet?)) = event { context.pool.release(packet) }
+  }
+
+  // MARK: - Wishes of the user
+
+  /// Keeps the traffic of a peer on the ring, or lets it choose its path again.
+  public mutating func pin(_ slot: Int, toOverlay: Bool, _ context: inout Context) {
+    network.links.pin(slot, toOverlay: toOverlay, &context)
+    settle(&context)
+  }
+
+  /// Finds out who has an address, or whether a node with this ID exists.
+  public mutating func lookUp(address: IPAddress?, id: OverlayID?, ticket: UInt32, _ context: inout Context) {
+    if tunnel == nil { context.notify(.lookedUp(ticket: ticket, .nothing)) }
+    tunnel?.lookUp(address: address, id: id, ticket: ticket, &network, &context)
+    settle(&context)
+  }
+}

@@ -1,0 +1,97 @@
+// The state of a node as people ask for it. Read-only, made on request.
+
+import Base
+import DHT
+import Overlay
+import Session
+import VPN
+
+/// One look at a node.
+public struct Snapshot: Sendable {
+  public var id: OverlayID
+  public var key: PublicKey
+  public var isSettled: Bool
+  /// The ring position is taken and, for a member, an address is held.
+  public var isReady: Bool
+  public var sizeEstimate: Int
+  public var successor: OverlayID?
+  public var predecessor: OverlayID?
+  public var leases: Int
+  public var community: CommunitySnapshot?
+  public var peers: [PeerSnapshot]
+  public var links: LinkCounters
+  public var tunnel: TunnelCounters?
+}
+
+/// A membership.
+public struct CommunitySnapshot: Sendable {
+  public var name: String
+  public var isOpen: Bool
+  public var address: IPPrefix?
+  public var address6: IPAddress
+  public var pool: IPPrefix?
+  public var isAlone: Bool
+}
+
+/// A peer to which a link is up.
+public struct PeerSnapshot: Sendable {
+  public var id: OverlayID
+  public var key: PublicKey
+  public var isMember: Bool
+  public var isSeed: Bool
+  public var address: IPAddress?
+  public var address6: IPAddress?
+  public var path: PathKind
+  public var endpoint: Endpoint?
+  /// The node that carries an overlay path, when it is known.
+  public var via: OverlayID?
+  public var roundTrip: Interval?
+  public var pingsSent: UInt32
+  public var pingsLost: UInt32
+  public var receivedBytes: UInt64
+  public var sentBytes: UInt64
+  public var isPinned: Bool
+  public var roles: Roles
+}
+
+extension NodeCore {
+  public func snapshot(at now: Instant) -> Snapshot {
+    var peers: [PeerSnapshot] = []
+    network.links.forEachUp { peers.append(peer($0, at: now)) }
+    let near = network.links.neighbourhood
+    let isSettled = network.ring.isSettled
+    return Snapshot(
+      id: id, key: network.links.identity.publicKey, isSettled: isSettled,
+      isReady: network.isReady && (reading { $0.address != nil } ?? true),
+      sizeEstimate: network.ring.sizeEstimate(network.links),
+      successor: near.successor.map { network.links.peers[$0].id },
+      predecessor: near.predecessor.map { network.links.peers[$0].id }, leases: network.directory.count,
+      community: community, peers: peers, links: network.links.counters, tunnel: reading { $0.counters })
+  }
+
+  private var community: CommunitySnapshot? {
+    reading { tunnel in
+      CommunitySnapshot(
+        name: tunnel.community.name, isOpen: tunnel.community.isOpen, address: tunnel.address, address6: tunnel.ula,
+        pool: tunnel.pool, isAlone: tunnel.isAlone)
+    }
+  }
+
+  private func peer(_ slot: Int, at now: Instant) -> PeerSnapshot {
+    let isMember = reading { $0.isMember(slot) } ?? false
+    let path = network.links.peers[slot].bestPath
+    let id = network.links.peers[slot].id
+    let vias = network.links.peers[slot].vias
+    let session = network.links.peers[slot].session
+    return PeerSnapshot(
+      id: id, key: network.links.peers[slot].key, isMember: isMember,
+      isSeed: session.map { network.links.sessions.capabilities(of: $0).contains(.seed) } ?? false,
+      address: isMember ? reading { $0.address(ofPeer: slot) } ?? nil : nil,
+      address6: isMember ? reading { $0.community.ula(of: id) } : nil, path: path?.kind ?? .idle, endpoint: path?.endpoint,
+      via: path?.kind == .overlay && !vias.isEmpty ? vias[0] : nil,
+      roundTrip: path.flatMap { $0.roundTrip.samples > 0 ? $0.roundTrip.smoothed : nil },
+      pingsSent: network.links.peers[slot].pingsSent, pingsLost: network.links.peers[slot].pingsLost,
+      receivedBytes: network.links.peers[slot].receivedBytes, sentBytes: network.links.peers[slot].sentBytes,
+      isPinned: network.links.peers[slot].isPinnedToOverlay, roles: network.links.peers[slot].roles)
+  }
+}

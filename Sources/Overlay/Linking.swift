@@ -1,0 +1,204 @@
+// How a link comes up: handshakes over an endpoint or over the ring, the first record, bootstraps.
+
+import Base
+import Session
+
+extension Links {
+  // MARK: - Bootstraps
+
+  /// Comes in through the node at `endpoint`. Its key is learned at the first contact when it is not given.
+  public mutating func addBootstrap(_ endpoint: Endpoint, key: PublicKey?, _ context: inout Context) {
+    if bootstraps.contains(where: { $0.endpoint == endpoint }) { return }
+    bootstraps.append(Bootstrap(endpoint: endpoint, key: key, nextAt: context.now))
+    deadline = min(deadline, context.now)
+  }
+
+  /// Whether bootstraps are configured.
+  public var hasBootstraps: Bool { !bootstraps.isEmpty || recalled > 0 }
+
+  mutating func contactBootstraps(_ context: inout Context) {
+    for i in 0..<bootstraps.count where bootstraps[i].nextAt <= context.now {
+      if let key = bootstraps[i].key, let slot = peer(key.id), peers[slot].isUp {
+        bootstraps[i].tries = 0
+        bootstraps[i].nextAt = context.now + context.random.jittered(Timing.bootstrapRetryMax)
+        continue
+      }
+      let wait = min(Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), Timing.bootstrapRetryMax)
+      bootstraps[i].nextAt = context.now + context.random.jittered(wait)
+      bootstraps[i].tries += 1
+      contact(i, &context)
+    }
+  }
+
+  private mutating func contact(_ index: Int, _ context: inout Context) {
+    let endpoint = bootstraps[index].endpoint
+    guard let ref = context.pool.take(length: 0) else { return }
+    let room = context.pool.room(ref)
+    if let key = bootstraps[index].key {
+      guard let slot = find(key, at: context.now), let length = sessions.initiate(to: key, at: context.now, into: room)
+      else { return context.pool.release(ref) }
+      peers[slot].roles.insert(.bootstrap)
+      transmit(ref, length: length, to: endpoint, &context)
+    } else {
+      guard let (length, attempt) = sessions.initiateUnknown(at: context.now, into: room) else {
+        return context.pool.release(ref)
+      }
+      bootstraps[index].attempt = attempt
+      transmit(ref, length: length, to: endpoint, &context)
+    }
+  }
+
+  /// Remembers whose key answered a bootstrap attempt.
+  private mutating func pin(attempt: UInt32?, to key: PublicKey, from origin: Origin, _ context: inout Context) {
+    guard case .endpoint(let endpoint) = origin else { return }
+    for i in 0..<bootstraps.count where bootstraps[i].endpoint == endpoint || bootstraps[i].attempt == attempt {
+      if attempt != nil { bootstraps[i].key = key }
+      guard bootstraps[i].key == key, let slot = peer(key.id) else { continue }
+      peers[slot].roles.insert(.bootstrap)
+      bootstraps[i].tries = 0
+      bootstraps[i].nextAt = context.now + Timing.bootstrapRetryMax
+      context.notify(.bootstrapReached(key.id, endpoint))
+    }
+  }
+
+  // MARK: - Handshakes
+
+  /// Sends a fresh init to the peer: by turns over the ring and to an endpoint that may be its own.
+  mutating func sendInit(_ slot: Int, tries: UInt8, _ context: inout Context) {
+    guard let ref = context.pool.take(length: 0) else { return }
+    guard let length = sessions.initiate(to: peers[slot].key, at: context.now, into: context.pool.room(ref)) else {
+      return context.pool.release(ref)
+    }
+    let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
+    if let endpoint = endpointForInit(slot, tries: tries) {
+      transmit(ref, length: length, to: endpoint, &context)
+    } else {
+      routeDatagram(datagram, to: peers[slot].id, &context)
+    }
+  }
+
+  private func endpointForInit(_ slot: Int, tries: UInt8) -> Endpoint? {
+    if let best = peers[slot].best, best > 0, tries < 2 { return peers[slot].paths[best]?.endpoint }
+    let hints = peers[slot].hints
+    if hints.isEmpty { return nil }
+    let isRoutable = nextHop(toward: peers[slot].id, excluding: peers[slot].id, directOnly: true) != nil
+    if isRoutable && tries & 1 == 1 { return nil }
+    return hints[Int(tries / 2) % hints.count]
+  }
+
+  mutating func receiveHandshake(_ ref: PacketRef, from origin: Origin, _ context: inout Context) {
+    guard let answer = context.pool.take(length: 0) else {
+      counters.noSlot &+= 1
+      return
+    }
+    let result = sessions.receiveHandshake(
+      context.pool.frame(ref), at: context.now, reply: context.pool.room(answer))
+    switch result {
+    case .dropped, .awaitingProof:
+      context.pool.release(answer)
+    case .reply(let length, _):
+      send(answer, length: length, back: origin, &context)
+    case .established(let session, let length, let attempt, let restarted):
+      if length > 0 {
+        send(answer, length: length, back: origin, &context)
+      } else {
+        context.pool.release(answer)
+      }
+      guard let slot = linkUp(session, restarted: restarted, from: origin, &context) else { return }
+      pin(attempt: attempt, to: peers[slot].key, from: origin, &context)
+      sendHello(slot, tries: 0, &context)
+    }
+  }
+
+  private mutating func send(_ ref: PacketRef, length: Int, back origin: Origin, _ context: inout Context) {
+    switch origin {
+    case .endpoint(let endpoint):
+      transmit(ref, length: length, to: endpoint, &context)
+    case .routed(let source, let via):
+      let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
+      routeDatagram(datagram, to: source, via: via, &context)
+    }
+  }
+
+  func transmit(_ ref: PacketRef, length: Int, to endpoint: Endpoint, _ context: inout Context) {
+    let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
+    context.emit(.transmit(datagram, to: endpoint), owning: datagram)
+  }
+
+  // MARK: - Up
+
+  /// The session has proved itself: by the answer to our handshake, or by the first record under its keys.
+  mutating func linkUp(
+    _ session: SessionID, restarted: Bool, from origin: Origin, _ context: inout Context
+  ) -> Int? {
+    guard let slot = find(sessions.peer(session), at: context.now) else {
+      sessions.remove(session)
+      return nil
+    }
+    if let old = peers[slot].session, old.slot != session.slot { bySession.remove(old.slot) }
+    bySession.set(session.slot, UInt32(slot))
+    peers[slot].session = session
+    peers[slot].attempt = nil
+    peers[slot].deadUntil = .start
+    let wasUp = peers[slot].isUp
+    if restarted || !wasUp { dropPaths(slot) }
+    peers[slot].isUp = true
+    prove(origin, of: slot, &context)
+    if restarted || !wasUp {
+      peers[slot].upAt = context.now
+      peers[slot].isIntroduced = false
+      neighbourhood.recompute(id, peers)
+      events.append(.up(peer: slot))
+      context.notify(.linkUp(peers[slot].id))
+    }
+    wake(slot, at: context.now)
+    return slot
+  }
+
+  /// A handshake or its first record is as good as an echo: the way it came works.
+  private mutating func prove(_ origin: Origin, of slot: Int, _ context: inout Context) {
+    let index: Int?
+    switch origin {
+    case .endpoint(let endpoint):
+      index = addPath(slot, endpoint, context.now)
+    case .routed(_, let via):
+      openOverlayPath(slot, context.now)
+      learn(via: via, of: slot)
+      index = 0
+    }
+    if let index { validate(slot, index, &context) }
+  }
+
+  mutating func sendHello(_ slot: Int, tries: UInt8, _ context: inout Context) {
+    guard let session = peers[slot].session else { return }
+    let hello = sessions.hello(session)
+    send(.hello, to: slot, &context) { hello.encode(to: &$0) }
+    let wait = max(peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial, RoundTrip.timeoutMin)
+    peers[slot].hello = .sent(tries: tries + 1, nextAt: context.now + wait * (1 << UInt64(min(tries, 4))))
+    wake(slot, at: context.now + wait)
+  }
+
+  mutating func receiveHello(_ hello: Hello, from slot: Int, _ context: inout Context) {
+    guard let session = peers[slot].session else { return }
+    sessions.receive(hello, on: session)
+    if case .sent = peers[slot].hello {
+      peers[slot].hello = .done
+    } else {
+      // The peer began this session, or did not get our answer: it shall have ours.
+      let hello = sessions.hello(session)
+      send(.hello, to: slot, &context) { hello.encode(to: &$0) }
+    }
+    events.append(.proved(peer: slot))
+  }
+
+  /// The peer says that it no longer knows our session.
+  mutating func receiveReset(_ datagram: Frame, _ context: inout Context) {
+    guard let session = sessions.receiveReset(datagram), let slot = bySession[session.slot].map(Int.init),
+      peers.isUsed(slot), peers[slot].attempt == nil
+    else { return }
+    counters.resets &+= 1
+    peers[slot].attempt = Attempt(nextAt: context.now)
+    wake(slot, at: context.now)
+    tick(slot, &context)
+  }
+}

@@ -1,0 +1,246 @@
+// Links: the sessions with other nodes and the paths that their packets take.
+//
+// A link is one session with one peer, whatever way its bytes go. This machine makes handshakes, over an endpoint or
+// over the ring, proves and measures paths, leaves silent ones, and says when a link comes up or is lost. Why a link is
+// wanted is decided elsewhere: by the ring (near), by the user (bootstrap), by traffic (on demand).
+//
+// *Invariant:* a peer with `isUp` has a session whose keys both sides proved. Everything is bounded: peers, paths,
+// tries, probes. The extensions beside this file each hold one concern.
+
+import Base
+import Session
+
+/// Where a datagram came from, and so where an answer goes.
+public enum Origin: BitwiseCopyable, Sendable {
+  case endpoint(Endpoint)
+  /// Over the ring, from this node, which is reached through `via` when there is one.
+  case routed(OverlayID, via: OverlayID?)
+
+  var way: Way {
+    switch self {
+    case .endpoint(let endpoint): .endpoint(endpoint)
+    case .routed: .overlay
+    }
+  }
+}
+
+/// What a datagram turned out to be, for the layers above. The packets are parts of the datagram's slot.
+public enum Arrival: BitwiseCopyable, Sendable {
+  /// Settled here.
+  case none
+  /// A control message for the ring or a layer above it; `body` begins behind the type.
+  case message(peer: Int, LinkMessageType, body: PacketRef)
+  /// A routed message, beginning with its header, and the peer that handed it on.
+  case routed(PacketRef, from: Int)
+  /// Data of a community: the content byte and the packet. `counter` is that of its record.
+  case data(peer: Int, content: UInt8, counter: UInt64, PacketRef)
+}
+
+/// What changed, for the layers above.
+public enum LinkEvent: BitwiseCopyable, Sendable {
+  case up(peer: Int)
+  case down(PublicKey)
+  /// The peer's hello came: its membership proofs are known.
+  case proved(peer: Int)
+  /// A direct path was proved.
+  case direct(peer: Int)
+  /// No handshake was answered.
+  case unreachable(PublicKey)
+  /// The peer has answered `measure`.
+  case measured(ticket: UInt32)
+}
+
+/// A node to come in through.
+struct Bootstrap: BitwiseCopyable {
+  var endpoint: Endpoint
+  /// Known from `KEY@host`, or learned at the first contact.
+  var key: PublicKey?
+  var attempt: UInt32 = 0
+  var tries: UInt32 = 0
+  var nextAt: Instant
+}
+
+/// The table of peers and the machine that keeps it.
+public struct Links: ~Copyable {
+  static let peersMax = 1_024
+  static let bootstrapsMax = 16
+
+  public let identity: Identity
+  public var sessions: SessionTable
+  public internal(set) var peers: SlotTable<Peer>
+  public var underlay = Underlay()
+  public internal(set) var neighbourhood = Neighbourhood()
+  /// Set by the ring: both neighbours are reached directly, so that everybody finds us by our ID alone.
+  var isWellConnected = false
+  public var events: Outbox<LinkEvent>
+  public internal(set) var counters = LinkCounters()
+  /// How much data of others is forwarded.
+  public var relay: RelayLimit
+  var byID: FlatMap<OverlayID, UInt32>
+  var bySession: FlatMap<UInt32, UInt32>
+  var bootstraps = BoundedArray<16, Bootstrap>()
+  /// Peers of an earlier run that may still be there.
+  var recalled = 0
+  var measurements = SlotTable<Measurement>(capacity: 64)
+  var secure: SecureRandom
+  var resets: TokenBucket
+  var probes: TokenBucket
+  var notices: TokenBucket
+  public internal(set) var deadline: Instant = .never
+
+  public init(identity: Identity, sessions: consuming SessionTable, relay: RelayLimit, seed: [UInt8], at now: Instant) {
+    self.identity = identity
+    self.sessions = sessions
+    self.relay = relay
+    peers = SlotTable(capacity: Self.peersMax)
+    byID = FlatMap(limit: Self.peersMax)
+    bySession = FlatMap(limit: Self.peersMax)
+    events = Outbox(capacity: 256)
+    secure = SecureRandom(seed: seed)
+    resets = TokenBucket(rate: 20, burst: 20, at: now)
+    probes = TokenBucket(rate: 100, burst: 100, at: now)
+    notices = TokenBucket(rate: 20, burst: 20, at: now)
+  }
+
+  public var id: OverlayID { identity.id }
+
+  /// The slot of the peer with this ID.
+  public func peer(_ id: OverlayID) -> Int? { byID[id].map(Int.init) }
+
+  /// Visits the slots of all peers that are up.
+  public func forEachUp(_ body: (Int) -> Void) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp { body(slot) }
+  }
+
+  /// How many peers are up.
+  public var upCount: Int {
+    var count = 0
+    forEachUp { _ in count += 1 }
+    return count
+  }
+
+  // MARK: - What others want
+
+  /// Wants a link with the node of this key, and says what may help to reach it.
+  /// - Returns: the peer's slot; nil when it is this node itself or the table is full.
+  @discardableResult
+  public mutating func connect(
+    _ key: PublicKey, role: Roles, hint: Endpoint? = nil, via: OverlayID? = nil, firstHand: Bool = false,
+    _ context: inout Context
+  ) -> Int? {
+    guard let slot = find(key, at: context.now) else { return nil }
+    peers[slot].roles.formUnion(role)
+    peers[slot].usedAt = context.now
+    if let hint, !peers[slot].hints.contains(where: { $0 == hint }) { peers[slot].hints.insert(hint, at: 0) }
+    if let via, peers[slot].vias.isEmpty { peers[slot].vias.append(via) }
+    if !peers[slot].isUp, peers[slot].attempt == nil, firstHand || peers[slot].deadUntil <= context.now {
+      peers[slot].attempt = Attempt(nextAt: context.now)
+      wake(slot, at: context.now)
+      tick(slot, &context)
+    }
+    return slot
+  }
+
+  /// Takes a reason away. A peer without reasons is let go when it is idle.
+  public mutating func release(_ slot: Int, role: Roles) { peers[slot].roles.subtract(role) }
+
+  /// Keeps a peer's traffic on the ring, or lets it choose freely again.
+  public mutating func pin(_ slot: Int, toOverlay: Bool, _ context: inout Context) {
+    peers[slot].isPinnedToOverlay = toOverlay
+    if toOverlay { openOverlayPath(slot, context.now) }
+    chooseBest(slot, &context)
+    wake(slot, at: context.now)
+  }
+
+  /// A peer of an earlier run, and where it was: tried at once, without expecting much.
+  public mutating func recall(_ key: PublicKey, at endpoint: Endpoint, _ context: inout Context) {
+    recalled += 1
+    connect(key, role: [], hint: endpoint, firstHand: true, &context)
+  }
+
+  public mutating func countMalformed() { counters.malformed &+= 1 }
+
+  /// Tells all peers that this node goes, and forgets them.
+  public mutating func close(_ context: inout Context) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
+      send(.close, to: slot, &context) { _ in }
+    }
+  }
+
+  // MARK: - The table
+
+  /// The peer of `key`, made when it is new.
+  mutating func find(_ key: PublicKey, at now: Instant) -> Int? {
+    let fresh = Peer(key: key)
+    if fresh.id == id { return nil }
+    if let slot = peer(fresh.id) { return peers[slot].key == key ? slot : nil }
+    if peers.count == peers.capacity { evictIdle() }
+    guard let slot = peers.insert(fresh) else {
+      counters.tableFull &+= 1
+      return nil
+    }
+    byID.set(fresh.id, UInt32(slot))
+    peers[slot].usedAt = now
+    return slot
+  }
+
+  /// Makes room: the peer without a role that was idle longest goes.
+  private mutating func evictIdle() {
+    var oldest: Int?
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].roles.isSubset(of: [.onDemand]) {
+      if oldest == nil || peers[slot].usedAt < peers[oldest!].usedAt { oldest = slot }
+    }
+    if let oldest { forget(oldest) }
+  }
+
+  /// Lets go of a peer and its session.
+  mutating func forget(_ slot: Int) {
+    let key = peers[slot].key
+    let wasUp = peers[slot].isUp
+    if let session = peers[slot].session {
+      bySession.remove(session.slot)
+      sessions.remove(session)
+    }
+    byID.remove(peers[slot].id)
+    peers.remove(slot)
+    if wasUp {
+      neighbourhood.recompute(id, peers)
+      events.append(.down(key))
+    }
+  }
+
+  /// Makes sure that the peer's timers are looked at by `instant`.
+  mutating func wake(_ slot: Int, at instant: Instant) {
+    if instant < peers[slot].wakeAt { peers[slot].wakeAt = instant }
+    if instant < deadline { deadline = instant }
+  }
+
+  /// Does all that is due.
+  public mutating func expire(_ context: inout Context) {
+    let now = context.now
+    guard deadline <= now else { return }
+    deadline = .never
+    sessions.expire(at: now)
+    contactBootstraps(&context)
+    for slot in 0..<peers.highWater where peers.isUsed(slot) {
+      if peers[slot].wakeAt <= now { tick(slot, &context) }
+      if peers.isUsed(slot) { deadline = min(deadline, peers[slot].wakeAt) }
+    }
+    for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
+  }
+}
+
+/// What links dropped and why.
+public struct LinkCounters: Sendable, BitwiseCopyable {
+  public var tableFull: UInt64 = 0
+  public var unknownKind: UInt64 = 0
+  public var malformed: UInt64 = 0
+  public var unknownPeer: UInt64 = 0
+  public var noSlot: UInt64 = 0
+  public var noWay: UInt64 = 0
+  public var hopsExceeded: UInt64 = 0
+  public var relayLimited: UInt64 = 0
+  public var undeliverable: UInt64 = 0
+  public var forwarded: UInt64 = 0
+  public var resets: UInt64 = 0
+}

@@ -1,0 +1,230 @@
+// What is due for a peer: handshake tries, pings, the larger size of a path, the direct way while relayed.
+//
+// A path is asked when it was silent: every 5 s for ring neighbours and under traffic, every 25 s otherwise (NATs
+// forget), at once when we send and hear nothing. Each ping has a fresh nonce, so each pong is a clean sample.
+
+import Base
+import Session
+
+extension Links {
+  /// Does what is due for the peer and sets its next moment.
+  mutating func tick(_ slot: Int, _ context: inout Context) {
+    peers[slot].wakeAt = .never
+    let serial = peers.serial(slot)
+    attemptIfDue(slot, &context)
+    if isGone(slot, serial) { return }
+    if peers[slot].isUp {
+      helloIfDue(slot, &context)
+      for index in 0..<5 {
+        probeIfDue(slot, index, &context)
+        if isGone(slot, serial) { return }
+      }
+      directIfDue(slot, &context)
+      rekeyIfDue(slot, &context)
+    }
+    letGoIfIdle(slot, &context)
+  }
+
+  private func isGone(_ slot: Int, _ serial: UInt32) -> Bool { !peers.isUsed(slot) || peers.serial(slot) != serial }
+
+  private mutating func attemptIfDue(_ slot: Int, _ context: inout Context) {
+    guard let attempt = peers[slot].attempt else { return }
+    guard attempt.nextAt <= context.now else { return wake(slot, at: attempt.nextAt) }
+    if Int(attempt.tries) >= Timing.handshakeRetry.count {
+      peers[slot].attempt = nil
+      if peers[slot].isUp { return }
+      peers[slot].deadUntil = context.now + Timing.deadFor
+      events.append(.unreachable(peers[slot].key))
+      return
+    }
+    let wait = context.random.jittered(Timing.handshakeRetry[Int(attempt.tries)])
+    peers[slot].attempt = Attempt(tries: attempt.tries + 1, nextAt: context.now + wait)
+    wake(slot, at: context.now + wait)
+    sendInit(slot, tries: attempt.tries, &context)
+  }
+
+  private mutating func helloIfDue(_ slot: Int, _ context: inout Context) {
+    guard case .sent(let tries, let nextAt) = peers[slot].hello else { return }
+    if nextAt > context.now { return wake(slot, at: nextAt) }
+    if tries >= 8 {
+      peers[slot].hello = .idle
+    } else {
+      sendHello(slot, tries: tries, &context)
+    }
+  }
+
+  private mutating func rekeyIfDue(_ slot: Int, _ context: inout Context) {
+    guard peers[slot].attempt == nil, let session = peers[slot].session,
+      sessions.needsRekey(session, at: context.now)
+    else { return }
+    peers[slot].attempt = Attempt(nextAt: context.now)
+    attemptIfDue(slot, &context)
+  }
+
+  // MARK: - Pings
+
+  private mutating func probeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
+    guard let path = peers[slot].paths[index] else { return }
+    if !path.isValid && index > 0 { return probeCandidate(slot, index, &context) }
+    // The way over the ring is kept warm only while it is in use.
+    if index == 0, peers[slot].best != 0 {
+      if peers[slot].hasDirectPath && !peers[slot].isPinnedToOverlay { peers[slot].paths[0] = nil }
+      return
+    }
+    var probe = path.probe
+    if probe.tries == 0 { probe.dueAt = nextQuestion(slot, path, context.now) }
+    if probe.dueAt > context.now {
+      peers[slot].paths[index]!.probe = probe
+      wake(slot, at: probe.dueAt)
+      if isActive(slot, context.now) { wake(slot, at: context.now + .milliseconds(500)) }
+      return
+    }
+    if probe.tries > 0 { peers[slot].pingsLost &+= 1 }
+    if probe.tries >= Timing.pingTries { return abandon(slot, index, &context) }
+    if index == 0, probe.tries > 0, peers[slot].vias.count > 0 { rotateVias(slot) }
+    let wait = path.roundTrip.timeout * (1 << UInt64(probe.tries))
+    probe.tries += 1
+    probe.dueAt = context.now + min(wait, Interval.seconds(2))
+    sendPing(slot, index, probe: &probe, &context)
+    peers[slot].paths[index]!.probe = probe
+    wake(slot, at: probe.dueAt)
+    if index > 0, path.size < PathSize.ethernet, path.sizeTries < 3 { probeSize(slot, index, &context) }
+  }
+
+  /// When a proven, quiet path shall be asked again.
+  private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
+    if path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
+    let isHot = peers[slot].roles.contains(.near) || isActive(slot, now)
+    let regular = path.heardAt + (isHot ? Timing.neighbourProbe : Timing.keepalive)
+    guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
+      return max(regular, path.probe.sentAt + Timing.silence)
+    }
+    return min(regular, max(path.heardAt, path.probe.sentAt) + Timing.silence)
+  }
+
+  private func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
+
+  /// The first via did not help: the next shall try, and after it none.
+  private mutating func rotateVias(_ slot: Int) {
+    if peers[slot].vias.count > 1 {
+      let first = peers[slot].vias.remove(at: 0)
+      peers[slot].vias.append(first)
+    } else if peers[slot].paths[0]!.probe.tries >= 3 {
+      peers[slot].vias.removeAll()
+    }
+  }
+
+  private mutating func probeCandidate(_ slot: Int, _ index: Int, _ context: inout Context) {
+    var probe = peers[slot].paths[index]!.probe
+    if probe.dueAt > context.now { return wake(slot, at: probe.dueAt) }
+    guard Int(probe.tries) < Timing.candidateProbes.count else {
+      peers[slot].paths[index] = nil
+      return
+    }
+    guard probes.take(at: context.now) else { return wake(slot, at: context.now + .milliseconds(50)) }
+    probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
+    probe.tries += 1
+    sendPing(slot, index, probe: &probe, &context)
+    peers[slot].paths[index]!.probe = probe
+    wake(slot, at: probe.dueAt)
+  }
+
+  private mutating func sendPing(_ slot: Int, _ index: Int, probe: inout Probe, _ context: inout Context) {
+    probe.nonce = Nonce(high: secure.next(), low: secure.next())
+    probe.sentAt = context.now
+    let ping = Ping(nonce: probe.nonce)
+    peers[slot].pingsSent &+= 1
+    send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
+  }
+
+  /// Asks whether a whole packet of a 1,500-byte underlay gets through (RFC 8899, with one step).
+  private mutating func probeSize(_ slot: Int, _ index: Int, _ context: inout Context) {
+    let nonce = Nonce(high: secure.next(), low: secure.next())
+    let ping = Ping(nonce: nonce, padding: Int(PathSize.ethernet) - SessionTable.overhead - 17)
+    peers[slot].paths[index]!.sizeProbe = nonce
+    peers[slot].paths[index]!.sizeTries += 1
+    send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
+  }
+
+  mutating func receive(_ ping: Ping, from slot: Int, _ origin: Origin, _ context: inout Context) {
+    var observed = Endpoint.none
+    if case .endpoint(let endpoint) = origin { observed = endpoint }
+    let pong = Pong(nonce: ping.nonce, observed: observed)
+    reply(.pong, to: slot, origin, &context) { pong.encode(to: &$0) }
+  }
+
+  mutating func receive(_ pong: Pong, from slot: Int, _ origin: Origin, _ context: inout Context) {
+    guard let index = peers[slot].index(of: origin.way), !isMeasured(pong, slot, index, &context) else { return }
+    if peers[slot].paths[index]!.sizeProbe == pong.nonce {
+      peers[slot].paths[index]!.size = PathSize.ethernet
+      peers[slot].paths[index]!.sizeProbe = nil
+    } else if peers[slot].paths[index]!.probe.tries > 0, peers[slot].paths[index]!.probe.nonce == pong.nonce {
+      peers[slot].paths[index]!.roundTrip.add(context.now - peers[slot].paths[index]!.probe.sentAt)
+      validate(slot, index, &context)
+    } else {
+      return
+    }
+    if index > 0, underlay.observe(pong.observed), peers[slot].roles.contains(.bootstrap) { announce(&context) }
+    wake(slot, at: context.now)
+  }
+
+  /// Asks the peer once on the path that data takes; the answer is an event with the ticket.
+  public mutating func measure(_ slot: Int, ticket: UInt32, _ context: inout Context) {
+    let ping = Ping(nonce: Nonce(high: secure.next(), low: secure.next()))
+    if measurements.count == measurements.capacity { measurements = SlotTable(capacity: measurements.capacity) }
+    _ = measurements.insert(Measurement(nonce: ping.nonce, ticket: ticket, sentAt: context.now))
+    peers[slot].usedAt = context.now
+    wake(slot, at: context.now + Timing.silence)
+    send(.ping, to: slot, &context) { ping.encode(to: &$0) }
+  }
+
+  private mutating func isMeasured(_ pong: Pong, _ slot: Int, _ index: Int, _ context: inout Context) -> Bool {
+    for i in 0..<measurements.highWater where measurements.isUsed(i) && measurements[i].nonce == pong.nonce {
+      let kind = peers[slot].paths[index]?.kind ?? .offline
+      context.notify(.pingAnswered(ticket: measurements[i].ticket, context.now - measurements[i].sentAt, kind))
+      events.append(.measured(ticket: measurements[i].ticket))
+      measurements.remove(i)
+      return true
+    }
+    return false
+  }
+
+  /// A new address of ours was seen: those who may know our candidates hear of it.
+  private mutating func announce(_ context: inout Context) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].isIntroduced {
+      if !peers[slot].hasDirectPath { sendCandidates(slot, wantsAnswer: true, &context) }
+    }
+  }
+
+  // MARK: - Direct again
+
+  /// While a peer is reached over the ring, the direct way is tried ever again, by both sides at once.
+  private mutating func directIfDue(_ slot: Int, _ context: inout Context) {
+    guard peers[slot].best == 0, !peers[slot].isPinnedToOverlay, peers[slot].isIntroduced else { return }
+    guard peers[slot].directRetryAt <= context.now else { return wake(slot, at: peers[slot].directRetryAt) }
+    let wait = peers[slot].directRetryIn
+    peers[slot].directRetryIn = min(wait * 2, Timing.directRetryMax)
+    peers[slot].directRetryAt = context.now + context.random.jittered(wait)
+    wake(slot, at: peers[slot].directRetryAt)
+    sendCandidates(slot, wantsAnswer: true, &context)
+  }
+
+  // MARK: - Letting go
+
+  private mutating func letGoIfIdle(_ slot: Int, _ context: inout Context) {
+    let now = context.now
+    if peers[slot].trimAt <= now {
+      peers[slot].trimAt = .never
+      peers[slot].roles.remove(.near)
+    } else if peers[slot].trimAt != .never {
+      wake(slot, at: peers[slot].trimAt)
+    }
+    if peers[slot].attempt != nil || peers[slot].deadUntil > now { return wake(slot, at: peers[slot].deadUntil) }
+    let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap])
+    if isKept && peers[slot].isUp { return }
+    let idleAt = peers[slot].usedAt + Timing.idle
+    if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
+    if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
+    forget(slot)
+  }
+}

@@ -1,0 +1,46 @@
+// The nearest linked nodes on both sides of this one.
+//
+// Only nodes with which a session is up count (verify before adopt): hearsay orders nobody.
+
+import Base
+
+/// Slots of the nearest peers, nearest first.
+public struct Neighbourhood: Sendable, BitwiseCopyable {
+  /// Linked neighbours a side.
+  public static let side = 4
+
+  /// Counter-clockwise: the first is the predecessor.
+  public internal(set) var left = BoundedArray<4, Int32>()
+  /// Clockwise: the first is the successor.
+  public internal(set) var right = BoundedArray<4, Int32>()
+
+  public var predecessor: Int? { left.isEmpty ? nil : Int(left[0]) }
+  public var successor: Int? { right.isEmpty ? nil : Int(right[0]) }
+
+  public func contains(_ slot: Int) -> Bool {
+    left.contains { $0 == slot } || right.contains { $0 == slot }
+  }
+
+  /// Whether a node with this ID would be among the nearest of one side.
+  func wants(_ candidate: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Bool {
+    if left.count < Self.side || right.count < Self.side { return true }
+    let lastRight = peers[Int(right[right.count - 1])].id
+    let lastLeft = peers[Int(left[left.count - 1])].id
+    return me.clockwise(to: candidate) < me.clockwise(to: lastRight)
+      || candidate.clockwise(to: me) < lastLeft.clockwise(to: me)
+  }
+
+  mutating func recompute(_ me: OverlayID, _ peers: borrowing SlotTable<Peer>) {
+    left.removeAll()
+    right.removeAll()
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
+      let id = peers[slot].id
+      let forth = me.clockwise(to: id)
+      let back = id.clockwise(to: me)
+      let atRight = right.firstIndex { forth < me.clockwise(to: peers[Int($0)].id) } ?? right.count
+      right.insert(Int32(slot), at: atRight)
+      let atLeft = left.firstIndex { back < peers[Int($0)].id.clockwise(to: me) } ?? left.count
+      left.insert(Int32(slot), at: atLeft)
+    }
+  }
+}

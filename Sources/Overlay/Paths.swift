@@ -1,0 +1,156 @@
+// Paths: adding, proving, choosing and leaving them.
+
+import Base
+import Session
+
+extension Links {
+  /// The slot of the path to `endpoint`, made when it is new; nil when all are taken by proven ones.
+  mutating func addPath(_ slot: Int, _ endpoint: Endpoint, _ now: Instant) -> Int? {
+    if let index = peers[slot].index(of: .endpoint(endpoint)) { return index }
+    let free = (1..<5).first { peers[slot].paths[$0] == nil } ?? (1..<5).first { peers[slot].paths[$0]?.isValid == false }
+    guard let index = free else { return nil }
+    peers[slot].paths[index] = Path(
+      way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
+    return index
+  }
+
+  mutating func openOverlayPath(_ slot: Int, _ now: Instant) {
+    if peers[slot].paths[0] == nil { peers[slot].paths[0] = Path(way: .overlay, isLAN: false, at: now) }
+  }
+
+  mutating func dropPaths(_ slot: Int) {
+    for i in 0..<5 { peers[slot].paths[i] = nil }
+    peers[slot].best = nil
+  }
+
+  func learnedVias(_ slot: Int) -> BoundedArray<2, OverlayID> { peers[slot].vias }
+
+  /// The peer was heard over the ring through `via`: it can be answered that way.
+  mutating func learn(via: OverlayID?, of slot: Int) {
+    guard let via, via != id, !peers[slot].vias.contains(where: { $0 == via }) else { return }
+    peers[slot].vias.insert(via, at: 0)
+  }
+
+  /// A nonce came back over the path.
+  mutating func validate(_ slot: Int, _ index: Int, _ context: inout Context) {
+    guard peers[slot].paths[index] != nil else { return }
+    let wasValid = peers[slot].paths[index]!.isValid
+    peers[slot].paths[index]!.isValid = true
+    peers[slot].paths[index]!.heardAt = context.now
+    peers[slot].paths[index]!.probe.tries = 0
+    peers[slot].heardAt = context.now
+    if !wasValid {
+      peers[slot].paths[index]!.probe.dueAt = context.now
+      peers[slot].directRetryIn = Timing.directRetryMin
+      wake(slot, at: context.now)
+      if index > 0 { events.append(.direct(peer: slot)) }
+    }
+    chooseBest(slot, &context)
+  }
+
+  /// The path is dead: others take over at once; without any, the link is lost.
+  mutating func abandon(_ slot: Int, _ index: Int, _ context: inout Context) {
+    peers[slot].paths[index] = nil
+    if peers[slot].best == index { peers[slot].best = nil }
+    if index > 0, !peers[slot].hasDirectPath {
+      openOverlayPath(slot, context.now)
+      peers[slot].directRetryAt = context.now + peers[slot].directRetryIn
+    }
+    chooseBest(slot, &context)
+    if peers[slot].best == nil { lose(slot, &context) }
+  }
+
+  /// No way to the peer works any more.
+  mutating func lose(_ slot: Int, _ context: inout Context) {
+    let key = peers[slot].key
+    let id = peers[slot].id
+    let hints = peers[slot].hints
+    forget(slot)
+    context.notify(.linkLost(id))
+    // Remembered for a while, so that hearsay does not bring it back at once.
+    if let grave = find(key, at: context.now) {
+      peers[grave].deadUntil = context.now + Timing.deadFor
+      peers[grave].hints = hints
+      wake(grave, at: context.now + Timing.deadFor)
+    }
+  }
+
+  /// Takes the best path that works: on the own network before the rest of the world, that before the ring; among
+  /// equals the quicker one, but only for a clear gain (20 % and 5 ms).
+  mutating func chooseBest(_ slot: Int, _ context: inout Context) {
+    let old = peers[slot].best
+    var best: Int? = peers[slot].paths[0] == nil ? nil : 0
+    if !peers[slot].isPinnedToOverlay {
+      if let old, old > 0, peers[slot].paths[old]?.isValid == true { best = old }
+      for i in 1..<5 where i != best && peers[slot].paths[i]?.isValid == true {
+        if best == nil || best == 0 || isClearlyBetter(peers[slot].paths[i]!, than: peers[slot].paths[best!]!) { best = i }
+      }
+    }
+    guard best != old else { return }
+    peers[slot].best = best
+    guard let best, let path = peers[slot].paths[best] else { return }
+    if best == 0 {
+      peers[slot].directRetryAt = min(peers[slot].directRetryAt, context.now + peers[slot].directRetryIn)
+      wake(slot, at: peers[slot].directRetryAt)
+    } else {
+      peers[slot].directRetryAt = .never
+    }
+    context.notify(.pathChanged(peers[slot].id, path.kind, path.endpoint ?? .none))
+  }
+
+  private func isClearlyBetter(_ path: Path, than other: Path) -> Bool {
+    if path.isLAN != other.isLAN { return path.isLAN }
+    let (new, old) = (path.roundTrip.smoothed, other.roundTrip.smoothed)
+    guard path.roundTrip.samples > 0, other.roundTrip.samples > 0 else { return false }
+    return new.ns < old.ns / 5 * 4 && new + .milliseconds(5) < old
+  }
+
+  // MARK: - Candidates
+
+  /// Tells the peer where we may be reached, once a session; for a ring link, or after a proof of membership.
+  public mutating func introduce(_ slot: Int, _ context: inout Context) {
+    guard peers[slot].isUp, !peers[slot].isIntroduced else { return }
+    peers[slot].isIntroduced = true
+    sendCandidates(slot, wantsAnswer: false, &context)
+  }
+
+  mutating func sendCandidates(_ slot: Int, wantsAnswer: Bool, _ context: inout Context) {
+    let message = Candidates(wantsAnswer: wantsAnswer, endpoints: underlay.candidates, vias: ownVias(for: slot))
+    send(.candidates, to: slot, &context) { message.encode(to: &$0) }
+  }
+
+  /// Nodes with a direct path to us: bootstraps first, then those that are up longest.
+  func ownVias(for asker: Int) -> BoundedArray<2, OverlayID> {
+    var vias = BoundedArray<2, OverlayID>()
+    for wanted in [Roles.bootstrap, Roles.near] {
+      for slot in 0..<peers.highWater where slot != asker && peers.isUsed(slot) && !vias.isFull {
+        let peer = peers[slot]
+        if peer.isUp, peer.hasDirectPath, peer.roles.contains(wanted), !vias.contains(where: { $0 == peer.id }) {
+          vias.append(peer.id)
+        }
+      }
+    }
+    return vias
+  }
+
+  mutating func receive(_ candidates: Candidates, from slot: Int, _ context: inout Context) {
+    if !candidates.vias.isEmpty { peers[slot].vias = candidates.vias }
+    for i in 0..<candidates.endpoints.count {
+      let endpoint = candidates.endpoints[i]
+      guard underlay.mayProbe(endpoint), peers[slot].index(of: .endpoint(endpoint)) == nil else { continue }
+      _ = addPath(slot, endpoint, context.now)
+    }
+    if candidates.wantsAnswer { sendCandidates(slot, wantsAnswer: false, &context) }
+    wake(slot, at: context.now)
+    tick(slot, &context)
+  }
+
+  /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.
+  public mutating func underlayChanged(_ context: inout Context) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
+      for i in 1..<5 where peers[slot].paths[i] != nil { peers[slot].paths[i]!.probe.dueAt = context.now }
+      if peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: true, &context) }
+      wake(slot, at: context.now)
+    }
+  }
+}

@@ -1,0 +1,91 @@
+// Another node, and all we have with it: a session, the paths it may take, the reasons why we keep it.
+
+import Base
+import Session
+
+/// Why a link is kept. A peer without a role and without traffic is let go.
+public struct Roles: OptionSet, Sendable, BitwiseCopyable {
+  public let rawValue: UInt8
+
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// One of the nearest on the ring.
+  public static let near = Roles(rawValue: 1)
+  /// A node through which we came in.
+  public static let bootstrap = Roles(rawValue: 2)
+  /// Wanted by traffic.
+  public static let onDemand = Roles(rawValue: 4)
+}
+
+/// Handshakes that are sent until one is answered.
+struct Attempt: BitwiseCopyable {
+  var tries: UInt8 = 0
+  var nextAt: Instant
+}
+
+/// Whether the peer has our first record of this session (with the membership proof and the reset token).
+enum HelloState: BitwiseCopyable {
+  case idle
+  case sent(tries: UInt8, nextAt: Instant)
+  case done
+}
+
+/// A node we know by its key.
+public struct Peer: BitwiseCopyable {
+  public let key: PublicKey
+  public let id: OverlayID
+  public internal(set) var session: SessionID?
+  public internal(set) var roles: Roles = []
+  /// Keys are shared and proved by a record.
+  public internal(set) var isUp = false
+  var attempt: Attempt?
+  var hello: HelloState = .idle
+  /// Slot 0 is the way over the ring, the others are endpoints.
+  var paths: InlineArray<5, Path?>
+  /// The path that data takes; nil while no way is known to work.
+  public internal(set) var best: Int?
+  /// Traffic is kept on the ring although a direct path may exist (asked for by the user, for diagnosis).
+  public internal(set) var isPinnedToOverlay = false
+  /// Nodes with a direct path to this peer, best first.
+  public internal(set) var vias: BoundedArray<2, OverlayID>
+  /// Endpoints for the first contact, before there is a session.
+  var hints: BoundedArray<4, Endpoint>
+  /// Whether it was told our candidates in this session.
+  var isIntroduced = false
+  /// When the link came up.
+  public internal(set) var upAt: Instant = .start
+  public internal(set) var heardAt: Instant = .start
+  /// When data was last sent to, or came from, the peer.
+  public internal(set) var usedAt: Instant = .start
+  var sentAt: Instant = .start
+  var directRetryAt: Instant = .never
+  var directRetryIn = Timing.directRetryMin
+  /// When it stopped being one of the nearest.
+  var trimAt: Instant = .never
+  /// Not to be linked on hearsay before this moment.
+  var deadUntil: Instant = .start
+  /// The next moment at which something is due for this peer.
+  var wakeAt: Instant = .never
+  public internal(set) var receivedBytes: UInt64 = 0
+  public internal(set) var sentBytes: UInt64 = 0
+  public internal(set) var pingsSent: UInt32 = 0
+  public internal(set) var pingsLost: UInt32 = 0
+
+  init(key: PublicKey) {
+    self.key = key
+    id = key.id
+    paths = InlineArray(repeating: nil)
+    vias = BoundedArray()
+    hints = BoundedArray()
+  }
+
+  public func path(_ index: Int) -> Path? { paths[index] }
+
+  /// The path that data takes.
+  public var bestPath: Path? { if let best { paths[best] } else { nil } }
+
+  /// Whether a proven endpoint exists.
+  public var hasDirectPath: Bool { (1..<5).contains { paths[$0]?.isValid == true } }
+
+  func index(of way: Way) -> Int? { (0..<5).first { paths[$0]?.way == way } }
+}

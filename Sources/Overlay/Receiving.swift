@@ -1,0 +1,133 @@
+// Receiving: what a datagram is, whose it is, and what its record says.
+
+import Base
+import Session
+
+extension Links {
+  /// Takes a datagram from the underlay, or one that came over the ring. The slot stays the caller's; an arrival
+  /// names parts of it.
+  public mutating func receive(_ ref: PacketRef, from origin: Origin, _ context: inout Context) -> Arrival {
+    let datagram = context.pool.frame(ref)
+    guard !datagram.isEmpty else { return .none }
+    switch datagram[0] {
+    case 1, 2:
+      receiveHandshake(ref, from: origin, &context)
+    case 4:
+      return receiveRecord(ref, from: origin, &context)
+    case 7:
+      receiveReset(datagram, &context)
+    default:
+      counters.unknownKind &+= 1
+    }
+    return .none
+  }
+
+  private mutating func receiveRecord(
+    _ ref: PacketRef, from origin: Origin, _ context: inout Context
+  ) -> Arrival {
+    let datagram = context.pool.frame(ref)
+    switch sessions.open(datagram, at: context.now) {
+    case .dropped:
+      return .none
+    case .unknownIndex:
+      answerUnknown(datagram, from: origin, &context)
+      return .none
+    case .opened(let opened):
+      if opened.confirmed {
+        guard linkUp(opened.session, restarted: opened.restarted, from: origin, &context) != nil else { return .none }
+      }
+      guard let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp else {
+        counters.unknownPeer &+= 1
+        return .none
+      }
+      note(slot, from: origin, &context)
+      let before = UInt16(SessionTable.headerBytes + SessionTable.contentBytes)
+      let body = PacketRef(
+        slot: ref.slot, offset: ref.offset + before, length: ref.length - UInt16(SessionTable.overhead))
+      return dispatch(
+        body, content: opened.content, counter: datagram.little(4, as: UInt64.self), from: slot, origin, &context)
+    }
+  }
+
+  private mutating func dispatch(
+    _ body: PacketRef, content: UInt8, counter: UInt64, from slot: Int, _ origin: Origin, _ context: inout Context
+  ) -> Arrival {
+    switch content {
+    case Content.control:
+      return receiveMessage(body, from: slot, origin, &context)
+    case Content.routed:
+      return .routed(body, from: slot)
+    default:
+      guard content & Content.classMask >= Content.communities else {
+        counters.malformed &+= 1
+        return .none
+      }
+      peers[slot].receivedBytes &+= UInt64(body.length)
+      peers[slot].usedAt = context.now
+      return .data(peer: slot, content: content, counter: counter, body)
+    }
+  }
+
+  /// An authentic record came this way: a known path is alive, an unknown endpoint earns a question.
+  private mutating func note(_ slot: Int, from origin: Origin, _ context: inout Context) {
+    peers[slot].heardAt = context.now
+    if let index = peers[slot].index(of: origin.way) {
+      peers[slot].paths[index]!.heardAt = context.now
+      return
+    }
+    switch origin {
+    case .endpoint(let endpoint):
+      if addPath(slot, endpoint, context.now) != nil { wake(slot, at: context.now) }
+    case .routed(_, let via):
+      openOverlayPath(slot, context.now)
+      learn(via: via, of: slot)
+    }
+  }
+
+  private mutating func answerUnknown(_ datagram: Frame, from origin: Origin, _ context: inout Context) {
+    guard resets.take(at: context.now), let ref = context.pool.take(length: 0) else { return }
+    guard let length = sessions.writeReset(answering: datagram, at: context.now, into: context.pool.room(ref)) else {
+      return context.pool.release(ref)
+    }
+    switch origin {
+    case .endpoint(let endpoint):
+      transmit(ref, length: length, to: endpoint, &context)
+    case .routed(let source, let via):
+      routeDatagram(
+        PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length)), to: source, via: via, &context)
+    }
+  }
+
+  // MARK: - Control messages
+
+  private mutating func receiveMessage(
+    _ body: PacketRef, from slot: Int, _ origin: Origin, _ context: inout Context
+  ) -> Arrival {
+    let frame = context.pool.frame(body)
+    guard frame.count > 0, let type = LinkMessageType(rawValue: frame[0]) else {
+      counters.malformed &+= 1
+      return .none
+    }
+    let rest = frame.dropping(1)
+    do throws(WireError) {
+      switch type {
+      case .hello: receiveHello(try Hello(decoding: rest), from: slot, &context)
+      case .ping: receive(try Ping(decoding: rest), from: slot, origin, &context)
+      case .pong: receive(try Pong(decoding: rest), from: slot, origin, &context)
+      case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
+      case .close:
+        try WireReader(rest).finish()
+        receiveClose(from: slot)
+      case .stabilise, .leave, .claim:
+        return .message(
+          peer: slot, type, body: PacketRef(slot: body.slot, offset: body.offset + 1, length: body.length - 1))
+      }
+    } catch {
+      counters.malformed &+= 1
+    }
+    return .none
+  }
+
+  /// The peer lets go of the session: so do we.
+  private mutating func receiveClose(from slot: Int) { forget(slot) }
+}

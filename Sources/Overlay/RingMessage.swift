@@ -1,0 +1,46 @@
+// Messages of the ring that are routed to nodes with which the sender has no session: how a newcomer finds its place,
+// and how a sender learns that nobody was there.
+
+import Base
+import Session
+
+/// A routed message with payload kind `ring`.
+public enum RingMessage: Equatable, Sendable {
+  /// "Who is nearest to the destination of this message?"
+  case find(nonce: UInt64)
+  /// The answer: first the answering node, then its neighbours on both sides.
+  case welcome(nonce: UInt64, keys: BoundedArray<9, PublicKey>)
+  /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing but when
+  /// the sender tries again.
+  case undeliverable(destination: OverlayID, payload: RoutedPayload)
+}
+
+extension RingMessage: WireCodable {
+  public init(from reader: inout WireReader) throws(WireError) {
+    switch try reader.byte() {
+    case 1: self = .find(nonce: try reader.integer())
+    case 2: self = .welcome(nonce: try reader.integer(), keys: try reader.keys())
+    case 3:
+      let destination = try OverlayID(from: &reader)
+      guard let payload = RoutedPayload(rawValue: try reader.byte()) else { throw .invalid(offset: reader.offset) }
+      self = .undeliverable(destination: destination, payload: payload)
+    default: throw .invalid(offset: reader.offset)
+    }
+  }
+
+  public func encode(to writer: inout WireWriter) {
+    switch self {
+    case .find(let nonce):
+      writer.byte(1)
+      writer.integer(nonce)
+    case .welcome(let nonce, let keys):
+      writer.byte(2)
+      writer.integer(nonce)
+      writer.list(keys) { $0.encode(to: &$1) }
+    case .undeliverable(let destination, let payload):
+      writer.byte(3)
+      destination.encode(to: &writer)
+      writer.byte(payload.rawValue)
+    }
+  }
+}

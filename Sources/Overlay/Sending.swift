@@ -1,0 +1,210 @@
+// Sending records: control messages, data of communities, and datagrams over the ring.
+//
+// A message is written behind the headroom of a fresh slot; each layer around it (record, routed header, record of the
+// hop) is put before it in place. A packet larger than its path travels as two part-records.
+
+import Base
+import Session
+
+/// How the content byte of a record is made up.
+public enum Content {
+  public static let control: UInt8 = 0
+  public static let routed: UInt8 = 1
+  /// Community slots are `communities ..< communities + 8`.
+  public static let communities: UInt8 = 8
+  public static let classMask: UInt8 = 0x3F
+  public static let firstPart: UInt8 = 0x40
+  public static let secondPart: UInt8 = 0x80
+}
+
+extension Links {
+  /// Sends a control message on the peer's best path, or on the given one.
+  public mutating func send(
+    _ type: LinkMessageType, to slot: Int, path index: Int? = nil, _ context: inout Context,
+    _ write: (inout WireWriter) -> Void
+  ) {
+    guard let index = index ?? peers[slot].best, let way = peers[slot].paths[index]?.way else {
+      counters.noWay &+= 1
+      return
+    }
+    guard let body = compose(&context, { writer in
+      writer.byte(type.rawValue)
+      write(&writer)
+    }) else { return }
+    switch way {
+    case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
+    case .overlay: sealAndRoute(body, space: 0, Content.control, to: slot, &context)
+    }
+  }
+
+  /// Sends a control message back the way another came.
+  mutating func reply(
+    _ type: LinkMessageType, to slot: Int, _ origin: Origin, _ context: inout Context,
+    _ write: (inout WireWriter) -> Void
+  ) {
+    guard let body = compose(&context, { writer in
+      writer.byte(type.rawValue)
+      write(&writer)
+    }) else { return }
+    switch origin {
+    case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
+    case .routed: sealAndRoute(body, space: 0, Content.control, to: slot, &context)
+    }
+  }
+
+  /// A slot with what `write` writes; nil when no slot is left.
+  mutating func compose(_ context: inout Context, _ write: (inout WireWriter) -> Void) -> PacketRef? {
+    guard var ref = context.pool.take(length: 0) else {
+      counters.noSlot &+= 1
+      return nil
+    }
+    var writer = WireWriter(context.pool.room(ref).prefix(PacketPool.payloadMax))
+    write(&writer)
+    precondition(!writer.overflowed, "a control message fits a slot")
+    ref.length = UInt16(writer.count)
+    return ref
+  }
+
+  /// Puts a record around the body in place.
+  /// - Returns: the datagram; nil, and the slot is released, when there are no keys to seal with.
+  mutating func seal(
+    _ body: PacketRef, space: UInt8, _ content: UInt8, to slot: Int, _ context: inout Context
+  ) -> PacketRef? {
+    let before = UInt16(SessionTable.headerBytes + SessionTable.contentBytes)
+    let datagram = PacketRef(
+      slot: body.slot, offset: body.offset - before, length: body.length + UInt16(SessionTable.overhead))
+    guard let session = peers[slot].session,
+      case .sealed = sessions.seal(
+        session, space: space, content: content, offload: 0, datagram: context.pool.frame(datagram))
+    else {
+      counters.noWay &+= 1
+      context.pool.release(body)
+      return nil
+    }
+    return datagram
+  }
+
+  private mutating func sealAndTransmit(
+    _ body: PacketRef, _ content: UInt8, to slot: Int, _ endpoint: Endpoint, _ context: inout Context
+  ) {
+    guard let datagram = seal(body, space: 0, content, to: slot, &context) else { return }
+    context.emit(.transmit(datagram, to: endpoint), owning: datagram)
+  }
+
+  private mutating func sealAndRoute(
+    _ body: PacketRef, space: UInt8, _ content: UInt8, to slot: Int, _ context: inout Context
+  ) {
+    guard let datagram = seal(body, space: space, content, to: slot, &context) else { return }
+    routeDatagram(datagram, to: peers[slot].id, &context)
+  }
+
+  // MARK: - Data
+
+  /// Sends a packet of a community on the peer's best path. Takes the packet's slot.
+  /// - Parameter content: the community slot on which the peer receives.
+  public mutating func sendData(_ packet: PacketRef, content: UInt8, to slot: Int, _ context: inout Context) {
+    guard let index = peers[slot].best, let size = peers[slot].paths[index]?.size else {
+      counters.noWay &+= 1
+      return context.pool.release(packet)
+    }
+    noteSent(Int(packet.length), slot, index, context.now)
+    let record = Int(packet.length) + SessionTable.overhead
+    if record <= Int(size) { return sendRecord(packet, content: content, to: slot, path: index, &context) }
+    // Two halves with neighbouring counters; the receiver puts them together.
+    let head = (packet.length + 1) / 2
+    let tail = PacketRef(slot: packet.slot, offset: packet.offset + head, length: packet.length - head)
+    guard Int(head) + SessionTable.overhead <= Int(size), let second = context.pool.take(copying: context.pool.frame(tail))
+    else {
+      counters.noSlot &+= 1
+      return context.pool.release(packet)
+    }
+    let first = PacketRef(slot: packet.slot, offset: packet.offset, length: head)
+    sendRecord(first, content: content | Content.firstPart, to: slot, path: index, &context)
+    sendRecord(second, content: content | Content.secondPart, to: slot, path: index, &context)
+  }
+
+  private mutating func sendRecord(
+    _ body: PacketRef, content: UInt8, to slot: Int, path index: Int, _ context: inout Context
+  ) {
+    // Spaces: 0 is the control plane's, then one a path, so that a switch does not disturb the other path's window.
+    guard let datagram = seal(body, space: UInt8(1 + index), content, to: slot, &context) else { return }
+    if case .endpoint(let endpoint)? = peers[slot].paths[index]?.way {
+      context.emit(.transmit(datagram, to: endpoint), owning: datagram)
+    } else {
+      routeDatagram(datagram, to: peers[slot].id, &context)
+    }
+  }
+
+  private mutating func noteSent(_ bytes: Int, _ slot: Int, _ index: Int, _ now: Instant) {
+    peers[slot].sentBytes &+= UInt64(bytes)
+    peers[slot].usedAt = now
+    peers[slot].paths[index]!.usedAt = now
+    // From quiet to busy: the path's silence counts from now.
+    if peers[slot].wakeAt > now + Timing.silence { wake(slot, at: now + Timing.silence) }
+  }
+
+  // MARK: - Over the ring
+
+  /// Sends a whole datagram of a session over the ring. Takes the slot.
+  mutating func routeDatagram(
+    _ datagram: PacketRef, to destination: OverlayID, via: OverlayID? = nil, _ context: inout Context
+  ) {
+    var header = RoutedHeader(
+      mode: .exact, hops: Self.hopsMax, payload: .datagram, destination: destination, source: id,
+      destinationVia: via ?? peer(destination).flatMap { peers[$0].vias.isEmpty ? nil : peers[$0].vias[0] })
+    if !isWellConnected { header.sourceVia = ownVia(for: destination) }
+    if header.destinationVia == destination { header.destinationVia = nil }
+    route(header, payload: datagram, &context)
+  }
+
+  /// Sends a message over the ring. Takes the slot of the payload.
+  public mutating func route(_ header: RoutedHeader, payload: PacketRef, _ context: inout Context) {
+    var header = header
+    let decision = decide(&header, from: nil)
+    guard case .forward(let hop) = decision else {
+      counters.undeliverable &+= 1
+      return context.pool.release(payload)
+    }
+    send(routed: prepend(header, to: payload, &context), to: hop, &context)
+  }
+
+  /// A message to whichever node the header says, with the way back that others need.
+  public mutating func routeMessage(
+    _ kind: RoutedPayload, mode: RoutingMode, to destination: OverlayID, via: OverlayID? = nil,
+    _ context: inout Context, _ write: (inout WireWriter) -> Void
+  ) {
+    guard let payload = compose(&context, write) else { return }
+    var header = RoutedHeader(
+      mode: mode, hops: Self.hopsMax, payload: kind, destination: destination, source: id, destinationVia: via)
+    if !isWellConnected { header.sourceVia = ownVia(for: destination) }
+    route(header, payload: payload, &context)
+  }
+
+  func ownVia(for destination: OverlayID) -> OverlayID? {
+    let vias = ownVias(for: peer(destination) ?? -1)
+    return vias.isEmpty ? nil : vias[0]
+  }
+
+  func prepend(_ header: RoutedHeader, to payload: PacketRef, _ context: inout Context) -> PacketRef {
+    let length = UInt16(header.byteCount)
+    let message = PacketRef(
+      slot: payload.slot, offset: payload.offset - length, length: payload.length + length)
+    _ = header.encode(into: context.pool.frame(message).prefix(Int(length)))
+    return message
+  }
+
+  /// Hands a routed message to the next hop.
+  mutating func send(routed message: PacketRef, to hop: Int, _ context: inout Context) {
+    guard let index = peers[hop].best, let way = peers[hop].paths[index]?.way else {
+      counters.noWay &+= 1
+      return context.pool.release(message)
+    }
+    switch way {
+    case .endpoint(let endpoint):
+      peers[hop].paths[index]!.usedAt = context.now
+      sealAndTransmit(message, Content.routed, to: hop, endpoint, &context)
+    case .overlay:
+      sealAndRoute(message, space: 0, Content.routed, to: hop, &context)
+    }
+  }
+}

@@ -1,0 +1,55 @@
+// The times and counts of links and ring, each with its reason.
+
+import Base
+
+/// Implementation constants: a change of one is not a change of the protocol.
+enum Timing {
+  /// Handshake tries: the first again soon (a lost packet), later ones calmly. After the last the peer counts as gone.
+  static let handshakeRetry: [Interval] = [
+    .milliseconds(300), .milliseconds(600), .seconds(1), .seconds(2), .seconds(3), .seconds(3),
+  ]
+  /// A peer that did not answer is not tried again on hearsay for this long.
+  static let deadFor = Interval.seconds(30)
+  /// Bootstraps may come up later than we do.
+  static let bootstrapRetryMin = Interval.milliseconds(250)
+  static let bootstrapRetryMax = Interval.seconds(5)
+  /// A ring neighbour is asked this often whether it is there (the rest of the ring depends on it).
+  static let neighbourProbe = Interval.seconds(5)
+  /// Other paths are kept open through NATs, which may forget after 30 s.
+  static let keepalive = Interval.seconds(25)
+  /// Under traffic, a path that is silent this long is asked.
+  static let silence = Interval.milliseconds(1_500)
+  /// Traffic within this time counts as "under traffic".
+  static let activity = Interval.seconds(5)
+  /// Unanswered pings after which a way is dead; with doubled waits from 100 ms on that is 3.1 s.
+  static let pingTries: UInt8 = 5
+  /// First probes of an unproven endpoint (at most five, of at most 64 bytes).
+  static let candidateProbes: [Interval] = [
+    .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .milliseconds(1_000),
+  ]
+  /// While relayed, the direct way is tried again, first soon and then ever more rarely.
+  static let directRetryMin = Interval.seconds(5)
+  static let directRetryMax = Interval.minutes(5)
+  /// An on-demand link without traffic is let go.
+  static let idle = Interval.minutes(5)
+  /// A neighbour that others have come before keeps its role this long.
+  static let trim = Interval.seconds(30)
+  /// Stabilisation: often after a change, rarely in quiet.
+  static let stabiliseSoon = Interval.seconds(1)
+  static let stabilise = Interval.seconds(5)
+  static let unquiet = Interval.seconds(10)
+  /// Changes within this time are told together.
+  static let coalesce = Interval.milliseconds(50)
+  /// A newcomer asks again for its place.
+  static let find = Interval.seconds(1)
+}
+
+/// Sizes of datagrams (UDP payload, in bytes) that a path can carry.
+enum PathSize {
+  /// Fits every underlay with the IPv6 minimum MTU of 1,280 bytes.
+  static let base: UInt16 = 1_232
+  /// Fits a 1,500-byte underlay over IPv6: all of a 1,400-byte packet in one record.
+  static let ethernet: UInt16 = 1_452
+  /// Over the ring, two layers of headers and records come around the datagram (2 × 116 bytes).
+  static let overlay: UInt16 = 1_000
+}

@@ -1,0 +1,59 @@
+// What the tunnel must know of an IP packet: whose it is and whether its lengths agree.
+//
+// RFC 791 and RFC 8200. Nothing is trusted: a packet from the device may be anything a program wrote there, one from a
+// peer anything at all.
+
+import Base
+
+/// The addresses of a well-formed packet.
+struct IPPacket: BitwiseCopyable {
+  let source: IPAddress
+  let destination: IPAddress
+  /// IPv4 protocol or IPv6 next header.
+  let proto: UInt8
+  /// Bytes before the payload.
+  let headerBytes: Int
+
+  /// Reads the header; nil when the bytes are not one whole IPv4 or IPv6 packet.
+  init?(_ frame: Frame) {
+    guard frame.count >= 20 else { return nil }
+    switch frame[0] >> 4 {
+    case 4:
+      headerBytes = Int(frame[0] & 15) * 4
+      guard headerBytes >= 20, headerBytes <= frame.count, Int(frame.big(2, as: UInt16.self)) == frame.count else {
+        return nil
+      }
+      proto = frame[9]
+      source = IPAddress(v4: frame.big(12, as: UInt32.self))
+      destination = IPAddress(v4: frame.big(16, as: UInt32.self))
+    case 6:
+      headerBytes = 40
+      guard frame.count >= 40, Int(frame.big(4, as: UInt16.self)) + 40 == frame.count else { return nil }
+      proto = frame[6]
+      source = IPAddress(high: frame.big(8, as: UInt64.self), low: frame.big(16, as: UInt64.self))
+      destination = IPAddress(high: frame.big(24, as: UInt64.self), low: frame.big(32, as: UInt64.self))
+    default:
+      return nil
+    }
+  }
+}
+
+/// The Internet checksum (RFC 1071).
+enum Checksum {
+  /// The sum of `frame` as 16-bit words, added to `initial`, not yet folded.
+  static func sum(_ frame: Frame, _ initial: UInt64 = 0) -> UInt64 {
+    var sum = initial
+    var i = 0
+    while i + 1 < frame.count {
+      sum += UInt64(frame.big(i, as: UInt16.self))
+      i += 2
+    }
+    return i < frame.count ? sum + UInt64(frame[i]) << 8 : sum
+  }
+
+  static func fold(_ sum: UInt64) -> UInt16 {
+    var sum = sum
+    while sum > 0xFFFF { sum = (sum & 0xFFFF) + (sum >> 16) }
+    return ~UInt16(sum)
+  }
+}

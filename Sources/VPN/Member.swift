@@ -1,0 +1,41 @@
+// Other members of the community, as far as this node has met them.
+
+import Base
+import Session
+
+/// A member to which a link is up.
+public struct Member: BitwiseCopyable, Sendable {
+  /// The IPv4 address whose claim it has shown.
+  public internal(set) var address: IPAddress?
+  /// Whether it has seen our claim.
+  var knowsOurs = false
+  var tries: UInt8 = 0
+  var nextAt: Instant
+}
+
+/// What a member shows in a session: the lease that proves its address. The slot says for which community: it is
+/// the one on which the receiver takes data.
+struct ClaimMessage: Equatable {
+  var wantsAnswer: Bool
+  var slot: UInt8
+  /// A lease, or nothing while the sender has no IPv4 address.
+  var lease: Frame
+
+  static func == (a: ClaimMessage, b: ClaimMessage) -> Bool {
+    a.wantsAnswer == b.wantsAnswer && a.slot == b.slot && a.lease.bytes == b.lease.bytes
+  }
+}
+
+extension ClaimMessage: WireCodable {
+  init(from reader: inout WireReader) throws(WireError) {
+    let flags = try reader.byte()
+    try reader.require(flags <= 1)
+    self.init(wantsAnswer: flags == 1, slot: try reader.byte(), lease: reader.rest())
+  }
+
+  func encode(to writer: inout WireWriter) {
+    writer.byte(wantsAnswer ? 1 : 0)
+    writer.byte(slot)
+    writer.bytes(lease)
+  }
+}

@@ -1,0 +1,203 @@
+// From a virtual address to a linked member: claims, ULAs, showing one's own claim.
+
+import Base
+import DHT
+import Overlay
+import Session
+
+extension Tunnel {
+  /// Lets the packet wait, and finds out who has the address.
+  mutating func resolve(
+    _ address: IPAddress, _ packet: PacketRef?, _ network: inout Network, _ context: inout Context
+  ) {
+    switch resolver.enqueue(packet, for: address, &context) {
+    case .waiting:
+      break
+    case .ask(let slot):
+      ask(slot, address, &network, &context)
+    case .absent:
+      if let packet { refuse(packet, &context) }
+    case .refused:
+      counters.unresolved &+= 1
+      if let packet { context.pool.release(packet) }
+    }
+  }
+
+  private mutating func ask(
+    _ slot: Int, _ address: IPAddress, _ network: inout Network, _ context: inout Context
+  ) {
+    if let known = routes[address].map(Int.init), network.links.peers.isUsed(known) {
+      // Known already: only the link is missing.
+      link(slot, to: network.links.peers[known].key, &network, &context)
+    } else if address.isV4 {
+      network.get(claimKey(address), tag: DirectoryTag.resolve | UInt32(slot), &context)
+    } else {
+      network.find(Self.start(of: address), nonce: resolver.questions[slot].nonce, &context)
+    }
+  }
+
+  func claimKey(_ address: IPAddress) -> OverlayID {
+    community.recordKey(kind: LeaseKind.claim.rawValue, name: Self.bytes(address)).publicKey.id
+  }
+
+  /// The overlay ID that begins with the 80 bits in a ULA, the other bits zero.
+  static func start(of ula: IPAddress) -> OverlayID {
+    OverlayID(high: ula.high << 48 | ula.low >> 16, middle: ula.low << 48, low: 0)
+  }
+
+  /// The directory has answered for a question about an IPv4 address.
+  mutating func onResolved(
+    _ slot: Int, _ body: LeaseBody?, _ network: inout Network, _ context: inout Context
+  ) {
+    guard resolver.questions.isUsed(slot) else { return }
+    let address = resolver.questions[slot].address
+    guard let body, body.content == Self.bytes(address) else { return fail(slot, &context) }
+    if let peer = network.links.peer(body.identity.id) { routes.set(address, UInt32(peer)) }
+    link(slot, to: body.identity, &network, &context)
+  }
+
+  /// The node nearest to an ID has said its key.
+  mutating func onFound(
+    _ nonce: UInt64, _ key: PublicKey, _ network: inout Network, _ context: inout Context
+  ) {
+    guard let slot = resolver.question(nonce: nonce) else { return onLookupFound(nonce, key, &context) }
+    guard community.ula(of: key.id) == resolver.questions[slot].address else { return fail(slot, &context) }
+    link(slot, to: key, &network, &context)
+  }
+
+  /// The owner of the address is known: a link to it, and then the packets.
+  private mutating func link(
+    _ question: Int, to key: PublicKey, _ network: inout Network, _ context: inout Context
+  ) {
+    resolver.found(question, key)
+    let address = resolver.questions[question].address
+    guard let slot = network.links.connect(key, role: .onDemand, firstHand: true, &context) else {
+      return fail(question, &context)
+    }
+    routes.set(address, UInt32(slot))
+    if sendSlot(slot, network.links) != nil { flush(question, to: slot, &network, &context) }
+  }
+
+  private mutating func flush(
+    _ question: Int, to slot: Int, _ network: inout Network, _ context: inout Context
+  ) {
+    let packets = resolver.resolve(question).packets
+    for i in 0..<packets.count {
+      guard let content = sendSlot(slot, network.links) else {
+        context.pool.release(packets[i])
+        continue
+      }
+      counters.sent &+= 1
+      network.links.sendData(packets[i], content: content, to: slot, &context)
+    }
+  }
+
+  /// Nobody has the address, or its owner cannot be reached: the senders are told.
+  mutating func fail(_ question: Int, _ context: inout Context) {
+    let ended = resolver.fail(question, at: context.now)
+    for i in 0..<ended.packets.count { refuse(ended.packets[i], &context) }
+  }
+
+  /// Answers a packet with "host unreachable". Takes the slot.
+  private mutating func refuse(_ packet: PacketRef, _ context: inout Context) {
+    counters.unresolved &+= 1
+    let frame = context.pool.frame(packet)
+    defer { context.pool.release(packet) }
+    guard let source = IPPacket(frame)?.source, isOwn(source), let answer = context.pool.take(length: 0),
+      let length = Unreachable.write(answering: frame, from: source, into: context.pool.room(answer))
+    else { return }
+    let whole = PacketRef(slot: answer.slot, offset: answer.offset, length: UInt16(length))
+    context.emit(.deliver(whole), owning: whole)
+  }
+
+  // MARK: - Members
+
+  /// A peer's proofs are known: if it is a member, it is shown our claim, and gets what waits for it.
+  mutating func onProved(_ slot: Int, _ network: inout Network, _ context: inout Context) {
+    guard sendSlot(slot, network.links) != nil else { return }
+    let key = network.links.peers[slot].key
+    if members[UInt32(slot)] == nil {
+      context.notify(.memberFound(key.id))
+      met(&context)
+    }
+    members.set(UInt32(slot), Member(address: members[UInt32(slot)]?.address, nextAt: context.now))
+    routes.set(community.ula(of: key.id), UInt32(slot))
+    network.links.introduce(slot, &context)
+    show(slot, wantsAnswer: true, &network, &context)
+    for question in resolver.waiting(for: key) { flush(question, to: slot, &network, &context) }
+  }
+
+  /// Shows the claims again to members that have not seen them.
+  mutating func showAgain(_ network: inout Network, _ context: inout Context) {
+    var due: [UInt32] = []
+    let now = context.now
+    members.forEach { slot, member in if !member.knowsOurs && member.nextAt <= now { due.append(slot) } }
+    for slot in due { show(Int(slot), wantsAnswer: true, &network, &context) }
+  }
+
+  /// Our claim is another one now.
+  mutating func forgetShown() {
+    var slots: [UInt32] = []
+    members.forEach { slot, _ in slots.append(slot) }
+    for slot in slots {
+      guard var member = members[slot] else { continue }
+      member.knowsOurs = false
+      member.tries = 0
+      member.nextAt = .start
+      members.set(slot, member)
+    }
+  }
+
+  private mutating func show(
+    _ slot: Int, wantsAnswer: Bool, _ network: inout Network, _ context: inout Context
+  ) {
+    guard let content = sendSlot(slot, network.links) else { return }
+    if wantsAnswer, var member = members[UInt32(slot)] {
+      member.tries += 1
+      // After some tries without an answer the data itself will say when something is wrong.
+      member.nextAt = member.tries > 8 ? .never : context.now + .milliseconds(150) * (1 << UInt64(min(member.tries, 6)))
+      members.set(UInt32(slot), member)
+    }
+    let lease = Scratch(capacity: Lease.bytesMax)
+    let bytes = claim.address == nil ? [] : leaseBytes
+    lease.frame.write(bytes)
+    let message = ClaimMessage(wantsAnswer: wantsAnswer, slot: content, lease: lease.frame.prefix(bytes.count))
+    network.links.send(.claim, to: slot, &context) { message.encode(to: &$0) }
+  }
+
+  /// Takes the claim that a peer shows, and its slot.
+  public mutating func receiveClaim(
+    _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
+  ) {
+    defer { context.pool.release(packet) }
+    guard let message = try? ClaimMessage(decoding: context.pool.frame(packet)),
+      let session = network.links.peers[slot].session,
+      network.links.sessions.community(session, receiveSlot: message.slot) == Self.communityIndex
+    else {
+      counters.badClaims &+= 1
+      return
+    }
+    if !message.lease.isEmpty { learn(message.lease, of: slot, network.links) }
+    if message.wantsAnswer { show(slot, wantsAnswer: false, &network, &context) }
+    if !message.wantsAnswer, var member = members[UInt32(slot)] {
+      member.knowsOurs = true
+      members.set(UInt32(slot), member)
+    }
+  }
+
+  /// The peer may use the address if the lease is the claim of that address in the peer's own name.
+  private mutating func learn(_ bytes: Frame, of slot: Int, _ links: borrowing Links) {
+    guard let lease = try? Lease(decoding: bytes), lease.isAuthentic,
+      let body = LeaseBody.open(lease, community: community), body.identity == links.peers[slot].key,
+      let address = Self.decode(IPAddress.self, body.content), address.isV4, lease.key == claimKey(address)
+    else {
+      counters.badClaims &+= 1
+      return
+    }
+    guard var member = members[UInt32(slot)] else { return }
+    if let old = member.address, old != address, routes[old] == UInt32(slot) { routes.remove(old) }
+    member.address = address
+    members.set(UInt32(slot), member)
+    routes.set(address, UInt32(slot))
+  }
+}

@@ -1,0 +1,259 @@
+// The virtual network of one community: packets of the device out to members, packets of members in.
+//
+// Addresses are resolved to overlay IDs, and a link carries the packets. A packet comes in only from the member that
+// owns its source address, and goes to the device only if it is for this node. The first packets to an unknown address
+// wait while its owner is found; none is dropped for being early.
+
+import Base
+import DHT
+import Overlay
+import Session
+
+/// What a member is told at its start.
+public struct TunnelConfiguration: Sendable {
+  public var community: Community
+  /// The IPv4 address the user insists on, with its prefix.
+  public var address: IPPrefix?
+  /// The pool the user insists on.
+  public var pool: IPPrefix?
+  /// The IPv4 address of the last run.
+  public var remembered: IPAddress?
+
+  public init(community: Community, address: IPPrefix? = nil, pool: IPPrefix? = nil, remembered: IPAddress? = nil) {
+    self.community = community
+    self.address = address
+    self.pool = pool
+    self.remembered = remembered
+  }
+}
+
+/// Membership of one community.
+public struct Tunnel: ~Copyable {
+  /// The device's MTU in bytes: a record around it fits every path over a 1,500-byte underlay, also through relays.
+  public static let mtu = 1_400
+  /// The community's number in the session table.
+  static let communityIndex = 0
+  static let endpointsTimeToLive: UInt32 = 300
+  /// After this long without another member, the user is told.
+  static let lonely = Interval.seconds(8)
+
+  public let community: Community
+  public let ula: IPAddress
+  public internal(set) var counters = TunnelCounters()
+  /// Whether no other member was found although there was time for it.
+  public private(set) var isAlone = false
+  var claim: AddressClaim
+  var resolver = Resolver()
+  var reassembly = Reassembly()
+  var members = FlatMap<UInt32, Member>(limit: 1_024)
+  /// Who has which virtual address. Only signed claims, and IDs themselves, ever change it.
+  var routes = FlatMap<IPAddress, UInt32>(limit: 4_096)
+  var leaseBytes: [UInt8] = []
+  var sequence: UInt32 = 0
+  var secure: SecureRandom
+  var endpointsAt: Instant = .never
+  var lookups = SlotTable<Lookup>(capacity: 64)
+  private var aloneAt: Instant = .never
+  private var hasMet = false
+  private var wasReady = false
+
+  public init(_ configuration: TunnelConfiguration, identity: Identity, seed: [UInt8]) {
+    community = configuration.community
+    ula = configuration.community.ula(of: identity.id)
+    secure = SecureRandom(seed: seed)
+    claim = AddressClaim(
+      id: identity.id, community: configuration.community, requested: configuration.address,
+      pool: configuration.pool, remembered: configuration.remembered)
+  }
+
+  /// The granted IPv4 address with its prefix length.
+  public var address: IPPrefix? { claim.address }
+  /// The members' pool, once known.
+  public var pool: IPPrefix? { claim.plan?.pool }
+  /// Why there will be no address.
+  public var failure: ClaimFailure? { claim.failure }
+
+  public var deadline: Instant {
+    var next = min(claim.nextAt, resolver.deadline, endpointsAt, aloneAt)
+    members.forEach { _, member in if !member.knowsOurs { next = min(next, member.nextAt) } }
+    for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
+    return next
+  }
+
+  /// The address a member has shown.
+  public func address(ofPeer slot: Int) -> IPAddress? { members[UInt32(slot)]?.address }
+
+  public func isMember(_ slot: Int) -> Bool { members[UInt32(slot)] != nil }
+
+  /// The peer that has this address, as far as this node knows.
+  public func peer(with address: IPAddress) -> Int? { routes[address].map(Int.init) }
+
+  /// Finds out who has the address and makes a link, without a packet to send.
+  public mutating func seek(_ address: IPAddress, _ network: inout Network, _ context: inout Context) {
+    resolve(address, nil, &network, &context)
+  }
+
+  /// Whether it was found out, not long ago, that nobody has the address.
+  public func isKnownAbsent(_ address: IPAddress) -> Bool { resolver.isAbsent(address) }
+
+  // MARK: - Packets
+
+  /// Takes a packet of the device and its slot.
+  public mutating func send(_ packet: PacketRef, _ network: inout Network, _ context: inout Context) {
+    let frame = context.pool.frame(packet)
+    guard let header = IPPacket(frame) else {
+      counters.malformed &+= 1
+      return context.pool.release(packet)
+    }
+    guard isOwn(header.source) else {
+      counters.foreignSource &+= 1
+      return context.pool.release(packet)
+    }
+    if let slot = routes[header.destination].map(Int.init), let content = sendSlot(slot, network.links) {
+      counters.sent &+= 1
+      return network.links.sendData(packet, content: content, to: slot, &context)
+    }
+    guard isVirtual(header.destination) else {
+      counters.notUnicast &+= 1
+      return context.pool.release(packet)
+    }
+    resolve(header.destination, packet, &network, &context)
+  }
+
+  /// Takes data of a peer and its slot.
+  public mutating func receive(
+    _ packet: PacketRef, from slot: Int, content: UInt8, counter: UInt64, _ network: inout Network,
+    _ context: inout Context
+  ) {
+    guard let session = network.links.peers[slot].session,
+      network.links.sessions.community(session, receiveSlot: content & Content.classMask) == Self.communityIndex
+    else {
+      counters.noMember &+= 1
+      return context.pool.release(packet)
+    }
+    guard content & ~Content.classMask != 0 else { return accept(packet, from: slot, network.links, &context) }
+    let isFirst = content & Content.firstPart != 0
+    let whole = reassembly.add(peer: slot, counter: counter, isFirst: isFirst, packet, &context)
+    context.pool.release(packet)
+    if let whole { accept(whole, from: slot, network.links, &context) }
+  }
+
+  /// Delivers a packet whose source belongs to the peer and whose destination is this node.
+  private mutating func accept(
+    _ packet: PacketRef, from slot: Int, _ links: borrowing Links, _ context: inout Context
+  ) {
+    guard let header = IPPacket(context.pool.frame(packet)) else {
+      counters.malformed &+= 1
+      return context.pool.release(packet)
+    }
+    guard routes[header.source] == UInt32(slot) else {
+      counters.spoofed &+= 1
+      return context.pool.release(packet)
+    }
+    guard isOwn(header.destination) else {
+      counters.foreignDestination &+= 1
+      return context.pool.release(packet)
+    }
+    counters.received &+= 1
+    context.emit(.deliver(packet), owning: packet)
+  }
+
+  func isOwn(_ address: IPAddress) -> Bool { address == ula || address == claim.address?.address }
+
+  /// Whether the address is one that a member may have.
+  func isVirtual(_ address: IPAddress) -> Bool {
+    address.isV4 ? claim.plan?.admits(address) ?? false : community.ulaPrefix.contains(address)
+  }
+
+  /// The content byte for data to the peer; nil when the link is down or it has not proved its membership.
+  func sendSlot(_ slot: Int, _ links: borrowing Links) -> UInt8? {
+    guard links.peers.isUsed(slot), links.peers[slot].isUp, let session = links.peers[slot].session else { return nil }
+    return links.sessions.slots(session, community: Self.communityIndex)?.send
+  }
+
+  // MARK: - Events
+
+  public mutating func on(_ event: NetworkEvent, _ network: inout Network, _ context: inout Context) {
+    switch event {
+    case .linkUp, .measured:
+      break
+    case .proved(let slot):
+      onProved(slot, &network, &context)
+    case .linkDown(let key):
+      onDown(key, network.links)
+    case .unreachable(let key):
+      for question in resolver.waiting(for: key) { fail(question, &context) }
+    case .ringChanged:
+      startIfReady(&network, &context)
+    case .found(let nonce, let key):
+      onFound(nonce, key, &network, &context)
+    case .directory(.answered(let tag, let status, let remaining, let packet)):
+      onAnswer(tag, status, remaining, packet, &network, &context)
+      if let packet { context.pool.release(packet) }
+    case .directory(.failed(let tag)):
+      onAnswer(tag, nil, 0, nil, &network, &context)
+    }
+  }
+
+  /// Does what is due.
+  public mutating func expire(_ network: inout Network, _ context: inout Context) {
+    startIfReady(&network, &context)
+    if wasReady { carryOut(claim.expire(at: context.now), &network, &context) }
+    for slot in resolver.overdue(at: context.now) { fail(slot, &context) }
+    showAgain(&network, &context)
+    if endpointsAt <= context.now { publishEndpoints(&network, &context) }
+    expireLookups(&context)
+    if aloneAt <= context.now {
+      aloneAt = .never
+      isAlone = true
+      context.notify(.aloneInCommunity)
+    }
+  }
+
+  private mutating func startIfReady(_ network: inout Network, _ context: inout Context) {
+    guard network.isReady, !wasReady else { return }
+    wasReady = true
+    if !hasMet { aloneAt = context.now + Self.lonely }
+    endpointsAt = context.now + .seconds(1)
+    carryOut(claim.start(), &network, &context)
+  }
+
+  /// Another member exists.
+  mutating func met(_ context: inout Context) {
+    aloneAt = .never
+    hasMet = true
+    guard isAlone else { return }
+    isAlone = false
+    context.notify(.noLongerAlone)
+  }
+
+  private mutating func onDown(_ key: PublicKey, _ links: borrowing Links) {
+    var gone: [UInt32] = []
+    members.forEach { slot, _ in
+      let slot = Int(slot)
+      if !links.peers.isUsed(slot) || !links.peers[slot].isUp || links.peers[slot].key == key { gone.append(UInt32(slot)) }
+    }
+    for slot in gone { forget(slot) }
+  }
+
+  private mutating func forget(_ slot: UInt32) {
+    members.remove(slot)
+    var addresses: [IPAddress] = []
+    routes.forEach { address, owner in if owner == slot { addresses.append(address) } }
+    for address in addresses { routes.remove(address) }
+  }
+}
+
+/// What the tunnel carried, and what it dropped and why.
+public struct TunnelCounters: Sendable, BitwiseCopyable {
+  public var sent: UInt64 = 0
+  public var received: UInt64 = 0
+  public var malformed: UInt64 = 0
+  public var foreignSource: UInt64 = 0
+  public var notUnicast: UInt64 = 0
+  public var noMember: UInt64 = 0
+  public var spoofed: UInt64 = 0
+  public var foreignDestination: UInt64 = 0
+  public var unresolved: UInt64 = 0
+  public var badClaims: UInt64 = 0
+}

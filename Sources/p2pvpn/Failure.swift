@@ -1,0 +1,56 @@
+// How the program ends, and what it says when it does not end well.
+//
+// Scripts look at the exit code, people at the one line on stderr: what failed, why, and what to do about it.
+
+import Glibc
+import Platform
+
+/// The exit codes, which are part of the contract with users.
+enum ExitStatus: Int32, Sendable {
+  case ok = 0
+  case failed = 1
+  case usage = 2
+  case notRunning = 3
+  case notPermitted = 4
+  case timedOut = 5
+  case notFound = 6
+  case notReady = 7
+}
+
+/// An end that somebody has to be told about.
+struct Failure: Error, Sendable {
+  let status: ExitStatus
+  /// One line without a full stop.
+  let message: String
+
+  init(_ status: ExitStatus, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+
+  /// An error of the border to the machine: what failed and why, then what to do.
+  init(_ error: some ExplainedError, status: ExitStatus = .failed) {
+    self.init(status, error.advice.isEmpty ? error.description : "\(error.description): \(error.advice)")
+  }
+
+  /// A failed system call; one that was not permitted has an exit code of its own.
+  init(_ error: CallError) {
+    self.init(error, status: error.code == EPERM || error.code == EACCES ? .notPermitted : .failed)
+  }
+
+  init(_ error: StateError) {
+    if case .call(let call) = error {
+      self.init(call)
+    } else {
+      self.init(error, status: .failed)
+    }
+  }
+}
+
+extension String {
+  /// Writes the line to stderr.
+  func toStandardError() {
+    var line = self + "\n"
+    line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}

@@ -1,0 +1,78 @@
+"""The same session over the overlay, over a direct path, and moving between the two."""
+import time
+
+import pytest
+
+from traffic import Flow, Transfer, ping
+
+DIRECT = ("direct", "lan")
+OVERLAY = ("overlay",)
+HUNDRED_MB = 100_000_000
+
+
+@pytest.fixture
+def internet(fleet):
+    """A seed that forwards fast, and two more public hosts."""
+    fleet.lab.nat(public=3)
+    fleet.relay = fleet.seed("p1", "--relay", "1gbit")
+    return fleet.lab["internet"]
+
+
+def two_members(fleet):
+    a, b = fleet.join("p2", fleet.relay), fleet.join("p3", fleet.relay)
+    return a.wait_ready(), b.wait_ready()
+
+
+def expect_path(a, b, words):
+    a.wait_path(b, words)
+    b.wait_path(a, words)
+
+
+@pytest.mark.parametrize("path", [OVERLAY, DIRECT], ids=["overlay", "direct"])
+def test_ping_and_a_hundred_megabytes(fleet, internet, path):
+    """Over the overlay because a firewall forbids anything else, or directly."""
+    if path == OVERLAY:
+        internet.forbid(fleet.lab["p2"], fleet.lab["p3"])
+    a, b = two_members(fleet)
+    assert ping(a.host, b.address()) == 3
+    expect_path(a, b, path)
+    transfer = Transfer(a.host, b.host, b.address(), HUNDRED_MB)
+    assert transfer.received_bytes == HUNDRED_MB and transfer.received == transfer.sent
+    assert a.path_to(b) in path and b.path_to(a) in path
+    assert b.peer(a)["rx_bytes"] >= HUNDRED_MB
+    print(f"{path[0]}: {HUNDRED_MB * 8e-6 / transfer.seconds:.0f} Mbit/s")
+
+
+@pytest.mark.parametrize("switches", [10, pytest.param(200, marks=pytest.mark.soak)])
+def test_switching_paths_loses_and_doubles_nothing(fleet, internet, switches):
+    a, b = two_members(fleet)
+    ping(a.host, b.address())
+    expect_path(a, b, DIRECT)
+    internet.watch(a.host, b.host)          # the wire as a witness
+    with Flow(a.host, b.address(), interval=0.02) as flow:
+        for n in range(switches):
+            command, expected = ("auto", DIRECT) if n % 2 else ("overlay", OVERLAY)
+            for here, there in ((a, b), (b, a)):
+                done = here.control("path", there.address(), command)
+                assert done.returncode == 0, done
+            expect_path(a, b, expected)
+            pings, seen = len(flow.replies()), internet.watched()
+            time.sleep(0.5)
+            pings, seen = len(flow.replies()) - pings, internet.watched() - seen
+            went_directly = seen > pings        # a ping and its answer are two packets
+            assert went_directly == (expected == DIRECT), f"{pings} pings, {seen} direct packets"
+    assert (flow.lost, flow.doubled) == ([], [])
+    assert flow.sent > switches * 20
+
+
+def test_a_firewall_that_closes_later_moves_traffic_to_the_overlay(fleet, internet):
+    a, b = two_members(fleet)
+    ping(a.host, b.address())
+    expect_path(a, b, DIRECT)
+    with Flow(a.host, b.address(), interval=0.1) as flow:
+        internet.forbid(a.host, b.host)
+        closed = time.time()
+        time.sleep(0.2)                         # what is under way may still arrive
+        pause = flow.wait_reply(closed + 0.2, limit=15)
+    assert pause <= 8, f"{pause:.1f} s without an answer"
+    assert a.path_to(b) == "overlay"

@@ -1,0 +1,201 @@
+"""Traffic through a network, and what became of it: pings, transfers, throughput."""
+import collections
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from netlab import stop
+from waiting import until
+
+REPLY = re.compile(r"^\[(?P<at>[\d.]+)\] .*icmp_seq=(?P<seq>\d+) .*time=(?P<ms>[\d.]+)", re.M)
+SENT = re.compile(r"(\d+) packets transmitted")
+
+
+def ping(host, address, count=3, interval=0.1, limit=3):
+    """The system's ping, all of it; returns how many distinct replies came."""
+    out = host.run(["ping", "-n", "-D", "-c", count, "-i", interval, "-W", limit, address],
+                   check=False, timeout=count * interval + limit + 10)
+    return len({m["seq"] for m in REPLY.finditer(out)})
+
+
+def round_trips(host, address, count, interval):
+    """Sorted round-trip times of a series of pings, in ms."""
+    out = host.run(["ping", "-n", "-D", "-c", count, "-i", interval, "-W", 1, address],
+                   check=False, timeout=count * interval + 20)
+    return sorted(float(m["ms"]) for m in REPLY.finditer(out))
+
+
+def percentile(ordered, share):
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class Flow:
+    """A ping that runs beside the test, and tells afterwards what was lost or came twice.
+
+    `with Flow(host, address) as flow: ...`; it is stopped at the end of the block."""
+
+    def __init__(self, host, address, interval=0.1):
+        self.what = f"ping from {host.name} to {address}"
+        self.read, write = os.pipe()
+        self.process = host.popen(["ping", "-n", "-D", "-i", interval, address], stdout=write,
+                                  stderr=subprocess.STDOUT)
+        os.close(write)
+        self.text, self.lock = "", threading.Lock()
+        self.reader = threading.Thread(target=self._collect, daemon=True)
+        self.reader.start()
+
+    def _collect(self):
+        with os.fdopen(self.read, errors="replace") as lines:
+            for line in lines:
+                with self.lock:
+                    self.text += line
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)     # it prints its summary
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                stop([self.process])
+        self.reader.join(3)
+
+    def replies(self):
+        """(Unix time, sequence number) of every reply so far."""
+        with self.lock:
+            return [(float(m["at"]), int(m["seq"])) for m in REPLY.finditer(self.text)]
+
+    def wait_reply(self, since, limit):
+        """Wait for a reply after a moment in Unix time; returns how many seconds later it came."""
+        def later():
+            return next(([at - since] for at, _ in self.replies() if at > since), None)
+        return until(f"a reply to the {self.what}", later, limit, every=0.02)[0]
+
+    @property
+    def sent(self):
+        return int(SENT.search(self.text).group(1))
+
+    @property
+    def lost(self):
+        """Sequence numbers without a reply; the very last may still have been on its way."""
+        return sorted(set(range(1, self.sent)) - {seq for _, seq in self.replies()})
+
+    @property
+    def doubled(self):
+        seen = collections.Counter(seq for _, seq in self.replies())
+        return sorted(seq for seq, times in seen.items() if times > 1)
+
+
+def first_reply(host, address, limit, every=0.005):
+    """Ask by ICMP every few ms until something answers; returns the moment (monotonic), or None.
+
+    Fine enough for measuring a connection time, and cheap: no process per question."""
+    icmp = host.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    icmp.settimeout(every)
+    ident = os.getpid() & 0xFFFF
+    end = time.monotonic() + limit
+    with icmp:
+        for seq in range(1, 1 << 16):
+            if time.monotonic() > end:
+                return None
+            try:
+                icmp.sendto(_echo_request(ident, seq), (address, 0))
+                if _is_echo_reply(icmp.recv(2048), ident):
+                    return time.monotonic()
+            except TimeoutError:
+                pass
+            except OSError:
+                time.sleep(every)               # no route yet
+    return None
+
+
+def _echo_request(ident, seq):
+    head = struct.pack("!BBHHH", 8, 0, 0, ident, seq)
+    total = sum(struct.unpack("!4H", head))
+    return head[:2] + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + head[4:]
+
+
+def _is_echo_reply(packet, ident):
+    start = (packet[0] & 15) * 4
+    return packet[start] == 0 and struct.unpack_from("!H", packet, start + 4)[0] == ident
+
+
+class Transfer:
+    """Random bytes over one TCP connection, with a checksum taken at both ends."""
+
+    CHUNK = 1 << 18
+
+    def __init__(self, source, destination, address, size, limit=90):
+        self.size, self.limit = size, limit
+        listener = self._socket(destination, address)
+        listener.bind((address, 0))
+        listener.listen()
+        receiver = threading.Thread(target=self._receive, args=(listener,), daemon=True)
+        self.received, self.received_bytes, self.trouble = None, 0, None
+        start = time.monotonic()
+        receiver.start()
+        self.sent = self._send(self._socket(source, address), listener.getsockname())
+        receiver.join(limit)
+        self.seconds = time.monotonic() - start
+        if self.trouble:
+            raise self.trouble
+
+    def _socket(self, host, address):
+        s = host.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        s.settimeout(self.limit)
+        return s
+
+    def _send(self, s, to):
+        digest, left, end = hashlib.sha256(), self.size, time.monotonic() + self.limit
+        with s:
+            s.connect(to)
+            while left:
+                if time.monotonic() > end:
+                    raise AssertionError(f"{left} of {self.size} bytes still to send after {self.limit} s")
+                chunk = os.urandom(min(self.CHUNK, left))
+                s.sendall(chunk)
+                digest.update(chunk)
+                left -= len(chunk)
+        return digest.hexdigest()
+
+    def _receive(self, listener):
+        digest = hashlib.sha256()
+        try:
+            with listener:
+                s, _ = listener.accept()
+            with s:
+                s.settimeout(self.limit)
+                while chunk := s.recv(self.CHUNK):
+                    digest.update(chunk)
+                    self.received_bytes += len(chunk)
+            self.received = digest.hexdigest()
+        except OSError as error:
+            self.trouble = error
+
+
+def throughput(source, destination, address, seconds=3):
+    """TCP goodput by iperf3, in bits per second as the receiver saw it."""
+    server = destination.popen(["iperf3", "-s", "-1", "-B", address])
+    try:
+        def attempt():
+            out = source.run(["iperf3", "-c", address, "-t", seconds, "-J"], check=False, timeout=seconds + 20)
+            result = json.loads(out or "{}")
+            if "refused" in result.get("error", ""):
+                return None                     # the server is not up yet
+            assert "error" not in result and result.get("end"), f"iperf3: {result.get('error', out)}"
+            return result["end"]["sum_received"]["bits_per_second"]
+        return until("iperf3's server", attempt, 10)
+    finally:
+        stop([server], grace=0.5)
