@@ -10,7 +10,7 @@ public final class Host {
   public let number: Int
   public let endpoint: Endpoint
   public let configuration: NodeConfiguration
-  public internal(set) var core: NodeCore
+  public var core: NodeCore
   public var context: Context
   /// Packets that reached the virtual device, with the moment.
   public internal(set) var delivered: [(at: Instant, bytes: [UInt8])] = []

@@ -188,6 +188,9 @@ public struct NodeCore: ~Copyable {
 
   // MARK: - Wishes of the user
 
+  /// The slot of the peer with this ID, when there is one.
+  public func peer(with id: OverlayID) -> Int? { network.links.peer(id) }
+
   /// Keeps the traffic of a peer on the ring, or lets it choose its path again.
   public mutating func pin(_ slot: Int, toOverlay: Bool, _ context: inout Context) {
     network.links.pin(slot, toOverlay: toOverlay, &context)

@@ -48,8 +48,13 @@ extension Links {
     if nextAt > context.now { return wake(slot, at: nextAt) }
     if tries >= 8 {
       peers[slot].hello = .idle
-    } else {
-      sendHello(slot, tries: tries, &context)
+      return
+    }
+    sendHello(slot, tries: tries, &context)
+    // The peer may never have seen the end of the handshake (the third message of XX was lost): begin anew.
+    if tries == 3, peers[slot].attempt == nil {
+      peers[slot].attempt = Attempt(nextAt: context.now)
+      wake(slot, at: context.now)
     }
   }
 
@@ -219,7 +224,8 @@ extension Links {
     } else if peers[slot].trimAt != .never {
       wake(slot, at: peers[slot].trimAt)
     }
-    if peers[slot].attempt != nil || peers[slot].deadUntil > now { return wake(slot, at: peers[slot].deadUntil) }
+    if peers[slot].deadUntil > now { wake(slot, at: peers[slot].deadUntil) }
+    if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
     let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap])
     if isKept && peers[slot].isUp { return }
     let idleAt = peers[slot].usedAt + Timing.idle

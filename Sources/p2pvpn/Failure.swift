@@ -29,7 +29,7 @@ struct Failure: Error, Sendable {
   }
 
   /// An error of the border to the machine: what failed and why, then what to do.
-  init(_ error: some ExplainedError, status: ExitStatus = .failed) {
+  init(_ error: some ExplainedError, status: ExitStatus) {
     self.init(status, error.advice.isEmpty ? error.description : "\(error.description): \(error.advice)")
   }
 
@@ -52,5 +52,22 @@ extension String {
   func toStandardError() {
     var line = self + "\n"
     line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}
+
+/// Runs `body` and puts what the machine refused into words.
+func explaining<Result>(_ body: () throws -> Result) throws(Failure) -> Result {
+  do {
+    return try body()
+  } catch let failure as Failure {
+    throw failure
+  } catch let error as CallError {
+    throw Failure(error)
+  } catch let error as StateError {
+    throw Failure(error)
+  } catch let error as StoreError {
+    throw Failure(error, status: .failed)
+  } catch {
+    throw Failure(.failed, String(describing: error))
   }
 }

@@ -1,0 +1,247 @@
+// The driver of a node: it waits, hands the core what came, and does what the core wants done.
+//
+// One thread runs the loop and is the only one that touches the node. A turn takes what is due in the core first,
+// then what comes from this machine (signals, questions, packets of the device), then what comes from others, at
+// most 64 of each; after every call into the core its effects are carried out in order. Datagrams leave, and the
+// store commits, once a turn. Nothing in a turn waits, and moving a packet allocates nothing.
+
+import Base
+import Glibc
+import Logging
+import Node
+import Platform
+
+/// A running node.
+final class Daemon {
+  /// What `Startup` has made.
+  struct Parts {
+    let log: Logger
+    let directory: StateDirectory
+    let store: Store
+    let netlink: Netlink
+    let device: Device?
+    let socket: UDPSocket
+    let signals: SignalDescriptor
+    let mailbox: Mailbox
+    let monitor: NetworkMonitor
+    let loop: EventLoop
+    let server: ControlServer
+    let configuration: NodeConfiguration
+    let bootstraps: [Bootstrap]
+    let concerns: Concerns
+  }
+
+  /// Why the loop ends.
+  enum Ending {
+    case left
+    case failed(Failure)
+  }
+
+  private enum Source {
+    static let signals: UInt32 = 0
+    static let mailbox: UInt32 = 1
+    static let monitor: UInt32 = 2
+    static let device: UInt32 = 3
+    static let socket: UInt32 = 4
+  }
+
+  static let batchMax = 64
+  /// 4 MiB, touched as they come into use: 20 ms of full packets at 1.5 Gbit/s.
+  private static let packets = 2_048
+  private static let effects = 1_024
+  /// Changes of the network come in bursts; the interfaces are read once for all of them.
+  private static let underlayPause = Interval.milliseconds(250)
+
+  let log: Logger
+  let configuration: NodeConfiguration
+  let mailbox: Mailbox
+  let socket: UDPSocket
+  var device: Device?
+  var core: NodeCore
+  var context: Context
+  var bootstraps: Bootstraps
+  var concerns: Concerns
+  var ending: Ending?
+  /// Questions of the local API that wait for an event, by ticket.
+  var waiters: [UInt32: Waiter] = [:]
+  var lastTicket: UInt32 = 0
+  let startedAt: Instant
+  let journal: Journal
+  private let signals: SignalDescriptor
+  private let monitor: NetworkMonitor
+  private let netlink: Netlink
+  private let loop: EventLoop
+  private let server: ControlServer
+  /// Held for its lock.
+  private let directory: StateDirectory
+  private var underlay: [IPPrefix] = []
+  private var underlayAt: Instant = .never
+  private var ignoresHangUp = false
+
+  init(_ parts: Parts) {
+    log = parts.log
+    configuration = parts.configuration
+    mailbox = parts.mailbox
+    socket = parts.socket
+    device = parts.device
+    concerns = parts.concerns
+    signals = parts.signals
+    monitor = parts.monitor
+    netlink = parts.netlink
+    loop = parts.loop
+    server = parts.server
+    directory = parts.directory
+    journal = Journal(parts.store, parts.log)
+    bootstraps = Bootstraps(parts.bootstraps)
+    startedAt = Clock.now()
+    core = NodeCore(parts.configuration, at: startedAt)
+    var seed: UInt64 = 0
+    for byte in Entropy.bytes(8) { seed = seed << 8 | UInt64(byte) }
+    context = Context(packets: Self.packets, effects: Self.effects, seed: seed, at: startedAt)
+  }
+
+  /// Runs until somebody tells the node to leave.
+  /// - Throws: when something happened that it cannot go on with; it has left then, too.
+  func run() throws(Failure) {
+    try explaining { try begin() }
+    while ending == nil { turn() }
+    finish()
+    if case .failed(let failure) = ending { throw failure }
+  }
+
+  private func begin() throws {
+    var old = sigaction()
+    sigaction(SIGHUP, nil, &old)
+    ignoresHangUp = unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+    readUnderlay()
+    for (endpoint, bootstrap) in bootstraps.takeLiterals() {
+      core.addBootstrap(endpoint, key: bootstrap.key, &context)
+    }
+    for table in [StoreTable.records, .peers] {
+      journal.store.forEach(table) { core.recover(table, key: $0, value: $1, &context) }
+    }
+    drain()
+    try loop.add(signals.fd, token: Source.signals)
+    try loop.add(mailbox.wakeup.fd, token: Source.mailbox)
+    try loop.add(monitor.fd, token: Source.monitor)
+    if let device { try loop.add(device.tun.fd, token: Source.device) }
+    try loop.add(socket.fd, token: Source.socket)
+    server.start()
+    log.notice(
+      "running", metadata: ["peer": "\(core.id)", "endpoint": "\(socket.local)", "interface": "\(device?.tun.name ?? "none")"])
+  }
+
+  // A turn.
+
+  private var deadline: Instant {
+    journal.isOpen ? .start : min(min(core.deadline, bootstraps.nextAt), min(underlayAt, journal.checkpointAt))
+  }
+
+  private func turn() {
+    var ready: UInt32 = 0
+    loop.wait(until: deadline) { ready |= 1 << $0 }
+    func isReady(_ source: UInt32) -> Bool { ready & 1 << source != 0 }
+    context.now = max(context.now, Clock.now())
+    if core.deadline <= context.now {
+      core.expire(&context)
+      drain()
+    }
+    if isReady(Source.signals) { readSignals() }
+    if isReady(Source.mailbox) { readMailbox() }
+    if isReady(Source.monitor), monitor.drain() { underlayAt = min(underlayAt, context.now + Self.underlayPause) }
+    if isReady(Source.device) { readDevice() }
+    if isReady(Source.socket) { readSocket() }
+    if underlayAt <= context.now { readUnderlay() }
+    bootstraps.resolve(at: context.now, isAlone: core.linkCount == 0, mailbox)
+    settle()
+  }
+
+  /// Ends a turn: datagrams leave, the store commits, and what waited for the commit goes on.
+  private func settle() {
+    socket.flush(&context.pool)
+    var rounds = 0
+    while journal.isOpen, rounds < 4 {
+      for ticket in journal.commit(at: context.now) {
+        core.stored(ticket, &context)
+        drain()
+      }
+      socket.flush(&context.pool)
+      rounds += 1
+    }
+    journal.checkpoint(at: context.now, mailbox)
+  }
+
+  private func readSignals() {
+    while let signal = signals.next() {
+      if signal == SIGHUP && ignoresHangUp { continue }
+      log.notice("told to leave", metadata: ["reason": "signal \(signal)"])
+      ending = ending ?? .left
+    }
+  }
+
+  private func readDevice() {
+    guard let device else { return }
+    for _ in 0..<Self.batchMax {
+      guard let slot = context.pool.take(length: PacketPool.payloadMax) else {
+        journal.discard(from: device.tun)
+        break
+      }
+      guard let length = device.tun.read(into: context.pool.frame(slot)) else {
+        context.pool.release(slot)
+        break
+      }
+      core.send(PacketRef(slot: slot.slot, offset: slot.offset, length: UInt16(length)), &context)
+      drain()
+    }
+    guard device.tun.isLost else { return }
+    loop.remove(device.tun.fd)
+    ending = ending ?? .failed(
+      Failure(.failed, "the interface \(device.tun.name) was deleted by another program: start the node again"))
+  }
+
+  private func readSocket() {
+    let count = socket.receive(into: &context.pool)
+    for i in 0..<count {
+      let arrival = socket.arrival(i)
+      core.receive(arrival.packet, from: arrival.from, &context)
+      drain()
+    }
+  }
+
+  /// Tells the core where this machine is on the underlay.
+  private func readUnderlay() {
+    underlayAt = .never
+    do {
+      let own = core.virtualNetworks
+      let found = try netlink.interfaces().filter { entry in
+        entry.isUp && !entry.isLoopback && entry.index != device?.tun.index && !entry.name.hasPrefix("p2pvpn")
+          && !own.contains { $0.contains(entry.prefix.address) }
+      }.map(\.prefix)
+      guard found != underlay || context.now == startedAt else { return }
+      underlay = found
+      core.setUnderlay(found, port: socket.local.port, &context)
+      drain()
+      bootstraps.hurry(at: context.now)
+      log.info("addresses of this machine", metadata: ["count": "\(found.count)"])
+    } catch {
+      log.warning("cannot read the addresses of this machine", metadata: ["reason": "\(error)"])
+      underlayAt = context.now + .seconds(5)
+    }
+  }
+
+  /// Says good-bye, and takes away what the node brought.
+  private func finish() {
+    mailbox.close()
+    server.withdraw()
+    context.now = max(context.now, Clock.now())
+    core.leave(&context)
+    drain()
+    settle()
+    device = nil
+    let hasCallers = answerEverybody()
+    journal.close()
+    // The answers go out on other threads.
+    if hasCallers { usleep(100_000) }
+    log.notice("left")
+  }
+}

@@ -1,0 +1,150 @@
+// What the core wants done, and how it is done.
+
+import Base
+import Logging
+import Node
+import Platform
+
+extension Daemon {
+  /// Carries out the core's effects in order, also those that come up meanwhile.
+  func drain() {
+    var i = 0
+    while i < context.effects.count {
+      carryOut(context.effects[i])
+      i += 1
+    }
+    context.effects.removeAll()
+  }
+
+  private func carryOut(_ effect: Effect) {
+    switch effect {
+    case .transmit(let packet, let endpoint):
+      socket.enqueue(packet, to: endpoint, pool: &context.pool)
+    case .deliver(let packet):
+      device?.tun.write(context.pool.frame(packet))
+      context.pool.release(packet)
+    case .store(let table, let ticket, let packet):
+      journal.write(table, ticket: ticket, context.pool.frame(packet), at: context.now)
+      context.pool.release(packet)
+    case .load(let table, let ticket, let packet):
+      let value = journal.read(table, context.pool.frame(packet))
+      context.pool.release(packet)
+      core.loaded(ticket, value, &context)
+    case .configure(let prefix):
+      configure(prefix)
+    case .notify(let event):
+      observe(event)
+    }
+  }
+
+  private func configure(_ prefix: IPPrefix) {
+    core.setVirtualNetworks([prefix.network] + core.virtualNetworks.filter { !$0.address.isV4 })
+    do {
+      try device?.configure(prefix)
+    } catch {
+      log.error(
+        "cannot give the interface its address",
+        metadata: ["address": "\(prefix)", "reason": "\(error)", "advice": "\(error.advice)"])
+      ending = ending ?? .failed(Failure(error))
+    }
+  }
+
+  // Events: for the log, for who waits, and for the warnings of `status`.
+
+  private func observe(_ event: Event) {
+    switch event {
+    case .pingAnswered(let ticket, let time, let path): answerPing(ticket, time, path)
+    case .pingFailed(let ticket, let reason): failPing(ticket, reason)
+    case .lookedUp(let ticket, let answer): answerLookup(ticket, answer)
+    case .bootstrapReached(let peer, let endpoint):
+      bootstraps.onReached(endpoint)
+      updateNames()
+      log.info("reached a bootstrap", metadata: ["peer": "\(peer.short)", "endpoint": "\(endpoint)"])
+    case .joined(let neighbours): log.notice("joined the ring", metadata: ["neighbours": "\(neighbours)"])
+    case .linkUp(let peer): log.info("link up", metadata: ["peer": "\(peer.short)"])
+    case .linkLost(let peer): log.info("link lost", metadata: ["peer": "\(peer.short)"])
+    case .pathChanged(let peer, let path, let endpoint):
+      log.info(
+        "path changed", metadata: ["peer": "\(peer.short)", "path": "\(path)", "endpoint": "\(endpoint)"])
+    case .memberFound(let peer): log.info("found a member", metadata: ["peer": "\(peer.short)"])
+    case .identityInUseTwice:
+      log.error("another node uses this identity: give each node a state directory of its own")
+      concerns.set(.identity, "another node uses this identity: give each node a state directory of its own")
+    case .left: log.debug("said good-bye")
+    case .addressGranted, .addressTaken, .addressLost, .poolDiffers, .aloneInCommunity, .noLongerAlone:
+      observeMembership(event)
+    }
+  }
+
+  private func observeMembership(_ event: Event) {
+    let name = configuration.tunnel?.community.name ?? ""
+    switch event {
+    case .addressGranted(let prefix): log.notice("address granted", metadata: ["address": "\(prefix)"])
+    case .addressLost(let address):
+      log.warning("lost the address to another member: taking another one", metadata: ["address": "\(address)"])
+    case .addressTaken(let address):
+      guard configuration.tunnel?.address != nil else {
+        log.warning("the address is in use by another member", metadata: ["address": "\(address)"])
+        break
+      }
+      fail("address \(address) is in use by another member: choose another with --address, or --address auto")
+    case .poolDiffers(let pool):
+      let option = configuration.tunnel?.pool == nil ? "--address" : "--pool"
+      fail("the pool of community \(name) is \(pool), which \(option) contradicts: leave it out, or fit it to \(pool)")
+    case .aloneInCommunity:
+      let isOpen = configuration.tunnel?.community.isOpen ?? false
+      if isOpen {
+        log.warning("nobody else with this name was found", metadata: ["community": "\(name)"])
+      } else {
+        log.warning("nobody else with this name and secret was found", metadata: ["community": "\(name)"])
+      }
+      let what = isOpen ? "this name" : "this name and secret"
+      concerns.set(.alone, "nobody else with \(what) was found (community \(name)): is it spelled as the others do?")
+    case .noLongerAlone:
+      log.notice("found others of the community", metadata: ["community": "\(name)"])
+      concerns.clear(.alone)
+    default: break
+    }
+  }
+
+  private func fail(_ message: String) { ending = ending ?? .failed(Failure(.failed, message)) }
+
+  // Messages of other threads.
+
+  func readMailbox() {
+    for message in mailbox.take() {
+      switch message {
+      case .question(let question, let caller):
+        ask(question, caller)
+      case .resolved(let index, let result):
+        onResolved(index, result)
+      case .checkpointed(let error):
+        if let error { journal.complain(error, at: context.now) }
+      case .serverFailed(let reason):
+        log.error("the local API does not work", metadata: ["reason": "\(reason)"])
+        fail("the local API does not work: \(reason)")
+      }
+    }
+  }
+
+  private func onResolved(_ index: Int, _ result: Result<[Endpoint], ResolveError>) {
+    let (bootstrap, endpoints, isFirstFailure) = bootstraps.onResolved(index, result)
+    for endpoint in endpoints { core.addBootstrap(endpoint, key: bootstrap.key, &context) }
+    drain()
+    if isFirstFailure, case .failure(let error) = result {
+      log.warning(
+        "cannot resolve a bootstrap: trying again every half minute",
+        metadata: ["host": "\(bootstrap.host)", "reason": "\(error.reason)", "advice": "\(error.advice)"])
+    }
+    updateNames()
+  }
+
+  private func updateNames() {
+    let names = bootstraps.unresolved
+    if names.isEmpty {
+      concerns.clear(.names)
+    } else {
+      concerns.set(.names, "cannot resolve \(names.joined(separator: ", ")): trying again every half minute")
+    }
+  }
+}

@@ -1,0 +1,176 @@
+// The local API's questions, answered by the loop: at once from a snapshot, or when the core's event comes.
+
+import Base
+import Logging
+import Node
+import Platform
+
+/// Who waits for an event of the core, and what for.
+struct Waiter {
+  let target: String
+  let caller: CheckedContinuation<Answer, Never>
+}
+
+extension Daemon {
+  func ask(_ question: Question, _ caller: CheckedContinuation<Answer, Never>) {
+    switch question {
+    case .status: caller.resume(returning: .success(status))
+    case .peers: caller.resume(returning: .success(peers))
+    case .ping(let target, let patience): ping(target, patience, caller)
+    case .lookup(let target): lookUp(target, caller)
+    case .path(let peer, let toOverlay): caller.resume(returning: pin(peer, toOverlay))
+    case .leave:
+      log.notice("told to leave", metadata: ["reason": "the local API"])
+      ending = ending ?? .left
+      wait(Waiter(target: "leave", caller: caller))
+    }
+  }
+
+  @discardableResult
+  private func wait(_ waiter: Waiter) -> UInt32 {
+    lastTicket = lastTicket &+ 1
+    if lastTicket == 0 { lastTicket = 1 }
+    waiters[lastTicket] = waiter
+    return lastTicket
+  }
+
+  private func answer(_ ticket: UInt32, _ answer: (Waiter) -> Answer) {
+    guard let waiter = waiters.removeValue(forKey: ticket) else { return }
+    waiter.caller.resume(returning: answer(waiter))
+  }
+
+  /// The node has left: who told it to is told so, and nobody else will have an answer any more.
+  /// - Returns: whether there was anybody.
+  func answerEverybody() -> Bool {
+    for message in mailbox.take() {
+      if case .question(_, let caller) = message { wait(Waiter(target: "", caller: caller)) }
+    }
+    let hasCallers = !waiters.isEmpty
+    for (_, waiter) in waiters {
+      let hasWished = waiter.target == "leave"
+      waiter.caller.resume(
+        returning: hasWished ? .success(["schema": 1, "left": true]) : .failure(Failure(.failed, "the node is leaving")))
+    }
+    waiters.removeAll()
+    return hasCallers
+  }
+
+  // Status and peers.
+
+  private var status: JSON {
+    let facts = Report.Facts(
+      uptime: context.now - startedAt, interface: device?.tun.name, port: socket.local.port,
+      warnings: concerns.texts)
+    return Report.status(core.snapshot(at: context.now), facts)
+  }
+
+  private var peers: JSON { Report.peers(core.snapshot(at: context.now)) }
+
+  // Peers by what people call them.
+
+  /// Whom a text names: an address, a full ID, or a linked peer by the beginning of its ID.
+  private func target(_ text: String) -> Result<PingTarget, Failure> {
+    if let address = IPAddress(text) { return .success(.address(address)) }
+    let digits = text.lowercased()
+    if let bytes = Hex.bytes(digits), bytes.count == OverlayID.byteCount {
+      let scratch = Scratch(capacity: bytes.count)
+      scratch.frame.write(bytes)
+      return .success(.id(OverlayID(scratch.frame)))
+    }
+    let found = core.snapshot(at: context.now).peers.filter { $0.id.description.hasPrefix(digits) }
+    guard let first = found.first else {
+      return .failure(Failure(.notFound, "no linked peer has an ID that begins with \(text): see `p2pvpn peers`"))
+    }
+    guard found.count == 1 else {
+      return .failure(Failure(.failed, "\(found.count) peers have IDs that begin with \(text): give more digits"))
+    }
+    return .success(.id(first.id))
+  }
+
+  private func isSelf(_ target: PingTarget) -> Bool {
+    switch target {
+    case .id(let id): return id == core.id
+    case .address(let address):
+      let community = core.snapshot(at: context.now).community
+      return address == community?.address?.address || address == community?.address6
+    }
+  }
+
+  private func ping(_ text: String, _ patience: Interval, _ caller: CheckedContinuation<Answer, Never>) {
+    switch target(text) {
+    case .failure(let failure): caller.resume(returning: .failure(failure))
+    case .success(let target) where isSelf(target):
+      caller.resume(returning: .failure(Failure(.failed, "\(text) is this node itself")))
+    case .success(let target):
+      let ticket = wait(Waiter(target: text, caller: caller))
+      core.ping(target, ticket: ticket, patience: patience, &context)
+      drain()
+    }
+  }
+
+  func answerPing(_ ticket: UInt32, _ time: Interval, _ path: PathKind) {
+    answer(ticket) { waiter in
+      .success([
+        "schema": 1, "target": .string(waiter.target), "rtt_ms": .number(time.milliseconds), "path": JSON("\(path)"),
+      ])
+    }
+  }
+
+  func failPing(_ ticket: UInt32, _ reason: PingFailure) {
+    answer(ticket) { waiter in
+      switch reason {
+      case .notFound: .failure(Failure(.notFound, "nobody has \(waiter.target)"))
+      case .timedOut: .failure(Failure(.timedOut, "no answer from \(waiter.target)"))
+      }
+    }
+  }
+
+  private func lookUp(_ text: String, _ caller: CheckedContinuation<Answer, Never>) {
+    switch target(text) {
+    case .failure(let failure): caller.resume(returning: .failure(failure))
+    case .success(let target):
+      if configuration.tunnel == nil, case .address = target {
+        let message = "a seed is a member of no community and cannot look up \(text): ask a member"
+        return caller.resume(returning: .failure(Failure(.failed, message)))
+      }
+      let ticket = wait(Waiter(target: text, caller: caller))
+      switch target {
+      case .address(let address): core.lookUp(address: address, id: nil, ticket: ticket, &context)
+      case .id(let id): core.lookUp(address: nil, id: id, ticket: ticket, &context)
+      }
+      drain()
+    }
+  }
+
+  func answerLookup(_ ticket: UInt32, _ found: LookupAnswer) {
+    answer(ticket) { waiter in
+      guard case .found(let id, let address, let endpoint, let expires) = found else {
+        return .failure(Failure(.notFound, "nobody has \(waiter.target)"))
+      }
+      return .success([
+        "schema": 1, "target": .string(waiter.target), "id": JSON(id), "address": JSON(address),
+        "endpoint": JSON(endpoint == .none ? nil : endpoint),
+        "expires_s": expires == .zero ? nil : JSON(expires.ns / 1_000_000_000),
+      ])
+    }
+  }
+
+  private func pin(_ text: String, _ toOverlay: Bool) -> Answer {
+    switch target(text) {
+    case .failure(let failure): return .failure(failure)
+    case .success(let target):
+      let peers = core.snapshot(at: context.now).peers
+      let peer = peers.first { peer in
+        switch target {
+        case .id(let id): peer.id == id
+        case .address(let address): peer.address == address || peer.address6 == address
+        }
+      }
+      guard let peer, core.pin(peer.id, toOverlay: toOverlay, &context) else {
+        return .failure(Failure(.notFound, "no link to \(text) is up: send it something first, `p2pvpn ping \(text)`"))
+      }
+      drain()
+      return .success(["schema": 1, "peer": JSON(peer.id), "mode": toOverlay ? "overlay" : "auto"])
+    }
+  }
+}

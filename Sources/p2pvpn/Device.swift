@@ -1,0 +1,34 @@
+// The virtual interface with the addresses that the node puts on it.
+
+import Base
+import Platform
+import VPN
+
+/// A TUN device that is up, and the IPv4 address it has.
+final class Device {
+  let tun: TUNDevice
+  private let netlink: Netlink
+  private(set) var address: IPPrefix?
+
+  /// Makes the interface and switches it on.
+  init(name: String?, netlink: Netlink) throws(CallError) {
+    self.netlink = netlink
+    tun = try TUNDevice(name: name)
+    try netlink.setUp(tun.index, mtu: Tunnel.mtu)
+  }
+
+  /// Adds an address that stays; fails where the machine has no IPv6.
+  func add(_ prefix: IPPrefix) throws(CallError) { try netlink.addAddress(tun.index, prefix) }
+
+  /// Makes `prefix` the interface's only IPv4 address.
+  func configure(_ prefix: IPPrefix) throws(CallError) {
+    guard prefix != address else { return }
+    // First away with the old one: in one subnet, the newer address would be a secondary that goes with it.
+    if let old = address {
+      address = nil
+      try netlink.removeAddress(tun.index, old)
+    }
+    try netlink.addAddress(tun.index, prefix)
+    address = prefix
+  }
+}

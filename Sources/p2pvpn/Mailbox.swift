@@ -1,0 +1,79 @@
+// What other threads have for the loop: questions of the local API, and the ends of slow calls.
+//
+// The loop alone touches the node. Everybody else leaves a message here and wakes the loop up; who asks a question
+// waits for the answer without holding a thread. At most 64 questions wait at a time.
+
+import Base
+import Platform
+import Synchronization
+
+/// What can be asked about a node, or of it.
+enum Question: Sendable {
+  case status
+  case peers
+  case ping(target: String, patience: Interval)
+  case lookup(target: String)
+  case path(peer: String, toOverlay: Bool)
+  case leave
+}
+
+/// An answer to a question: a JSON value, or why there is none.
+typealias Answer = Result<JSON, Failure>
+
+/// A message to the loop.
+enum Message: Sendable {
+  case question(Question, CheckedContinuation<Answer, Never>)
+  case resolved(bootstrap: Int, Result<[Endpoint], ResolveError>)
+  case checkpointed(StoreError?)
+  /// The local API does not work, and why.
+  case serverFailed(String)
+}
+
+final class Mailbox: Sendable {
+  static let questionsMax = 64
+
+  private struct Contents {
+    var messages: [Message] = []
+    /// Questions that have no answer yet, here or with the loop.
+    var questions = 0
+    var isClosed = false
+  }
+
+  let wakeup: Wakeup
+  private let contents = Mutex(Contents())
+
+  init() throws(CallError) { wakeup = try Wakeup() }
+
+  /// Leaves a message and wakes the loop up.
+  func post(_ message: Message) {
+    contents.withLock { $0.messages.append(message) }
+    wakeup.signal()
+  }
+
+  /// Asks the loop and waits for its answer.
+  func ask(_ question: Question) async -> Answer {
+    let refusal: Failure? = contents.withLock {
+      if $0.isClosed { return Failure(.notRunning, "the node is leaving") }
+      if $0.questions >= Self.questionsMax { return Failure(.failed, "too many questions at a time: try again") }
+      $0.questions += 1
+      return nil
+    }
+    if let refusal { return .failure(refusal) }
+    let answer = await withCheckedContinuation { post(.question(question, $0)) }
+    contents.withLock { $0.questions -= 1 }
+    return answer
+  }
+
+  /// All messages, in the order in which they came. Called by the loop.
+  func take() -> [Message] {
+    wakeup.clear()
+    return contents.withLock { contents in
+      let messages = contents.messages
+      contents.messages.removeAll(keepingCapacity: true)
+      return messages
+    }
+  }
+
+  /// From now on questions are refused.
+  func close() { contents.withLock { $0.isClosed = true } }
+}

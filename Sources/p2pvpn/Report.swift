@@ -1,0 +1,74 @@
+// What the node says about itself, in the form that other programs rely on: keys may be added, those here stay.
+
+import Base
+import Node
+
+enum Report {
+  /// What the core does not know.
+  struct Facts {
+    let uptime: Interval
+    let interface: String?
+    let port: UInt16
+    let warnings: [String]
+  }
+
+  static func status(_ node: Snapshot, _ facts: Facts) -> JSON {
+    let ring: JSON = [
+      "size_estimate": .integer(Int64(node.sizeEstimate)), "successor": JSON(node.successor),
+      "predecessor": JSON(node.predecessor), "settled": .bool(node.isSettled),
+    ]
+    return [
+      "schema": 1, "id": JSON(node.id), "key": JSON(node.key), "version": .string(Program.version),
+      "uptime_s": .integer(Int64(facts.uptime.seconds)), "ready": .bool(node.isReady),
+      "port": .integer(Int64(facts.port)), "ring": ring,
+      "communities": .array(node.community.map { [community($0, facts)] } ?? []),
+      "peers": counts(node.peers), "leases": .integer(Int64(node.leases)),
+      "warnings": .array(facts.warnings.map { .string($0) }),
+    ]
+  }
+
+  private static func community(_ community: CommunitySnapshot, _ facts: Facts) -> JSON {
+    [
+      "name": .string(community.name), "open": .bool(community.isOpen), "address": JSON(community.address?.address),
+      "address6": JSON(community.address6), "pool": JSON(community.pool), "interface": JSON(facts.interface),
+    ]
+  }
+
+  /// How many peers are reached by each kind of path.
+  private static func counts(_ peers: [PeerSnapshot]) -> JSON {
+    let kinds: [PathKind] = [.lan, .direct, .overlay, .idle, .offline]
+    return .object(
+      kinds.map { kind in
+        JSON.Member(key: "\(kind)", value: .integer(Int64(peers.count { $0.path == kind })))
+      })
+  }
+
+  static func peers(_ node: Snapshot) -> JSON {
+    ["schema": 1, "peers": .array(node.peers.map { peer($0, node.community?.name) })]
+  }
+
+  private static func peer(_ peer: PeerSnapshot, _ community: String?) -> JSON {
+    let isDirect = peer.path == .lan || peer.path == .direct
+    let loss: JSON = peer.pingsSent == 0 ? nil : .number(Double(peer.pingsLost) / Double(peer.pingsSent))
+    return [
+      "id": JSON(peer.id), "name": nil, "community": JSON(peer.isMember ? community : nil),
+      "address": JSON(peer.address), "address6": JSON(peer.address6), "seed": .bool(peer.isSeed),
+      "path": JSON("\(peer.path)"), "via": JSON(peer.via), "hops": isDirect ? 1 : nil,
+      "endpoint": JSON(peer.endpoint), "rtt_ms": peer.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
+      "loss": loss, "rx_bytes": JSON(peer.receivedBytes), "tx_bytes": JSON(peer.sentBytes),
+      "reason": JSON(reason(peer)),
+    ]
+  }
+
+  /// Why the peer is not reached directly.
+  private static func reason(_ peer: PeerSnapshot) -> String? {
+    switch peer.path {
+    case .lan, .direct: nil
+    case .overlay: peer.isPinned ? "pinned by the user" : "no direct path yet"
+    case .idle, .offline: "no way to it is known at present"
+    }
+  }
+
+  /// Microseconds are enough.
+  private static func rounded(_ milliseconds: Double) -> Double { (milliseconds * 1_000).rounded() / 1_000 }
+}

@@ -1,0 +1,183 @@
+// From options to a running node: what can go wrong at the start goes wrong here.
+//
+// The order is that of what may fail, the cheapest first, and nothing waits: the first handshake leaves as soon as
+// the keys are there.
+
+import Base
+import Glibc
+import Logging
+import Node
+import Platform
+import Session
+import VPN
+
+/// What `join` and `seed` have in common.
+struct NodeOptions {
+  var state: String?
+  var listen: Endpoint?
+  var bootstraps: [Bootstrap]
+  /// Data of others that is forwarded, in bytes a second.
+  var relay: UInt64
+  var logLevel: Logger.Level
+}
+
+/// What only a member has.
+struct MembershipOptions {
+  var community: String
+  var secret: CommunitySecret?
+  var address: IPPrefix?
+  var pool: IPPrefix?
+  var interface: String?
+}
+
+/// The making of a daemon.
+struct Startup {
+  private let options: NodeOptions
+  private let membership: MembershipOptions?
+  private let log: Logger
+  private var concerns = Concerns()
+
+  /// Runs a node until it leaves; does not return.
+  static func run(_ options: NodeOptions, _ membership: MembershipOptions?) throws(Failure) -> Never {
+    // What is made from now on (the state, the API's socket) is for the owner alone.
+    umask(0o077)
+    var startup = Startup(options, membership)
+    let daemon = try startup.daemon()
+    try daemon.run()
+    exit(ExitStatus.ok.rawValue)
+  }
+
+  private init(_ options: NodeOptions, _ membership: MembershipOptions?) {
+    self.options = options
+    self.membership = membership
+    let level = options.logLevel
+    log = Logger(label: "p2pvpn") { _ in StandardErrorLog(logLevel: level) }
+  }
+
+  private mutating func daemon() throws(Failure) -> Daemon {
+    announce()
+    let socketPath = try Locations.socket(state: options.state)
+    let statePath = try Locations.state(options.state)
+    let signals = try explaining { try SignalDescriptor() }
+    let directory = try explaining { try StateDirectory(path: statePath) }
+    let netlink = try explaining { try Netlink() }
+    let device = try makeDevice(netlink)
+    let socket = try makeSocket()
+    let (identity, isNew) = try NodeState.identity(in: directory)
+    if isNew { log.notice("made a new identity", metadata: ["peer": "\(identity.id)"]) }
+    let community = try makeCommunity(directory, identity)
+    if let device, let community { addULA(to: device, community.ula(of: identity.id)) }
+    let store = try openStore(directory)
+    let unix = Clock.unixSeconds()
+    let tunnel = membership.flatMap { wanted in
+      community.map {
+        TunnelConfiguration(
+          community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store))
+      }
+    }
+    let configuration = NodeConfiguration(
+      identity: identity, incarnation: try NodeState.nextIncarnation(in: directory, unixSeconds: unix),
+      tunnel: tunnel, isFounder: options.bootstraps.isEmpty && store.count(.peers) == 0,
+      relayBytesPerSecond: options.relay, unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
+    let mailbox = try explaining { try Mailbox() }
+    let monitor = try explaining { try NetworkMonitor() }
+    let loop = try explaining { try EventLoop() }
+    let server = try makeServer(socketPath, mailbox)
+    return Daemon(
+      Daemon.Parts(
+        log: log, directory: directory, store: store, netlink: netlink, device: device, socket: socket,
+        signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
+        configuration: configuration, bootstraps: options.bootstraps, concerns: concerns))
+  }
+
+  /// The first line: what this node is, and who may come in.
+  private func announce() {
+    guard let membership else {
+      log.notice("starting a seed", metadata: ["version": "\(Program.version)"])
+      return
+    }
+    let name: Logger.MetadataValue = "\(membership.community)"
+    guard let secret = membership.secret else {
+      log.notice("joining an open community: everybody who knows its name may enter", metadata: ["community": name])
+      return
+    }
+    log.notice("joining a community", metadata: ["community": name, "version": "\(Program.version)"])
+    if secret.isExposed {
+      log.warning(
+        "other users of this machine may read the secret: chmod go= it", metadata: ["file": "\(secret.source)"])
+    }
+  }
+
+  private func makeDevice(_ netlink: Netlink) throws(Failure) -> Device? {
+    guard let membership else { return nil }
+    return try explaining { try Device(name: membership.interface, netlink: netlink) }
+  }
+
+  /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A seed is
+  /// of no use where nobody looks for it.
+  private mutating func makeSocket() throws(Failure) -> UDPSocket {
+    if let listen = options.listen { return try explaining { try UDPSocket(listen: listen) } }
+    let port = Arguments.defaultPort
+    do {
+      return try UDPSocket(listen: Endpoint(.unspecified, port: port))
+    } catch {
+      guard error.code == EADDRINUSE, membership != nil else { throw Failure(error) }
+      let socket = try explaining { try UDPSocket() }
+      log.warning(
+        "port \(Arguments.defaultPort) is in use by another program: took a free one",
+        metadata: ["port": "\(socket.local.port)"])
+      concerns.set(.port, "port \(port) was in use: this node listens on port \(socket.local.port)")
+      return socket
+    }
+  }
+
+  private mutating func makeCommunity(
+    _ directory: StateDirectory, _ identity: Identity
+  ) throws(Failure) -> Community? {
+    guard let membership else { return nil }
+    guard let secret = membership.secret else { return .open(membership.community) }
+    if secret.strength < Community.secretStrengthAdvised {
+      log.warning(
+        "the secret is easy to guess: make one with `p2pvpn keygen`", metadata: ["bits": "\(secret.strength)"])
+      concerns.set(.secret, "the secret is easy to guess: make one with `p2pvpn keygen`")
+    }
+    return try secret.community(membership.community, in: directory, of: identity)
+  }
+
+  private mutating func addULA(to device: Device, _ address: IPAddress) {
+    do {
+      try device.add(IPPrefix(address, length: 48))
+    } catch {
+      log.warning("no IPv6 address on the interface", metadata: ["reason": "\(error)", "address": "\(address)"])
+      concerns.set(.ipv6, "the interface has no IPv6 address: \(error)")
+    }
+  }
+
+  private func openStore(_ directory: StateDirectory) throws(Failure) -> Store {
+    let store = try explaining { try Store(in: directory) }
+    switch store.origin {
+    case .new, .kept: break
+    case .checkpoint: log.notice("the machine had died: took the last checkpoint of the store")
+    case .lost: log.notice("the machine had died before the first checkpoint: the store begins empty")
+    }
+    return store
+  }
+
+  /// The address that this node had in the community.
+  private func remembered(_ community: Community, _ store: Store) -> IPAddress? {
+    let bytes = Tunnel.rememberKey(community)
+    let key = Scratch(capacity: bytes.count)
+    key.frame.write(bytes)
+    let value = Scratch(capacity: Store.valueBytesMax)
+    guard let length = store.get(.node, key: key.frame, into: value.frame) else { return nil }
+    return try? IPAddress(decoding: value.frame.prefix(length))
+  }
+
+  private func makeServer(_ path: String, _ mailbox: Mailbox) throws(Failure) -> ControlServer {
+    let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    if mkdir(folder, 0o755) < 0, errno != EEXIST {
+      throw Failure(CallError("make \(folder)", code: errno, advice: "choose another place with --state DIR"))
+    }
+    return ControlServer(path: path, mailbox: mailbox)
+  }
+}
