@@ -59,7 +59,8 @@ let package = Package(
       swiftSettings: strict),
 
     // The virtual network in which tests (and later whole simulations) run the daemon's own code.
-    .target(name: "Simulator", dependencies: ["Base", "Node"], path: "Simulations/Simulator", swiftSettings: strict),
+    .target(
+      name: "Simulator", dependencies: ["Base", "Node"], path: "Simulations/Simulator", swiftSettings: strict),
 
     .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
     .testTarget(name: "SessionTests", dependencies: ["Session", "CSodium"], swiftSettings: strict),

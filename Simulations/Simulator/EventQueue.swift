@@ -1,4 +1,5 @@
-// What will happen in a simulated network, in order of time; things at the same moment in the order they were planned.
+// What will happen in a simulated network, in order of time; things at the same moment in the order they were
+// planned.
 
 import Base
 
@@ -41,7 +42,9 @@ struct EventQueue<Event> {
     var i = start
     while true {
       var least = i
-      for child in [2 * i + 1, 2 * i + 2] where child < heap.count && heap[child].isBefore(heap[least]) { least = child }
+      for child in [2 * i + 1, 2 * i + 2] where child < heap.count && heap[child].isBefore(heap[least]) {
+        least = child
+      }
       if least == i { return }
       heap.swapAt(i, least)
       i = least

@@ -37,7 +37,8 @@ public final class Host {
       for (key, value) in (store[table] ?? [:]).sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
         let scratch = Scratch(capacity: key.count + value.count)
         scratch.frame.write(key + value)
-        core.recover(table, key: scratch.frame.prefix(key.count), value: scratch.frame.dropping(key.count), &context)
+        core.recover(
+          table, key: scratch.frame.prefix(key.count), value: scratch.frame.dropping(key.count), &context)
       }
     }
   }

@@ -1,6 +1,7 @@
 // A network of nodes on a virtual clock, driving the very code of the daemon.
 //
-// One seed decides everything: latencies, losses, identities, the nodes' own randomness. Time jumps from event to event.
+// One seed decides everything: latencies, losses, identities, the nodes' own randomness. Time jumps from
+// event to event.
 
 import Base
 import Node
@@ -65,7 +66,8 @@ public final class World {
 
   private func start(_ host: Host, bootstraps: [Int]) {
     act(host) {
-      host.core.setUnderlay([IPPrefix(host.endpoint.address, length: 8)], port: host.endpoint.port, &host.context)
+      host.core.setUnderlay(
+        [IPPrefix(host.endpoint.address, length: 8)], port: host.endpoint.port, &host.context)
       for number in bootstraps { host.core.addBootstrap(hosts[number].endpoint, key: nil, &host.context) }
       host.core.expire(&host.context)
     }
@@ -201,7 +203,9 @@ public final class World {
       let value = Array(bytes[(1 + Int(bytes[0]))...])
       host.store[table, default: [:]][key] = value.isEmpty ? nil : value
       host.context.pool.release(ref)
-      if ticket != 0 { queue.push(.committed(ticket, host.number, life: ObjectIdentifier(host)), at: now + commit) }
+      if ticket != 0 {
+        queue.push(.committed(ticket, host.number, life: ObjectIdentifier(host)), at: now + commit)
+      }
     case .load(let table, let ticket, let ref):
       let value = host.store[table]?[host.context.pool.frame(ref).bytes]
       host.context.pool.release(ref)
@@ -217,7 +221,8 @@ public final class World {
 
   private func transmit(_ bytes: [UInt8], from host: Host, to endpoint: Endpoint) {
     host.sentBytes += bytes.count + 28
-    guard let number = byEndpoint[endpoint], passes(host.number, number), random.below(1_000) >= lossPerMille else {
+    guard let number = byEndpoint[endpoint], passes(host.number, number), random.below(1_000) >= lossPerMille
+    else {
       return
     }
     queue.push(.arrival(bytes, from: host.endpoint, to: number), at: now + latency)

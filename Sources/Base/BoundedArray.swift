@@ -1,6 +1,7 @@
 // A list with a fixed capacity inside its owner: the lists of messages and of small machine states.
 //
-// No allocation and no reference count. Copied as a whole wherever it is copied, so keep it to a few hundred bytes.
+// No allocation and no reference count. Copied as a whole wherever it is copied, so keep it to a few hundred
+// bytes.
 
 /// At most `capacity` elements, stored inline.
 public struct BoundedArray<let capacity: Int, Element: BitwiseCopyable>: BitwiseCopyable {

@@ -29,7 +29,11 @@ extension Endpoint: CustomStringConvertible {
 
   /// Reads `A.B.C.D:PORT` or `[V6]:PORT`; nil when it is not one.
   public init?(_ text: String) {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+    guard let colon = text.lastIndex(of: ":"),
+      let port = Decimal.parse(text[text.index(after: colon)...], as: UInt16.self)
+    else {
+      return nil
+    }
     var host = text[..<colon]
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()

@@ -1,7 +1,8 @@
 // A map with a fixed capacity and a fixed order: open addressing, linear probing, backward-shift deletion.
 //
-// The core uses no `Dictionary`: its order differs from process to process, its growth allocates, its elements are
-// reference counted. Here the capacity is a bound, a full map refuses, and the same history gives the same layout.
+// The core uses no `Dictionary`: its order differs from process to process, its growth allocates, its
+// elements are reference counted. Here the capacity is a bound, a full map refuses, and the same history
+// gives the same layout.
 
 /// A key that brings its own hash, the same in every process.
 public protocol FlatKey: Equatable, BitwiseCopyable {
@@ -78,7 +79,7 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
   }
 
   /// Visits the pairs in the order of the table.
-  public func forEach(_ body: (Key, Value) -> Void) {
+  public func visit(_ body: (Key, Value) -> Void) {
     for i in 0...mask where used[i] { body(keys[i], values[i]) }
   }
 

@@ -1,8 +1,8 @@
 // Bytes in a slot: the one currency of datagrams, packets and messages.
 //
-// A frame is a pointer and a count without ownership. It points into memory that its driver keeps for as long as it
-// runs (the packet pool, a receive buffer), so it never dangles; each access checks the bounds. It costs no reference
-// count, and that is why it exists.
+// A frame is a pointer and a count without ownership. It points into memory that its driver keeps for as long
+// as it runs (the packet pool, a receive buffer), so it never dangles; each access checks the bounds. It
+// costs no reference count, and that is why it exists.
 
 /// A view of mutable bytes. *Invariant:* every access is checked against `count`.
 @safe public struct Frame: @unchecked Sendable, BitwiseCopyable {
@@ -11,7 +11,7 @@
   public let count: Int
 
   /// - Parameter base: at least `count` bytes that outlive every use of the frame.
-  @unsafe public init(base: UnsafeMutableRawPointer, count: Int) {
+  @_transparent @unsafe public init(base: UnsafeMutableRawPointer, count: Int) {
     precondition(count >= 0)
     self.base = base
     self.count = count
@@ -42,7 +42,9 @@
   }
 
   /// An integer in little-endian byte order at `offset`.
-  @_transparent public func little<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: T.Type) -> T {
+  @_transparent public func little<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: T.Type)
+    -> T
+  {
     precondition(offset >= 0 && offset &+ MemoryLayout<T>.size <= count)
     return T(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: T.self))
   }
@@ -81,7 +83,9 @@
   /// Writes `bytes` to the beginning. *Precondition:* they fit.
   public func write(_ bytes: [UInt8]) {
     precondition(bytes.count <= count)
-    bytes.withUnsafeBytes { if let from = $0.baseAddress { base.copyMemory(from: from, byteCount: bytes.count) } }
+    bytes.withUnsafeBytes {
+      if let from = $0.baseAddress { base.copyMemory(from: from, byteCount: bytes.count) }
+    }
   }
 }
 

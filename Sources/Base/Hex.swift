@@ -6,7 +6,9 @@ public enum Hex {
   /// The lowest `digits` hexadecimal digits of `value`.
   public static func string(_ value: UInt64, digits count: Int) -> String {
     var text: [UInt8] = []
-    for i in stride(from: count - 1, through: 0, by: -1) { text.append(digits[Int(value >> (4 * UInt64(i)) & 15)]) }
+    for i in stride(from: count - 1, through: 0, by: -1) {
+      text.append(digits[Int(value >> (4 * UInt64(i)) & 15)])
+    }
     return String(decoding: text, as: UTF8.self)
   }
 

@@ -1,7 +1,7 @@
 // IP addresses of both families in one type, with their text forms.
 //
-// An IPv4 address is kept as the IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2), so tables have one kind of key. The text
-// is that of RFC 5952; it is read and written here because the pure modules know no C library.
+// An IPv4 address is kept as the IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2), so tables have one kind of
+// key. The text is that of RFC 5952; it is read and written here because the pure modules know no C library.
 
 /// An IPv4 or IPv6 address: 128 bits.
 public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
@@ -64,7 +64,9 @@ public struct IPPrefix: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// The last address of an IPv4 prefix: its directed broadcast (RFC 919).
-  public var broadcast: IPAddress { IPAddress(v4: network.address.v4 | (length == 0 ? .max : ~(UInt32.max << (32 - UInt32(length))))) }
+  public var broadcast: IPAddress {
+    IPAddress(v4: network.address.v4 | (length == 0 ? .max : ~(UInt32.max << (32 - UInt32(length)))))
+  }
 
   /// How many addresses an IPv4 prefix spans.
   public var size: UInt64 { 1 << (32 - UInt64(min(length, 32))) }
@@ -87,12 +89,12 @@ extension IPAddress: WireCodable {
   }
 }
 
-// MARK: - Text
-
 extension IPAddress: CustomStringConvertible, LosslessStringConvertible {
   public var description: String {
     if isV4 { return (0..<4).map { String(v4 >> (24 - 8 * UInt32($0)) & 255) }.joined(separator: ".") }
-    let groups = (0..<8).map { UInt16(truncatingIfNeeded: ($0 < 4 ? high : low) >> (48 - 16 * UInt64($0 % 4))) }
+    let groups = (0..<8).map {
+      UInt16(truncatingIfNeeded: ($0 < 4 ? high : low) >> (48 - 16 * UInt64($0 % 4)))
+    }
     guard let gap = Self.longestZeros(groups) else {
       return groups.map { String($0, radix: 16) }.joined(separator: ":")
     }
@@ -124,15 +126,16 @@ extension IPAddress: CustomStringConvertible, LosslessStringConvertible {
     }
   }
 
-  private static func join(_ groups: ArraySlice<UInt16>) -> UInt64 { groups.reduce(0) { $0 << 16 | UInt64($1) } }
+  private static func join(_ groups: ArraySlice<UInt16>) -> UInt64 {
+    groups.reduce(0) { $0 << 16 | UInt64($1) }
+  }
 
   private static func dotted(_ text: some StringProtocol) -> UInt32? {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 4 else { return nil }
     var value: UInt32 = 0
     for part in parts {
-      guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (48...57).contains($0) }), let byte = UInt8(part)
-      else { return nil }
+      guard let byte = Decimal.parse(part, as: UInt8.self) else { return nil }
       value = value << 8 | UInt32(byte)
     }
     return value
@@ -176,7 +179,8 @@ extension IPPrefix: CustomStringConvertible {
   /// Reads `ADDRESS/LENGTH`; nil when it is not one.
   public init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2, let address = IPAddress(String(parts[0])), let length = UInt8(parts[1]),
+    guard parts.count == 2, let address = IPAddress(String(parts[0])),
+      let length = Decimal.parse(parts[1], as: UInt8.self),
       length <= (address.isV4 ? 32 : 128)
     else { return nil }
     self.init(address, length: length)

@@ -1,8 +1,8 @@
 // Points in time and lengths of time, as the core knows them.
 //
-// The core never reads a clock: a driver (the daemon, a simulation, a test) hands it the moment with each input.
-// Both types are one 64-bit integer of nanoseconds, so that they cost nothing in tables and comparisons
-// (the standard library's `Duration` is 128 bits wide).
+// The core never reads a clock: a driver (the daemon, a simulation, a test) hands it the moment with each
+// input. Both types are one 64-bit integer of nanoseconds, so that they cost nothing in tables and
+// comparisons (the standard library's `Duration` is 128 bits wide).
 
 /// Monotonic nanoseconds since the driver started.
 public struct Instant: Comparable, Hashable, Sendable, BitwiseCopyable {

@@ -1,14 +1,14 @@
 // How a machine and its driver talk.
 //
-// Everything that decides is a state machine without I/O: it is handed a datagram, a packet, an answer of the store or
-// a moment in time, and it appends to the outbox what it wants done. The daemon, a simulation and a test drive the
-// same values. The driver's part of the contract:
+// Everything that decides is a state machine without I/O: it is handed a datagram, a packet, an answer of the
+// store or a moment in time, and it appends to the outbox what it wants done. The daemon, a simulation and a
+// test drive the same values. The driver's part of the contract:
 //
-// 1. `Context.now` never decreases.
-// 2. After each call the effects are carried out in order, then the machine's deadline is read again.
-// 3. Every `PacketRef` has one owner: who is handed one passes it on or gives it back to the pool.
-// 4. Local work (timers, packets of the device) comes before new remote work; batches have at most 64 elements.
-// 5. A machine never carries out an effect itself, and the same inputs at the same moments give the same effects.
+// 1. `Context.now` never decreases. 2. After each call the effects are carried out in order, then the
+// machine's deadline is read again. 3. Every `PacketRef` has one owner: who is handed one passes it on or
+// gives it back to the pool. 4. Local work (timers, packets of the device) comes before new remote work;
+// batches have at most 64 elements. 5. A machine never carries out an effect itself, and the same inputs at
+// the same moments give the same effects.
 
 /// Everything that a machine may touch besides its own state.
 public struct Context: ~Copyable {
@@ -48,8 +48,8 @@ public enum Effect: BitwiseCopyable, Sendable {
   case transmit(PacketRef, to: Endpoint)
   /// Write the packet to the virtual device; the slot goes back to the pool afterwards.
   case deliver(PacketRef)
-  /// Write a pair to the store: one byte key length, key, value (nothing: delete). Answer with `stored` after the
-  /// commit, unless the ticket is 0.
+  /// Write a pair to the store: one byte key length, key, value (nothing: delete). Answer with `stored` after
+  /// the commit, unless the ticket is 0.
   case store(StoreTable, ticket: UInt32, PacketRef)
   /// Read the value of a key (the packet's bytes). Answer with `loaded`.
   case load(StoreTable, ticket: UInt32, PacketRef)
@@ -99,8 +99,8 @@ public enum PingFailure: UInt8, BitwiseCopyable, Sendable {
 
 /// What `lookup` found.
 public enum LookupAnswer: BitwiseCopyable, Sendable {
-  /// The node, the address asked for (or its ULA), the first endpoint it has published (`.none`: unknown), and the life
-  /// that its claim has left (zero for an address that needs no claim).
+  /// The node, the address asked for (or its ULA), the first endpoint it has published (`.none`: unknown),
+  /// and the life that its claim has left (zero for an address that needs no claim).
   case found(id: OverlayID, address: IPAddress, endpoint: Endpoint, expires: Interval)
   case nothing
 }

@@ -1,7 +1,7 @@
 // Places on the ring.
 //
-// An overlay ID is a 160-bit number; the ring is the circle of all of them. Clockwise means rising. Who is whose
-// successor, and which neighbour is nearer to a target, is arithmetic modulo 2^160 and stands here.
+// An overlay ID is a 160-bit number; the ring is the circle of all of them. Clockwise means rising. Who is
+// whose successor, and which neighbour is nearer to a target, is arithmetic modulo 2^160 and stands here.
 
 /// A place on the ring: 160 bits, as three words from the most significant on.
 public struct OverlayID: Hashable, Sendable, BitwiseCopyable {

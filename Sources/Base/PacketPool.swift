@@ -1,8 +1,8 @@
 // The arena of datagrams and packets.
 //
-// A fixed number of equal slots, handed out by index from a free list: no allocation and no reference count per packet,
-// and the size of the pool bounds what all queues together can hold. Every slot keeps headroom in front of its
-// bytes, so that a header is put before a packet without moving it.
+// A fixed number of equal slots, handed out by index from a free list: no allocation and no reference count
+// per packet, and the size of the pool bounds what all queues together can hold. Every slot keeps headroom in
+// front of its bytes, so that a header is put before a packet without moving it.
 
 /// Owned bytes in a pool: 8 bytes, no reference count. Exactly one holder at a time.
 public struct PacketRef: Sendable, BitwiseCopyable, Equatable {
@@ -85,7 +85,9 @@ public struct PacketRef: Sendable, BitwiseCopyable, Equatable {
 
   /// A slot with a copy of `bytes`; nil when they are too many or no slot is left.
   public mutating func take(copying bytes: Frame) -> PacketRef? {
-    guard bytes.count <= Self.slotBytes - Self.headroom, let ref = take(length: bytes.count) else { return nil }
+    guard bytes.count <= Self.slotBytes - Self.headroom, let ref = take(length: bytes.count) else {
+      return nil
+    }
     frame(ref).copy(bytes)
     return ref
   }

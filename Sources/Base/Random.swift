@@ -1,8 +1,9 @@
-// Reproducible randomness for timers, choices and jitter. Never for keys: those come from `Session.SecureRandom`.
+// Reproducible randomness for timers, choices and jitter. Never for keys: those come from
+// `Session.SecureRandom`.
 //
 // xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2018), seeded through
-// SplitMix64. One stream a component (`split`), so that a new draw in one does not shift the others and a recorded
-// seed goes on meaning the same run.
+// SplitMix64. One stream a component (`split`), so that a new draw in one does not shift the others and a
+// recorded seed goes on meaning the same run.
 
 /// A deterministic generator of 64-bit words.
 public struct Random: Sendable {

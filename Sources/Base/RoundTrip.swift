@@ -2,7 +2,8 @@
 
 /// Smoothed round-trip time and its variation.
 public struct RoundTrip: Sendable, BitwiseCopyable, Equatable {
-  /// Shortest and longest wait for an answer. The floor covers a busy machine; the ceiling keeps failover in seconds.
+  /// Shortest and longest wait for an answer. The floor covers a busy machine; the ceiling keeps failover in
+  /// seconds.
   public static let timeoutMin = Interval.milliseconds(100)
   public static let timeoutMax = Interval.seconds(3)
   /// The wait before there is a sample (RFC 6298 §2.1 says 1 s).

@@ -1,8 +1,8 @@
 // A table of records in flat memory, addressed by small numbers.
 //
-// Elements are read and changed in place through their address: no copy of a large element for one of its fields, no
-// uniqueness check, no allocation after the start. A slot's serial number changes with each tenant, so that a stale
-// reference is noticed.
+// Elements are read and changed in place through their address: no copy of a large element for one of its
+// fields, no uniqueness check, no allocation after the start. A slot's serial number changes with each
+// tenant, so that a stale reference is noticed.
 
 /// Up to `capacity` elements in slots `0 ..< capacity`.
 @safe public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {

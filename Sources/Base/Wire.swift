@@ -1,7 +1,9 @@
-// Reading and writing of control messages: fixed layouts, network byte order, bounds checked, nothing allocated.
+// Reading and writing of control messages: fixed layouts, network byte order, bounds checked, nothing
+// allocated.
 //
-// A reader never reads past its frame, and a message is accepted only when all of it was read (`finish`), so that each
-// message has one encoding. What a remote sends is rejected with a reason and an offset, never asserted.
+// A reader never reads past its frame, and a message is accepted only when all of it was read (`finish`), so
+// that each message has one encoding. What a remote sends is rejected with a reason and an offset, never
+// asserted.
 
 /// Why bytes are not a message.
 public enum WireError: Error, Equatable, Sendable {
@@ -15,7 +17,8 @@ public enum WireError: Error, Equatable, Sendable {
 
 /// A message with one encoding.
 public protocol WireCodable {
-  /// Reads the message from where the reader stands. Throws, and reads no further, when the bytes are not one.
+  /// Reads the message from where the reader stands. Throws, and reads no further, when the bytes are not
+  /// one.
   init(from reader: inout WireReader) throws(WireError)
   /// Writes exactly what `init(from:)` reads.
   func encode(to writer: inout WireWriter)

@@ -1,8 +1,8 @@
 // Questions to the directory: sent to the owner of a key until it answers.
 
 import Base
-import Session
 import Overlay
+import Session
 
 /// A question that waits for its answer.
 struct Request: BitwiseCopyable {
@@ -48,7 +48,9 @@ extension Directory {
 
   /// No longer wants the answer.
   public mutating func cancel(tag: UInt32, _ context: inout Context) {
-    for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].tag == tag { end(slot, &context) }
+    for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].tag == tag {
+      end(slot, &context)
+    }
   }
 
   private mutating func begin(
@@ -89,7 +91,9 @@ extension Directory {
     }
   }
 
-  private func own(_ ticket: UInt64, _ links: borrowing Links) -> Asker { Asker(id: links.id, via: nil, ticket: ticket) }
+  private func own(_ ticket: UInt64, _ links: borrowing Links) -> Asker {
+    Asker(id: links.id, via: nil, ticket: ticket)
+  }
 
   mutating func retryRequests(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].nextAt <= context.now {
@@ -103,7 +107,8 @@ extension Directory {
   }
 
   mutating func receiveAnswer(
-    _ ticket: UInt64, _ status: DirectoryStatus, _ remaining: UInt32, _ lease: Lease?, _ context: inout Context
+    _ ticket: UInt64, _ status: DirectoryStatus, _ remaining: UInt32, _ lease: Lease?,
+    _ context: inout Context
   ) {
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].ticket == ticket {
       if status == .later {
@@ -127,7 +132,9 @@ extension Directory {
       let needsLease = status == .denied || (status == .granted && request.lease == nil)
       return needsLease ? .none : .some(nil)
     }
-    guard lease.key == request.key, lease.isAuthentic, let packet = context.pool.take(length: 0) else { return .none }
+    guard lease.key == request.key, lease.isAuthentic, let packet = context.pool.take(length: 0) else {
+      return .none
+    }
     let length = lease.encode(into: context.pool.room(packet)) ?? 0
     return .some(PacketRef(slot: packet.slot, offset: packet.offset, length: UInt16(length)))
   }

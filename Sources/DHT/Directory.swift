@@ -1,15 +1,15 @@
 // The directory: this node's part of the DHT, and its questions to the parts of others.
 //
-// A key belongs to the first node at or behind it on the ring. The owner judges what may be stored (create if absent; an
-// owner may renew), writes it to the store, has the next two nodes keep copies, and answers only when its own write is
-// committed and a copy is kept. A newcomer takes its range over from its successor before it speaks for it; a node whose
-// predecessor dies already holds the copies.
+// A key belongs to the first node at or behind it on the ring. The owner judges what may be stored (create if
+// absent; an owner may renew), writes it to the store, has the next two nodes keep copies, and answers only
+// when its own write is committed and a copy is kept. A newcomer takes its range over from its successor
+// before it speaks for it; a node whose predecessor dies already holds the copies.
 //
 // Leases are kept by time, not for ever: what nobody renews goes.
 
 import Base
-import Session
 import Overlay
+import Session
 
 /// What a request to the directory came to. A lease's packet belongs to whoever takes the event.
 public enum DirectoryEvent: BitwiseCopyable, Sendable {
@@ -101,7 +101,8 @@ public struct Directory: ~Copyable {
 
   /// Takes a message that was routed here. The frame stays the caller's.
   public mutating func receive(
-    _ frame: Frame, from header: RoutedHeader, _ links: inout Links, _ ring: borrowing Ring, _ context: inout Context
+    _ frame: Frame, from header: RoutedHeader, _ links: inout Links, _ ring: borrowing Ring,
+    _ context: inout Context
   ) {
     guard let message = try? DirectoryMessage(decoding: frame) else {
       counters.malformed &+= 1
@@ -128,7 +129,8 @@ public struct Directory: ~Copyable {
 
   /// Sends a message to one node; an answer to this node itself needs no way.
   mutating func send(
-    _ message: DirectoryMessage, to id: OverlayID, via: OverlayID?, _ links: inout Links, _ context: inout Context
+    _ message: DirectoryMessage, to id: OverlayID, via: OverlayID?, _ links: inout Links,
+    _ context: inout Context
   ) {
     if id == links.id {
       guard case .answer(let ticket, let status, let remaining, let lease) = message else { return }
@@ -164,7 +166,9 @@ public struct Directory: ~Copyable {
   }
 
   /// The store has read a value, or has none. The packet stays the caller's.
-  public mutating func loaded(_ ticket: UInt32, _ value: Frame?, _ links: inout Links, _ context: inout Context) {
+  public mutating func loaded(
+    _ ticket: UInt32, _ value: Frame?, _ links: inout Links, _ context: inout Context
+  ) {
     guard let slot = slot(ticket) else { return }
     let what = pending[slot]
     pending.remove(slot)

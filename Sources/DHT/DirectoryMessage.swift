@@ -1,4 +1,5 @@
-// Messages of the directory, routed over the ring. Tickets are chosen by the asking side and come back in the answer.
+// Messages of the directory, routed over the ring. Tickets are chosen by the asking side and come back in the
+// answer.
 
 import Base
 import Session
@@ -30,8 +31,8 @@ public enum DirectoryMessage: Equatable, Sendable {
   case copied(ticket: UInt64)
   /// From a newcomer to its successor: hand over what lies behind `after`, up to me.
   case takeOver(ticket: UInt64, after: OverlayID)
-  /// `count` copies with this ticket were sent before this, all that lies up to `through`; `isReady` is false when the
-  /// asked node waits for a hand-over itself and knows nothing.
+  /// `count` copies with this ticket were sent before this, all that lies up to `through`; `isReady` is false
+  /// when the asked node waits for a hand-over itself and knows nothing.
   case handedOver(ticket: UInt64, isReady: Bool, count: UInt8, through: OverlayID)
 }
 
@@ -43,7 +44,9 @@ extension DirectoryMessage: WireCodable {
     case 1: self = .get(ticket: ticket)
     case 2: self = .put(ticket: ticket, try Lease(from: &reader))
     case 3:
-      guard let status = DirectoryStatus(rawValue: try reader.byte()) else { throw .invalid(offset: reader.offset) }
+      guard let status = DirectoryStatus(rawValue: try reader.byte()) else {
+        throw .invalid(offset: reader.offset)
+      }
       let remaining = try reader.integer(UInt32.self)
       let lease = reader.remaining > 0 ? try Lease(from: &reader) : nil
       self = .answer(ticket: ticket, status, remaining: remaining, lease)

@@ -1,8 +1,8 @@
 // Ranges that change hands: a newcomer fetches its range from its successor; copies follow the ring.
 
 import Base
-import Session
 import Overlay
+import Session
 
 /// A newcomer's fetching of its range, piece by piece.
 struct TakeOver: BitwiseCopyable {
@@ -52,7 +52,8 @@ extension Directory {
     takingOver = current
     if ring.isSettled {
       send(
-        .takeOver(ticket: current.ticket, after: current.after), to: links.peers[successor].id, via: nil, &links,
+        .takeOver(ticket: current.ticket, after: current.after), to: links.peers[successor].id, via: nil,
+        &links,
         &context)
     }
   }
@@ -66,11 +67,14 @@ extension Directory {
     _ after: OverlayID, from asker: Asker, _ links: inout Links, _ context: inout Context
   ) {
     guard isReady else {
-      let refusal = DirectoryMessage.handedOver(ticket: asker.ticket, isReady: false, count: 0, through: after)
+      let refusal = DirectoryMessage.handedOver(
+        ticket: asker.ticket, isReady: false, count: 0, through: after)
       return send(refusal, to: asker.id, via: asker.via, &links, &context)
     }
     let now = context.now
-    var keys = index.keys(limit: LeaseIndex.limit) { $1.expires > now && $0.isIn(after: after, through: asker.id) }
+    var keys = index.keys(limit: LeaseIndex.limit) {
+      $1.expires > now && $0.isIn(after: after, through: asker.id)
+    }
     keys.sort { after.clockwise(to: $0) < after.clockwise(to: $1) }
     let piece = keys.prefix(Self.piece)
     let through = keys.count > piece.count ? piece.last! : asker.id

@@ -1,8 +1,8 @@
 // Answering for one's own range: get, put, copies.
 
 import Base
-import Session
 import Overlay
+import Session
 
 extension Directory {
   /// Whether this node answers for `key` at this moment.
@@ -11,7 +11,8 @@ extension Directory {
   }
 
   mutating func answer(
-    _ asker: Asker, _ status: DirectoryStatus, remaining: UInt32 = 0, lease: Lease? = nil, _ links: inout Links,
+    _ asker: Asker, _ status: DirectoryStatus, remaining: UInt32 = 0, lease: Lease? = nil,
+    _ links: inout Links,
     _ context: inout Context
   ) {
     let message = DirectoryMessage.answer(ticket: asker.ticket, status, remaining: remaining, lease)
@@ -19,7 +20,8 @@ extension Directory {
   }
 
   mutating func receiveGet(
-    _ key: OverlayID, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring, _ context: inout Context
+    _ key: OverlayID, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
+    _ context: inout Context
   ) {
     guard speaks(for: key, links, ring) else { return answer(asker, .later, &links, &context) }
     guard index.live(key, at: context.now) != nil else { return answer(asker, .absent, &links, &context) }
@@ -55,7 +57,9 @@ extension Directory {
     return false
   }
 
-  private mutating func accept(_ lease: Lease, from asker: Asker, _ links: inout Links, _ context: inout Context) {
+  private mutating func accept(
+    _ lease: Lease, from asker: Asker, _ links: inout Links, _ context: inout Context
+  ) {
     guard let copy = context.pool.take(length: 0) else { return }
     let length = lease.encode(into: context.pool.room(copy)) ?? 0
     let kept = PacketRef(slot: copy.slot, offset: copy.offset, length: UInt16(length))
@@ -84,7 +88,8 @@ extension Directory {
   }
 
   private mutating func copyPut(_ slot: Int, _ links: inout Links, _ context: inout Context) {
-    guard case .put(var put) = pending[slot], let lease = try? Lease(decoding: context.pool.frame(put.lease)) else {
+    guard case .put(var put) = pending[slot], let lease = try? Lease(decoding: context.pool.frame(put.lease))
+    else {
       return
     }
     let keepers = keepers(links)
@@ -113,7 +118,9 @@ extension Directory {
   }
 
   mutating func receiveCopied(_ ticket: UInt64, _ links: inout Links, _ context: inout Context) {
-    guard let slot = slot(UInt32(truncatingIfNeeded: ticket)), case .put(var put) = pending[slot] else { return }
+    guard let slot = slot(UInt32(truncatingIfNeeded: ticket)), case .put(var put) = pending[slot] else {
+      return
+    }
     put.isCopied = true
     pending[slot] = .put(put)
     finishPut(slot, &links, &context)

@@ -1,8 +1,8 @@
 // A lease: the signed, expiring record of the directory.
 //
-// Holders see an envelope only: under which blinded key it stands, which blinded owner made it, how new it is and how
-// long it lives. Both keys sign it, so that a holder can check who may write what without knowing what. The body is
-// sealed for the members of a community.
+// Holders see an envelope only: under which blinded key it stands, which blinded owner made it, how new it is
+// and how long it lives. Both keys sign it, so that a holder can check who may write what without knowing
+// what. The body is sealed for the members of a community.
 //
 //  offset  size  field
 //       0    32  record key P (Ed25519); the lease lives at BLAKE2b-160(P) on the ring
@@ -54,7 +54,8 @@ public struct Lease: Sendable, BitwiseCopyable {
   /// Makes and signs a lease.
   /// - Returns: its bytes. *Precondition:* the body has at most `bodyMax` bytes.
   public static func make(
-    recordKey: SigningKey, owner: SigningKey, epoch: UInt64, sequence: UInt32, timeToLive: UInt32, body: [UInt8]
+    recordKey: SigningKey, owner: SigningKey, epoch: UInt64, sequence: UInt32, timeToLive: UInt32,
+    body: [UInt8]
   ) -> [UInt8] {
     precondition(body.count <= bodyMax && timeToLive <= timeToLiveMax)
     let scratch = Scratch(capacity: bytesMax)
@@ -99,6 +100,7 @@ extension Lease: WireCodable {
 
 extension Lease: Equatable {
   public static func == (a: Lease, b: Lease) -> Bool {
-    a.signed.bytes == b.signed.bytes && a.recordSignature == b.recordSignature && a.ownerSignature == b.ownerSignature
+    a.signed.bytes == b.signed.bytes && a.recordSignature == b.recordSignature
+      && a.ownerSignature == b.ownerSignature
   }
 }

@@ -1,8 +1,9 @@
 // What members of a community read in a lease: who really made it, and what it says.
 //
-// The plain body is the owner's identity key, its signature over (blinded owner key, record key), and the content. It is
-// sealed with the community's directory key, and bound to the envelope by associated data. Reading it again proves
-// that the identity stands behind the blinded owner, so nobody can point an address at another node.
+// The plain body is the owner's identity key, its signature over (blinded owner key, record key), and the
+// content. It is sealed with the community's directory key, and bound to the envelope by associated data.
+// Reading it again proves that the identity stands behind the blinded owner, so nobody can point an address
+// at another node.
 
 import Base
 import Session
@@ -29,7 +30,8 @@ public struct LeaseBody: Equatable, Sendable {
 
   /// Makes a signed and sealed lease in the name of `identity`.
   public static func makeLease(
-    _ kind: LeaseKind, name: [UInt8], content: [UInt8], community: Community, identity: Identity, epoch: UInt64,
+    _ kind: LeaseKind, name: [UInt8], content: [UInt8], community: Community, identity: Identity,
+    epoch: UInt64,
     sequence: UInt32, timeToLive: UInt32, _ random: inout SecureRandom
   ) -> [UInt8] {
     let recordKey = community.recordKey(kind: kind.rawValue, name: name)
@@ -38,14 +40,17 @@ public struct LeaseBody: Equatable, Sendable {
     let plain = identity.publicKey.bytes + identity.signing.sign(bound).bytes + content
     let sealed = SealedBody.seal(plain, key: community.sealKey, associated: bound, &random)
     return Lease.make(
-      recordKey: recordKey, owner: owner, epoch: epoch, sequence: sequence, timeToLive: timeToLive, body: sealed)
+      recordKey: recordKey, owner: owner, epoch: epoch, sequence: sequence, timeToLive: timeToLive,
+      body: sealed)
   }
 
   /// Opens the body of an authentic lease.
   /// - Returns: nil when it is not sealed for this community or the identity did not sign it.
   public static func open(_ lease: Lease, community: Community) -> LeaseBody? {
     let bound = binding(lease.owner, lease.recordKey)
-    guard let plain = SealedBody.open(lease.body, key: community.sealKey, associated: bound), plain.count >= 96 else {
+    guard let plain = SealedBody.open(lease.body, key: community.sealKey, associated: bound),
+      plain.count >= 96
+    else {
       return nil
     }
     let scratch = Scratch(capacity: plain.count)
@@ -57,5 +62,7 @@ public struct LeaseBody: Equatable, Sendable {
     return LeaseBody(identity: identity, content: Array(plain.dropFirst(96)))
   }
 
-  private static func binding(_ owner: PublicKey, _ recordKey: PublicKey) -> [UInt8] { owner.bytes + recordKey.bytes }
+  private static func binding(_ owner: PublicKey, _ recordKey: PublicKey) -> [UInt8] {
+    owner.bytes + recordKey.bytes
+  }
 }

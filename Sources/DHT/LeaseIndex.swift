@@ -43,8 +43,8 @@ struct LeaseIndex: ~Copyable {
     return lease.isNewer(than: entry.epoch, entry.sequence) ? .accept : .stale
   }
 
-  /// Whether `lease`, met while two nodes compare what they keep, has the older right to the key: a total order on
-  /// what stands in the leases, the same everywhere.
+  /// Whether `lease`, met while two nodes compare what they keep, has the older right to the key: a total
+  /// order on what stands in the leases, the same everywhere.
   func prefers(_ lease: Lease, over entry: LeaseEntry) -> Bool {
     if lease.owner == entry.owner { return lease.isNewer(than: entry.epoch, entry.sequence) }
     return lease.owner.id < entry.owner.id
@@ -56,7 +56,8 @@ struct LeaseIndex: ~Copyable {
     return entries.set(
       lease.key,
       LeaseEntry(
-        owner: lease.owner, epoch: lease.epoch, sequence: lease.sequence, expires: now + .seconds(UInt64(seconds))))
+        owner: lease.owner, epoch: lease.epoch, sequence: lease.sequence,
+        expires: now + .seconds(UInt64(seconds))))
   }
 
   /// Whole seconds that the lease under `key` has left.
@@ -68,7 +69,7 @@ struct LeaseIndex: ~Copyable {
   /// The keys for which `condition` holds, at most `limit` of them.
   func keys(limit: Int, where condition: (OverlayID, LeaseEntry) -> Bool) -> [OverlayID] {
     var keys: [OverlayID] = []
-    entries.forEach { key, entry in
+    entries.visit { key, entry in
       if keys.count < limit, condition(key, entry) { keys.append(key) }
     }
     return keys

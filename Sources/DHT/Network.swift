@@ -1,7 +1,7 @@
 // Everything below the virtual network: links, ring and directory as one machine. A seed is this and no more.
 //
-// The parts tell each other what changed by event queues that `pump` empties after every input, until nothing is left;
-// what the layer above must know goes into one queue upwards.
+// The parts tell each other what changed by event queues that `pump` empties after every input, until nothing
+// is left; what the layer above must know goes into one queue upwards.
 
 import Base
 import Overlay
@@ -56,7 +56,9 @@ public struct Network: ~Copyable {
   }
 
   /// Takes a datagram and its slot.
-  public mutating func receive(_ ref: PacketRef, from endpoint: Endpoint, _ context: inout Context) -> Delivery {
+  public mutating func receive(_ ref: PacketRef, from endpoint: Endpoint, _ context: inout Context)
+    -> Delivery
+  {
     var ref = ref
     var origin = Origin.endpoint(endpoint)
     // A datagram may carry a routed one, and that a record that carries another: never deeper.
@@ -180,7 +182,8 @@ public struct Network: ~Copyable {
 
   /// Writes down where a directly reached peer is, so that the next start needs no bootstrap.
   private func remember(_ peer: Int, _ context: inout Context) {
-    guard let endpoint = links.peers[peer].bestPath?.endpoint, let packet = context.pool.take(length: 0) else { return }
+    guard let endpoint = links.peers[peer].bestPath?.endpoint, let packet = context.pool.take(length: 0)
+    else { return }
     var writer = WireWriter(context.pool.room(packet))
     writer.byte(32)
     links.peers[peer].key.encode(to: &writer)
@@ -191,7 +194,9 @@ public struct Network: ~Copyable {
 
   /// A peer of an earlier run: tried at once.
   public mutating func recall(key: Frame, value: Frame, _ context: inout Context) {
-    guard let peer = try? PublicKey(decoding: key), let endpoint = try? Endpoint(decoding: value) else { return }
+    guard let peer = try? PublicKey(decoding: key), let endpoint = try? Endpoint(decoding: value) else {
+      return
+    }
     links.recall(peer, at: endpoint, &context)
   }
 }

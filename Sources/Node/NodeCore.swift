@@ -1,8 +1,9 @@
-// A node: the ring and the directory, and for a member the virtual network on top. The only type that drivers see.
+// A node: the ring and the directory, and for a member the virtual network on top. The only type that drivers
+// see.
 //
-// The daemon, a simulation and a test call the same methods: a datagram came, a packet came, the store answered, time
-// has passed. After each call the driver carries out `context.effects` in order and reads `deadline` again
-// (`Base/Machine.swift` has the contract).
+// The daemon, a simulation and a test call the same methods: a datagram came, a packet came, the store
+// answered, time has passed. After each call the driver carries out `context.effects` in order and reads
+// `deadline` again (`Base/Machine.swift` has the contract).
 
 import Base
 import DHT
@@ -55,16 +56,19 @@ public struct NodeCore: ~Copyable {
     var entropy = SecureRandom(seed: configuration.entropy)
     let capabilities: Capabilities = configuration.tunnel == nil ? [.aes256gcm, .seed] : [.aes256gcm]
     var sessions = SessionTable(
-      identity: configuration.identity, network: configuration.overlay, incarnation: configuration.incarnation,
+      identity: configuration.identity, network: configuration.overlay,
+      incarnation: configuration.incarnation,
       capabilities: capabilities, capacity: 1_024,
       seed: entropy.key().bytes)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
     let links = Links(
       identity: configuration.identity, sessions: sessions,
-      relay: RelayLimit(bytesPerSecond: configuration.relayBytesPerSecond, at: now), seed: entropy.key().bytes, at: now)
+      relay: RelayLimit(bytesPerSecond: configuration.relayBytesPerSecond, at: now),
+      seed: entropy.key().bytes, at: now)
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
-      directory: Directory(unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
+      directory: Directory(
+        unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
     tunnel = configuration.tunnel.map {
       Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes)
     }
@@ -87,9 +91,13 @@ public struct NodeCore: ~Copyable {
     return next
   }
 
-  /// The next moments of links, ring, directory and tunnel, for whoever must find out why a node does not rest.
+  /// The next moments of links, ring, directory and tunnel, for whoever must find out why a node does not
+  /// rest.
   public var deadlines: [Instant] {
-    [network.links.deadline, network.ring.deadline, network.directory.deadline, reading { $0.deadline } ?? .never]
+    [
+      network.links.deadline, network.ring.deadline, network.directory.deadline,
+      reading { $0.deadline } ?? .never,
+    ]
   }
 
   // MARK: - Before the start

@@ -22,10 +22,13 @@ struct Ping: BitwiseCopyable {
 }
 
 extension NodeCore {
-  /// Asks a peer, making a link first when there is none. The answer is an event with the ticket: `pingAnswered` or
-  /// `pingFailed`.
-  public mutating func ping(_ target: PingTarget, ticket: UInt32, patience: Interval, _ context: inout Context) {
-    let ping = Ping(ticket: ticket, target: target, nonce: context.random.next(), giveUpAt: context.now + patience)
+  /// Asks a peer, making a link first when there is none. The answer is an event with the ticket:
+  /// `pingAnswered` or `pingFailed`.
+  public mutating func ping(
+    _ target: PingTarget, ticket: UInt32, patience: Interval, _ context: inout Context
+  ) {
+    let ping = Ping(
+      ticket: ticket, target: target, nonce: context.random.next(), giveUpAt: context.now + patience)
     guard pings.insert(ping) != nil else { return context.notify(.pingFailed(ticket: ticket, .timedOut)) }
     switch target {
     case .address(let address):
@@ -43,7 +46,9 @@ extension NodeCore {
     case .address(let address): slot = reading { $0.peer(with: address) } ?? nil
     case .id(let id): slot = network.links.peer(id)
     }
-    guard let slot, network.links.peers.isUsed(slot), network.links.peers[slot].bestPath != nil else { return nil }
+    guard let slot, network.links.peers.isUsed(slot), network.links.peers[slot].bestPath != nil else {
+      return nil
+    }
     return slot
   }
 
@@ -59,7 +64,9 @@ extension NodeCore {
   mutating func onPingEvent(_ event: NetworkEvent, _ context: inout Context) {
     switch event {
     case .measured(let ticket):
-      for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].ticket == ticket { pings.remove(slot) }
+      for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].ticket == ticket {
+        pings.remove(slot)
+      }
     case .found(let nonce, let key):
       for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].nonce == nonce {
         guard pings[slot].target == .id(key.id) else {
@@ -81,7 +88,9 @@ extension NodeCore {
   mutating func expirePings(_ context: inout Context) {
     for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].giveUpAt <= context.now {
       var reason = PingFailure.timedOut
-      if case .address(let address) = pings[slot].target, !pings[slot].isSent, reading({ $0.isKnownAbsent(address) }) == true {
+      if case .address(let address) = pings[slot].target, !pings[slot].isSent,
+        reading({ $0.isKnownAbsent(address) }) == true
+      {
         reason = .notFound
       }
       fail(slot, reason, &context)

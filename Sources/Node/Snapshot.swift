@@ -72,7 +72,8 @@ extension NodeCore {
   private var community: CommunitySnapshot? {
     reading { tunnel in
       CommunitySnapshot(
-        name: tunnel.community.name, isOpen: tunnel.community.isOpen, address: tunnel.address, address6: tunnel.ula,
+        name: tunnel.community.name, isOpen: tunnel.community.isOpen, address: tunnel.address,
+        address6: tunnel.ula,
         pool: tunnel.pool, isAlone: tunnel.isAlone)
     }
   }
@@ -87,7 +88,8 @@ extension NodeCore {
       id: id, key: network.links.peers[slot].key, isMember: isMember,
       isSeed: session.map { network.links.sessions.capabilities(of: $0).contains(.seed) } ?? false,
       address: isMember ? reading { $0.address(ofPeer: slot) } ?? nil : nil,
-      address6: isMember ? reading { $0.community.ula(of: id) } : nil, path: path?.kind ?? .idle, endpoint: path?.endpoint,
+      address6: isMember ? reading { $0.community.ula(of: id) } : nil, path: path?.kind ?? .idle,
+      endpoint: path?.endpoint,
       via: path?.kind == .overlay && !vias.isEmpty ? vias[0] : nil,
       roundTrip: path.flatMap { $0.roundTrip.samples > 0 ? $0.roundTrip.smoothed : nil },
       pingsSent: network.links.peers[slot].pingsSent, pingsLost: network.links.peers[slot].pingsLost,

@@ -1,7 +1,7 @@
 // Which endpoints may be probed at all.
 //
-// Endpoints come from peers, and a peer must not be able to make us send to whatever it likes, or to build a path that
-// runs through a virtual network of our own.
+// Endpoints come from peers, and a peer must not be able to make us send to whatever it likes, or to build a
+// path that runs through a virtual network of our own.
 
 import Base
 
@@ -25,8 +25,12 @@ public struct Underlay: Sendable {
   public func mayProbe(_ endpoint: Endpoint) -> Bool {
     let address = endpoint.address
     if endpoint.port < 1_024 && endpoint.port != 443 { return false }
-    if address.isUnspecified || address.isLoopback || address.isMulticast || address.isLinkLocal { return false }
-    if address.isV4 && (address.v4 == .max || interfaces.contains { isBroadcast(address, of: $0) }) { return false }
+    if address.isUnspecified || address.isLoopback || address.isMulticast || address.isLinkLocal {
+      return false
+    }
+    if address.isV4 && (address.v4 == .max || interfaces.contains { isBroadcast(address, of: $0) }) {
+      return false
+    }
     if virtualNetworks.contains(where: { $0.contains(address) }) { return false }
     if interfaces.contains(where: { $0.address == address }) && endpoint.port == port { return false }
     return !address.isPrivate || isOnLink(address) || isBehindOurNAT(address)
@@ -42,7 +46,9 @@ public struct Underlay: Sendable {
   /// - Returns: whether it is new.
   mutating func observe(_ endpoint: Endpoint) -> Bool {
     let address = endpoint.address
-    guard endpoint.port != 0, !address.isUnspecified, !address.isLoopback, !address.isMulticast else { return false }
+    guard endpoint.port != 0, !address.isUnspecified, !address.isLoopback, !address.isMulticast else {
+      return false
+    }
     if interfaces.contains(where: { $0.address == address }) && endpoint.port == port { return false }
     if observed.contains(where: { $0 == endpoint }) { return false }
     observed.insert(endpoint, at: 0)
@@ -54,7 +60,9 @@ public struct Underlay: Sendable {
     var list = BoundedArray<8, Endpoint>()
     for interface in interfaces where list.count < 5 {
       let address = interface.address
-      if address.isLoopback || address.isLinkLocal || virtualNetworks.contains(where: { $0.contains(address) }) {
+      if address.isLoopback || address.isLinkLocal
+        || virtualNetworks.contains(where: { $0.contains(address) })
+      {
         continue
       }
       list.append(Endpoint(address, port: port))

@@ -1,5 +1,5 @@
-// Messages between two nodes that share a session: how paths are found, proved and measured, and how neighbours tell
-// each other what they see. Each travels as one control record; its first byte is its type.
+// Messages between two nodes that share a session: how paths are found, proved and measured, and how
+// neighbours tell each other what they see. Each travels as one control record; its first byte is its type.
 
 import Base
 import Session
@@ -36,7 +36,8 @@ public struct Nonce: Equatable, Sendable, BitwiseCopyable, WireCodable {
   }
 }
 
-/// "Are you there, on this way?" Padded to probe the size of a path; otherwise the whole datagram has 49 bytes.
+/// "Are you there, on this way?" Padded to probe the size of a path; otherwise the whole datagram has 49
+/// bytes.
 public struct Ping: Equatable, Sendable, WireCodable {
   public var nonce: Nonce
   /// Zero bytes behind the nonce.
@@ -111,8 +112,8 @@ public struct Candidates: Equatable, Sendable, WireCodable {
   }
 }
 
-/// What the sender sees of the ring: its own neighbours, and those of its acquaintances that are nearest to the
-/// receiver. Keys, not IDs: an ID follows from its key, and a key is what a handshake needs.
+/// What the sender sees of the ring: its own neighbours, and those of its acquaintances that are nearest to
+/// the receiver. Keys, not IDs: an ID follows from its key, and a key is what a handshake needs.
 public struct Stabilise: Equatable, Sendable, WireCodable {
   public var wantsAnswer: Bool
   /// Whether both neighbours of the sender agree with it about who lies between them.

@@ -23,7 +23,8 @@ extension Links {
         bootstraps[i].nextAt = context.now + context.random.jittered(Timing.bootstrapRetryMax)
         continue
       }
-      let wait = min(Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), Timing.bootstrapRetryMax)
+      let wait = min(
+        Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), Timing.bootstrapRetryMax)
       bootstraps[i].nextAt = context.now + context.random.jittered(wait)
       bootstraps[i].tries += 1
       contact(i, &context)
@@ -35,7 +36,8 @@ extension Links {
     guard let ref = context.pool.take(length: 0) else { return }
     let room = context.pool.room(ref)
     if let key = bootstraps[index].key {
-      guard let slot = find(key, at: context.now), let length = sessions.initiate(to: key, at: context.now, into: room)
+      guard let slot = find(key, at: context.now),
+        let length = sessions.initiate(to: key, at: context.now, into: room)
       else { return context.pool.release(ref) }
       peers[slot].roles.insert(.bootstrap)
       transmit(ref, length: length, to: endpoint, &context)
@@ -49,9 +51,12 @@ extension Links {
   }
 
   /// Remembers whose key answered a bootstrap attempt.
-  private mutating func pin(attempt: UInt32?, to key: PublicKey, from origin: Origin, _ context: inout Context) {
+  private mutating func pin(
+    attempt: UInt32?, to key: PublicKey, from origin: Origin, _ context: inout Context
+  ) {
     guard case .endpoint(let endpoint) = origin else { return }
-    for i in 0..<bootstraps.count where bootstraps[i].endpoint == endpoint || bootstraps[i].attempt == attempt {
+    for i in 0..<bootstraps.count where bootstraps[i].endpoint == endpoint || bootstraps[i].attempt == attempt
+    {
       if attempt != nil { bootstraps[i].key = key }
       guard bootstraps[i].key == key, let slot = peer(key.id) else { continue }
       peers[slot].roles.insert(.bootstrap)
@@ -66,7 +71,8 @@ extension Links {
   /// Sends a fresh init to the peer: by turns over the ring and to an endpoint that may be its own.
   mutating func sendInit(_ slot: Int, tries: UInt8, _ context: inout Context) {
     guard let ref = context.pool.take(length: 0) else { return }
-    guard let length = sessions.initiate(to: peers[slot].key, at: context.now, into: context.pool.room(ref)) else {
+    guard let length = sessions.initiate(to: peers[slot].key, at: context.now, into: context.pool.room(ref))
+    else {
       return context.pool.release(ref)
     }
     let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))

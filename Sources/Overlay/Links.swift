@@ -1,11 +1,12 @@
 // Links: the sessions with other nodes and the paths that their packets take.
 //
-// A link is one session with one peer, whatever way its bytes go. This machine makes handshakes, over an endpoint or
-// over the ring, proves and measures paths, leaves silent ones, and says when a link comes up or is lost. Why a link is
-// wanted is decided elsewhere: by the ring (near), by the user (bootstrap), by traffic (on demand).
+// A link is one session with one peer, whatever way its bytes go. This machine makes handshakes, over an
+// endpoint or over the ring, proves and measures paths, leaves silent ones, and says when a link comes up or
+// is lost. Why a link is wanted is decided elsewhere: by the ring (near), by the user (bootstrap), by traffic
+// (on demand).
 //
-// *Invariant:* a peer with `isUp` has a session whose keys both sides proved. Everything is bounded: peers, paths,
-// tries, probes. The extensions beside this file each hold one concern.
+// *Invariant:* a peer with `isUp` has a session whose keys both sides proved. Everything is bounded: peers,
+// paths, tries, probes. The extensions beside this file each hold one concern.
 
 import Base
 import Session
@@ -88,7 +89,9 @@ public struct Links: ~Copyable {
   var notices: TokenBucket
   public internal(set) var deadline: Instant = .never
 
-  public init(identity: Identity, sessions: consuming SessionTable, relay: RelayLimit, seed: [UInt8], at now: Instant) {
+  public init(
+    identity: Identity, sessions: consuming SessionTable, relay: RelayLimit, seed: [UInt8], at now: Instant
+  ) {
     self.identity = identity
     self.sessions = sessions
     self.relay = relay

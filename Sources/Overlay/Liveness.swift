@@ -1,7 +1,8 @@
 // What is due for a peer: handshake tries, pings, the larger size of a path, the direct way while relayed.
 //
-// A path is asked when it was silent: every 5 s for ring neighbours and under traffic, every 25 s otherwise (NATs
-// forget), at once when we send and hear nothing. Each ping has a fresh nonce, so each pong is a clean sample.
+// A path is asked when it was silent: every 5 s for ring neighbours and under traffic, every 25 s otherwise
+// (NATs forget), at once when we send and hear nothing. Each ping has a fresh nonce, so each pong is a clean
+// sample.
 
 import Base
 import Session
@@ -25,7 +26,9 @@ extension Links {
     letGoIfIdle(slot, &context)
   }
 
-  private func isGone(_ slot: Int, _ serial: UInt32) -> Bool { !peers.isUsed(slot) || peers.serial(slot) != serial }
+  private func isGone(_ slot: Int, _ serial: UInt32) -> Bool {
+    !peers.isUsed(slot) || peers.serial(slot) != serial
+  }
 
   private mutating func attemptIfDue(_ slot: Int, _ context: inout Context) {
     guard let attempt = peers[slot].attempt else { return }
@@ -159,7 +162,9 @@ extension Links {
   }
 
   mutating func receive(_ pong: Pong, from slot: Int, _ origin: Origin, _ context: inout Context) {
-    guard let index = peers[slot].index(of: origin.way), !isMeasured(pong, slot, index, &context) else { return }
+    guard let index = peers[slot].index(of: origin.way), !isMeasured(pong, slot, index, &context) else {
+      return
+    }
     if peers[slot].paths[index]!.sizeProbe == pong.nonce {
       peers[slot].paths[index]!.size = PathSize.ethernet
       peers[slot].paths[index]!.sizeProbe = nil
@@ -169,24 +174,30 @@ extension Links {
     } else {
       return
     }
-    if index > 0, underlay.observe(pong.observed), peers[slot].roles.contains(.bootstrap) { announce(&context) }
+    if index > 0, underlay.observe(pong.observed), peers[slot].roles.contains(.bootstrap) {
+      announce(&context)
+    }
     wake(slot, at: context.now)
   }
 
   /// Asks the peer once on the path that data takes; the answer is an event with the ticket.
   public mutating func measure(_ slot: Int, ticket: UInt32, _ context: inout Context) {
     let ping = Ping(nonce: Nonce(high: secure.next(), low: secure.next()))
-    if measurements.count == measurements.capacity { measurements = SlotTable(capacity: measurements.capacity) }
+    if measurements.count == measurements.capacity {
+      measurements = SlotTable(capacity: measurements.capacity)
+    }
     _ = measurements.insert(Measurement(nonce: ping.nonce, ticket: ticket, sentAt: context.now))
     peers[slot].usedAt = context.now
     wake(slot, at: context.now + Timing.silence)
     send(.ping, to: slot, &context) { ping.encode(to: &$0) }
   }
 
-  private mutating func isMeasured(_ pong: Pong, _ slot: Int, _ index: Int, _ context: inout Context) -> Bool {
+  private mutating func isMeasured(_ pong: Pong, _ slot: Int, _ index: Int, _ context: inout Context) -> Bool
+  {
     for i in 0..<measurements.highWater where measurements.isUsed(i) && measurements[i].nonce == pong.nonce {
       let kind = peers[slot].paths[index]?.kind ?? .offline
-      context.notify(.pingAnswered(ticket: measurements[i].ticket, context.now - measurements[i].sentAt, kind))
+      context.notify(
+        .pingAnswered(ticket: measurements[i].ticket, context.now - measurements[i].sentAt, kind))
       events.append(.measured(ticket: measurements[i].ticket))
       measurements.remove(i)
       return true

@@ -1,8 +1,8 @@
 // A way to a peer, and how we know that it works.
 //
-// A session says who the peer is; a path says how bytes get there. Slot 0 of a peer is the way over the ring, the others
-// are endpoints. A path is used only after a nonce came back over it; afterwards it is asked again when it
-// was silent, and left when several questions stay unanswered.
+// A session says who the peer is; a path says how bytes get there. Slot 0 of a peer is the way over the ring,
+// the others are endpoints. A path is used only after a nonce came back over it; afterwards it is asked again
+// when it was silent, and left when several questions stay unanswered.
 
 import Base
 

@@ -7,7 +7,9 @@ extension Links {
   /// The slot of the path to `endpoint`, made when it is new; nil when all are taken by proven ones.
   mutating func addPath(_ slot: Int, _ endpoint: Endpoint, _ now: Instant) -> Int? {
     if let index = peers[slot].index(of: .endpoint(endpoint)) { return index }
-    let free = (1..<5).first { peers[slot].paths[$0] == nil } ?? (1..<5).first { peers[slot].paths[$0]?.isValid == false }
+    let free =
+      (1..<5).first { peers[slot].paths[$0] == nil }
+      ?? (1..<5).first { peers[slot].paths[$0]?.isValid == false }
     guard let index = free else { return nil }
     peers[slot].paths[index] = Path(
       way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
@@ -75,15 +77,18 @@ extension Links {
     }
   }
 
-  /// Takes the best path that works: on the own network before the rest of the world, that before the ring; among
-  /// equals the quicker one, but only for a clear gain (20 % and 5 ms).
+  /// Takes the best path that works: on the own network before the rest of the world, that before the ring;
+  /// among equals the quicker one, but only for a clear gain (20 % and 5 ms).
   mutating func chooseBest(_ slot: Int, _ context: inout Context) {
     let old = peers[slot].best
     var best: Int? = peers[slot].paths[0] == nil ? nil : 0
     if !peers[slot].isPinnedToOverlay {
       if let old, old > 0, peers[slot].paths[old]?.isValid == true { best = old }
       for i in 1..<5 where i != best && peers[slot].paths[i]?.isValid == true {
-        if best == nil || best == 0 || isClearlyBetter(peers[slot].paths[i]!, than: peers[slot].paths[best!]!) { best = i }
+        if best == nil || best == 0 || isClearlyBetter(peers[slot].paths[i]!, than: peers[slot].paths[best!]!)
+        {
+          best = i
+        }
       }
     }
     guard best != old else { return }
@@ -115,7 +120,8 @@ extension Links {
   }
 
   mutating func sendCandidates(_ slot: Int, wantsAnswer: Bool, _ context: inout Context) {
-    let message = Candidates(wantsAnswer: wantsAnswer, endpoints: underlay.candidates, vias: ownVias(for: slot))
+    let message = Candidates(
+      wantsAnswer: wantsAnswer, endpoints: underlay.candidates, vias: ownVias(for: slot))
     send(.candidates, to: slot, &context) { message.encode(to: &$0) }
   }
 
@@ -125,7 +131,9 @@ extension Links {
     for wanted in [Roles.bootstrap, Roles.near] {
       for slot in 0..<peers.highWater where slot != asker && peers.isUsed(slot) && !vias.isFull {
         let peer = peers[slot]
-        if peer.isUp, peer.hasDirectPath, peer.roles.contains(wanted), !vias.contains(where: { $0 == peer.id }) {
+        if peer.isUp, peer.hasDirectPath, peer.roles.contains(wanted),
+          !vias.contains(where: { $0 == peer.id })
+        {
           vias.append(peer.id)
         }
       }

@@ -4,8 +4,8 @@ import Base
 import Session
 
 extension Links {
-  /// Takes a datagram from the underlay, or one that came over the ring. The slot stays the caller's; an arrival
-  /// names parts of it.
+  /// Takes a datagram from the underlay, or one that came over the ring. The slot stays the caller's; an
+  /// arrival names parts of it.
   public mutating func receive(_ ref: PacketRef, from origin: Origin, _ context: inout Context) -> Arrival {
     let datagram = context.pool.frame(ref)
     guard !datagram.isEmpty else { return .none }
@@ -34,9 +34,12 @@ extension Links {
       return .none
     case .opened(let opened):
       if opened.confirmed {
-        guard linkUp(opened.session, restarted: opened.restarted, from: origin, &context) != nil else { return .none }
+        guard linkUp(opened.session, restarted: opened.restarted, from: origin, &context) != nil else {
+          return .none
+        }
       }
-      guard let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp else {
+      guard let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp
+      else {
         counters.unknownPeer &+= 1
         return .none
       }
@@ -45,12 +48,14 @@ extension Links {
       let body = PacketRef(
         slot: ref.slot, offset: ref.offset + before, length: ref.length - UInt16(SessionTable.overhead))
       return dispatch(
-        body, content: opened.content, counter: datagram.little(4, as: UInt64.self), from: slot, origin, &context)
+        body, content: opened.content, counter: datagram.little(4, as: UInt64.self), from: slot, origin,
+        &context)
     }
   }
 
   private mutating func dispatch(
-    _ body: PacketRef, content: UInt8, counter: UInt64, from slot: Int, _ origin: Origin, _ context: inout Context
+    _ body: PacketRef, content: UInt8, counter: UInt64, from slot: Int, _ origin: Origin,
+    _ context: inout Context
   ) -> Arrival {
     switch content {
     case Content.control:
@@ -86,7 +91,8 @@ extension Links {
 
   private mutating func answerUnknown(_ datagram: Frame, from origin: Origin, _ context: inout Context) {
     guard resets.take(at: context.now), let ref = context.pool.take(length: 0) else { return }
-    guard let length = sessions.writeReset(answering: datagram, at: context.now, into: context.pool.room(ref)) else {
+    guard let length = sessions.writeReset(answering: datagram, at: context.now, into: context.pool.room(ref))
+    else {
       return context.pool.release(ref)
     }
     switch origin {
@@ -120,7 +126,8 @@ extension Links {
         receiveClose(from: slot)
       case .stabilise, .leave, .claim:
         return .message(
-          peer: slot, type, body: PacketRef(slot: body.slot, offset: body.offset + 1, length: body.length - 1))
+          peer: slot, type, body: PacketRef(slot: body.slot, offset: body.offset + 1, length: body.length - 1)
+        )
       }
     } catch {
       counters.malformed &+= 1

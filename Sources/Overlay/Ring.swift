@@ -1,12 +1,13 @@
 // The ring: finding one's place in it, and keeping the neighbours right.
 //
-// A newcomer has a link to one node (a bootstrap). It asks, by a message routed to its own ID, who is nearest there,
-// links to those nodes, and tells them what it sees; they answer with what they see, and everybody links to whoever
-// turns out to be nearer than a neighbour it has. Only nodes with a proved session count as neighbours (verify before
-// adopt). A node is *settled* when the nodes on both sides name it as their own neighbour: only then may it
-// speak for the keys between its predecessor and itself.
+// A newcomer has a link to one node (a bootstrap). It asks, by a message routed to its own ID, who is nearest
+// there, links to those nodes, and tells them what it sees; they answer with what they see, and everybody
+// links to whoever turns out to be nearer than a neighbour it has. Only nodes with a proved session count as
+// neighbours (verify before adopt). A node is *settled* when the nodes on both sides name it as their own
+// neighbour: only then may it speak for the keys between its predecessor and itself.
 //
-// After Zave, "How to make Chord correct" (2015), with gossip of whole neighbour lists instead of successor pointers.
+// After Zave, "How to make Chord correct" (2015), with gossip of whole neighbour lists instead of successor
+// pointers.
 
 import Base
 import Session
@@ -113,7 +114,9 @@ public struct Ring: ~Copyable {
   }
 
   /// A neighbour goes and leaves us its own neighbours.
-  public mutating func receive(_ message: Leave, from slot: Int, _ links: inout Links, _ context: inout Context) {
+  public mutating func receive(
+    _ message: Leave, from slot: Int, _ links: inout Links, _ context: inout Context
+  ) {
     let peer = links.peers[slot].id
     for list in [message.left, message.right] {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
@@ -148,7 +151,9 @@ public struct Ring: ~Copyable {
   }
 
   /// Asks who is nearest to `target`; the answer comes as an event with the nonce.
-  public mutating func find(_ target: OverlayID, nonce: UInt64, _ links: inout Links, _ context: inout Context) {
+  public mutating func find(
+    _ target: OverlayID, nonce: UInt64, _ links: inout Links, _ context: inout Context
+  ) {
     let message = RingMessage.find(nonce: nonce)
     links.routeMessage(.ring, mode: .nearest, to: target, &context) { message.encode(to: &$0) }
   }
@@ -224,13 +229,15 @@ public struct Ring: ~Copyable {
     let target = links.peers[receiver].id
     var forth = BoundedArray<2, Int32>()
     var back = BoundedArray<2, Int32>()
-    for slot in 0..<links.peers.highWater where links.peers.isUsed(slot) && links.peers[slot].isUp && slot != receiver {
+    for slot in 0..<links.peers.highWater
+    where links.peers.isUsed(slot) && links.peers[slot].isUp && slot != receiver {
       let distance = target.clockwise(to: links.peers[slot].id)
       forth.insert(
         Int32(slot),
         at: forth.firstIndex { distance < target.clockwise(to: links.peers[Int($0)].id) } ?? forth.count)
       back.insert(
-        Int32(slot), at: back.firstIndex { target.clockwise(to: links.peers[Int($0)].id) < distance } ?? back.count)
+        Int32(slot),
+        at: back.firstIndex { target.clockwise(to: links.peers[Int($0)].id) < distance } ?? back.count)
     }
     var keys = BoundedArray<4, PublicKey>()
     for list in [forth, back] {
@@ -282,7 +289,8 @@ public struct Ring: ~Copyable {
       phase = isFounder || hasJoinedOnce ? .settled : .searching
     }
     links.isWellConnected =
-      isSettled && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }
+      isSettled
+      && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }
     if phase == .settled, !hasJoinedOnce {
       hasJoinedOnce = true
       context.notify(.joined(neighbours: links.upCount))

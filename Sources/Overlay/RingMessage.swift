@@ -1,5 +1,5 @@
-// Messages of the ring that are routed to nodes with which the sender has no session: how a newcomer finds its place,
-// and how a sender learns that nobody was there.
+// Messages of the ring that are routed to nodes with which the sender has no session: how a newcomer finds
+// its place, and how a sender learns that nobody was there.
 
 import Base
 import Session
@@ -10,8 +10,8 @@ public enum RingMessage: Equatable, Sendable {
   case find(nonce: UInt64)
   /// The answer: first the answering node, then its neighbours on both sides.
   case welcome(nonce: UInt64, keys: BoundedArray<9, PublicKey>)
-  /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing but when
-  /// the sender tries again.
+  /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
+  /// but when the sender tries again.
   case undeliverable(destination: OverlayID, payload: RoutedPayload)
 }
 
@@ -22,7 +22,9 @@ extension RingMessage: WireCodable {
     case 2: self = .welcome(nonce: try reader.integer(), keys: try reader.keys())
     case 3:
       let destination = try OverlayID(from: &reader)
-      guard let payload = RoutedPayload(rawValue: try reader.byte()) else { throw .invalid(offset: reader.offset) }
+      guard let payload = RoutedPayload(rawValue: try reader.byte()) else {
+        throw .invalid(offset: reader.offset)
+      }
       self = .undeliverable(destination: destination, payload: payload)
     default: throw .invalid(offset: reader.offset)
     }

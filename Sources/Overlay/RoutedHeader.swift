@@ -11,8 +11,8 @@
 //       …    20  source via, when present
 //       …        payload
 //
-// A *via* names a node that has a direct path to the destination (or back to the source): a newcomer, or a node behind
-// a strict NAT, is reached through it without any state in the nodes between.
+// A *via* names a node that has a direct path to the destination (or back to the source): a newcomer, or a
+// node behind a strict NAT, is reached through it without any state in the nodes between.
 
 import Base
 
@@ -73,7 +73,9 @@ extension RoutedHeader: WireCodable {
     guard let mode = RoutingMode(rawValue: first & 3) else { throw .invalid(offset: reader.offset) }
     try reader.require(first & 0xCC == 0)
     let hops = try reader.byte()
-    guard let payload = RoutedPayload(rawValue: try reader.byte()) else { throw .invalid(offset: reader.offset) }
+    guard let payload = RoutedPayload(rawValue: try reader.byte()) else {
+      throw .invalid(offset: reader.offset)
+    }
     try reader.require(try reader.byte() == 0)
     self.init(
       mode: mode, hops: hops, payload: payload, destination: try OverlayID(from: &reader),

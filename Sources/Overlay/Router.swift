@@ -1,9 +1,9 @@
-// Greedy recursive routing: a message goes to the linked node that is nearest to its destination, until nobody is
-// nearer.
+// Greedy recursive routing: a message goes to the linked node that is nearest to its destination, until
+// nobody is nearer.
 //
-// The distance is the shorter way round the ring. Each hop but the last brings the message strictly nearer, so it
-// cannot circle; the hop count bounds what a broken ring could still do. Only links that work take part: those
-// with a proven direct path, and ring neighbours that are reached over the ring themselves.
+// The distance is the shorter way round the ring. Each hop but the last brings the message strictly nearer,
+// so it cannot circle; the hop count bounds what a broken ring could still do. Only links that work take
+// part: those with a proven direct path, and ring neighbours that are reached over the ring themselves.
 
 import Base
 import Session
@@ -31,13 +31,16 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
     bucket = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
   }
 
-  mutating func allows(_ bytes: Int, at now: Instant) -> Bool { !isOff && bucket.take(UInt64(bytes), at: now) }
+  mutating func allows(_ bytes: Int, at now: Instant) -> Bool {
+    !isOff && bucket.take(UInt64(bytes), at: now)
+  }
 }
 
 extension Links {
   /// Twice the depth of a ring of a million nodes and some (`RoutedHeader.hops` at the start).
   static let hopsMax: UInt8 = 56
-  /// Datagrams of at least this size are data; smaller ones are handshakes, hellos and pings, which always pass.
+  /// Datagrams of at least this size are data; smaller ones are handshakes, hellos and pings, which always
+  /// pass.
   private static let dataBytes = 400
 
   /// Where a message goes from here.
@@ -55,14 +58,17 @@ extension Links {
     let directOnly = header.payload == .datagram
     if let slot = peer(header.destination), isRoutable(slot, directOnly: directOnly) { return .forward(slot) }
     if header.destinationVia == id { header.destinationVia = nil }
-    if header.destinationVia == nil, let slot = peer(header.destination), peers[slot].isUp, !peers[slot].vias.isEmpty,
+    if header.destinationVia == nil, let slot = peer(header.destination), peers[slot].isUp,
+      !peers[slot].vias.isEmpty,
       peers[slot].vias[0] != id
     {
       header.destinationVia = peers[slot].vias[0]
     }
     let target = header.destinationVia ?? header.destination
     let from = hop.map { peers[$0].id } ?? header.source
-    guard let next = nextHop(toward: target, excluding: from, directOnly: directOnly) else { return .undeliverable }
+    guard let next = nextHop(toward: target, excluding: from, directOnly: directOnly) else {
+      return .undeliverable
+    }
     // At the source one step away from the target is allowed: the nearest node may be one we cannot reach.
     if hop == nil || peers[next].id.distance(to: target) < id.distance(to: target) { return .forward(next) }
     return .undeliverable
@@ -78,7 +84,9 @@ extension Links {
 
   private func decideOwner(_ header: RoutedHeader) -> RoutingDecision {
     let key = header.destination
-    guard let predecessor = neighbourhood.predecessor, let successor = neighbourhood.successor else { return .deliver }
+    guard let predecessor = neighbourhood.predecessor, let successor = neighbourhood.successor else {
+      return .deliver
+    }
     if key.isIn(after: peers[predecessor].id, through: id) { return .deliver }
     if key.isIn(after: id, through: peers[successor].id) { return .forward(successor) }
     guard let next = nextHop(toward: key, excluding: header.source, directOnly: false),
@@ -112,7 +120,8 @@ extension Links {
   // MARK: - Forwarding
 
   /// Takes a routed message that came from `hop` and takes its slot, unless it is for this node.
-  /// - Returns: the header and the payload when the message is for this node; the slot stays the caller's then.
+  /// - Returns: the header and the payload when the message is for this node; the slot stays the caller's
+  ///   then.
   public mutating func forward(
     _ message: PacketRef, from hop: Int, _ context: inout Context
   ) -> (header: RoutedHeader, payload: PacketRef)? {
@@ -155,9 +164,12 @@ extension Links {
 
   /// Tells the source that nobody is there; never about an answer or another notice.
   private mutating func refuse(_ header: RoutedHeader, _ payload: Frame, _ context: inout Context) {
-    guard header.payload == .datagram, payload.count > 0, payload[0] == 1, notices.take(at: context.now) else { return }
+    guard header.payload == .datagram, payload.count > 0, payload[0] == 1, notices.take(at: context.now)
+    else { return }
     let notice = RingMessage.undeliverable(destination: header.destination, payload: header.payload)
-    routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) { notice.encode(to: &$0) }
+    routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {
+      notice.encode(to: &$0)
+    }
   }
 }
 

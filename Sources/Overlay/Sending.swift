@@ -1,7 +1,7 @@
 // Sending records: control messages, data of communities, and datagrams over the ring.
 //
-// A message is written behind the headroom of a fresh slot; each layer around it (record, routed header, record of the
-// hop) is put before it in place. A packet larger than its path travels as two part-records.
+// A message is written behind the headroom of a fresh slot; each layer around it (record, routed header,
+// record of the hop) is put before it in place. A packet larger than its path travels as two part-records.
 
 import Base
 import Session
@@ -27,10 +27,14 @@ extension Links {
       counters.noWay &+= 1
       return
     }
-    guard let body = compose(&context, { writer in
-      writer.byte(type.rawValue)
-      write(&writer)
-    }) else { return }
+    guard
+      let body = compose(
+        &context,
+        { writer in
+          writer.byte(type.rawValue)
+          write(&writer)
+        })
+    else { return }
     switch way {
     case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
     case .overlay: sealAndRoute(body, space: 0, Content.control, to: slot, &context)
@@ -42,10 +46,14 @@ extension Links {
     _ type: LinkMessageType, to slot: Int, _ origin: Origin, _ context: inout Context,
     _ write: (inout WireWriter) -> Void
   ) {
-    guard let body = compose(&context, { writer in
-      writer.byte(type.rawValue)
-      write(&writer)
-    }) else { return }
+    guard
+      let body = compose(
+        &context,
+        { writer in
+          writer.byte(type.rawValue)
+          write(&writer)
+        })
+    else { return }
     switch origin {
     case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
     case .routed: sealAndRoute(body, space: 0, Content.control, to: slot, &context)
@@ -113,7 +121,8 @@ extension Links {
     // Two halves with neighbouring counters; the receiver puts them together.
     let head = (packet.length + 1) / 2
     let tail = PacketRef(slot: packet.slot, offset: packet.offset + head, length: packet.length - head)
-    guard Int(head) + SessionTable.overhead <= Int(size), let second = context.pool.take(copying: context.pool.frame(tail))
+    guard Int(head) + SessionTable.overhead <= Int(size),
+      let second = context.pool.take(copying: context.pool.frame(tail))
     else {
       counters.noSlot &+= 1
       return context.pool.release(packet)
@@ -126,7 +135,8 @@ extension Links {
   private mutating func sendRecord(
     _ body: PacketRef, content: UInt8, to slot: Int, path index: Int, _ context: inout Context
   ) {
-    // Spaces: 0 is the control plane's, then one a path, so that a switch does not disturb the other path's window.
+    // Spaces: 0 is the control plane's, then one a path, so that a switch does not disturb the other path's
+    // window.
     guard let datagram = seal(body, space: UInt8(1 + index), content, to: slot, &context) else { return }
     if case .endpoint(let endpoint)? = peers[slot].paths[index]?.way {
       context.emit(.transmit(datagram, to: endpoint), owning: datagram)
@@ -175,7 +185,8 @@ extension Links {
   ) {
     guard let payload = compose(&context, write) else { return }
     var header = RoutedHeader(
-      mode: mode, hops: Self.hopsMax, payload: kind, destination: destination, source: id, destinationVia: via)
+      mode: mode, hops: Self.hopsMax, payload: kind, destination: destination, source: id, destinationVia: via
+    )
     if !isWellConnected { header.sourceVia = ownVia(for: destination) }
     route(header, payload: payload, &context)
   }

@@ -4,7 +4,8 @@ import Base
 
 /// Implementation constants: a change of one is not a change of the protocol.
 enum Timing {
-  /// Handshake tries: the first again soon (a lost packet), later ones calmly. After the last the peer counts as gone.
+  /// Handshake tries: the first again soon (a lost packet), later ones calmly. After the last the peer counts
+  /// as gone.
   static let handshakeRetry: [Interval] = [
     .milliseconds(300), .milliseconds(600), .seconds(1), .seconds(2), .seconds(3), .seconds(3),
   ]

@@ -1,9 +1,9 @@
 // How a member gets its IPv4 address: it claims one in the directory, where the first to claim has it.
 //
-// First the members agree on the pool: the first of them stores it, later ones take it from there. Then the node
-// claims the address that follows from its ID; if somebody has it, the next. A claim is a lease: it is renewed three times
-// in its life, and it still belongs to its owner after a restart. The machine only says which lease to store or
-// to read; `Tunnel` does it.
+// First the members agree on the pool: the first of them stores it, later ones take it from there. Then the
+// node claims the address that follows from its ID; if somebody has it, the next. A claim is a lease: it is
+// renewed three times in its life, and it still belongs to its owner after a restart. The machine only says
+// which lease to store or to read; `Tunnel` does it.
 
 import Base
 import Session
@@ -159,7 +159,11 @@ struct AddressClaim {
   /// The directory did not answer: the same step again, soon.
   mutating func onFailed(at now: Instant) {
     nextAt = now + Self.retry
-    if case .renewing(let address) = state { state = .held(address) } else if state != .failed { state = .idle }
+    if case .renewing(let address) = state {
+      state = .held(address)
+    } else if state != .failed {
+      state = .idle
+    }
   }
 
   /// What is due.

@@ -25,15 +25,15 @@ public struct AddressPlan: Equatable, Sendable, BitwiseCopyable, WireCodable {
   /// Prefix lengths a pool may have: room for at least two members, and not a quarter of the Internet.
   public static let lengths: ClosedRange<UInt8> = 8...29
 
-  /// The pool of a community whose members name none: a /16 of 100.80.0.0/12 (in the space that RFC 6598 sets aside
-  /// for carriers, and far from where home networks and other VPNs are), by the name.
+  /// The pool of a community whose members name none: a /16 of 100.80.0.0/12 (in the space that RFC 6598 sets
+  /// aside for carriers, and far from where home networks and other VPNs are), by the name.
   public static func standard(for community: Community) -> AddressPlan {
     let choice = UInt32(Hash.blake2b160(Array("pool".utf8), Array(community.name.utf8)).low & 15)
     return AddressPlan(pool: IPPrefix(IPAddress(v4: 0x6450_0000 + choice << 16), length: 16))
   }
 
-  /// The address that the node with this ID tries at its n-th attempt: the same at every start. The first two and the
-  /// last address of the pool stay free.
+  /// The address that the node with this ID tries at its n-th attempt: the same at every start. The first two
+  /// and the last address of the pool stay free.
   public func address(for id: OverlayID, attempt: UInt32) -> IPAddress {
     let scratch = Scratch(capacity: OverlayID.byteCount + 4)
     id.write(to: scratch.frame)

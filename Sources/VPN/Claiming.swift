@@ -25,9 +25,12 @@ extension Tunnel {
     case nil:
       if let failure = claim.failure { report(failure, &context) }
     case .readPlan:
-      network.get(community.recordKey(kind: LeaseKind.network.rawValue, name: []).publicKey.id, tag: DirectoryTag.readPlan, &context)
+      network.get(
+        community.recordKey(kind: LeaseKind.network.rawValue, name: []).publicKey.id,
+        tag: DirectoryTag.readPlan, &context)
     case .writePlan(let plan):
-      let lease = makeLease(.network, name: [], content: Self.bytes(plan), AddressClaim.planTimeToLive, network.links)
+      let lease = makeLease(
+        .network, name: [], content: Self.bytes(plan), AddressClaim.planTimeToLive, network.links)
       network.put(lease, tag: DirectoryTag.writePlan, &context)
     case .claim(let address):
       let bytes = Self.bytes(address)
@@ -55,7 +58,9 @@ extension Tunnel {
 
   static func bytes(_ message: some WireCodable) -> [UInt8] {
     let scratch = Scratch(capacity: 512)
-    guard let length = message.encode(into: scratch.frame) else { preconditionFailure("a small message fits") }
+    guard let length = message.encode(into: scratch.frame) else {
+      preconditionFailure("a small message fits")
+    }
     return scratch.frame.prefix(length).bytes
   }
 
@@ -66,7 +71,9 @@ extension Tunnel {
     _ tag: UInt32, _ status: DirectoryStatus?, _ remaining: UInt32, _ packet: PacketRef?,
     _ network: inout Network, _ context: inout Context
   ) {
-    let body = packet.flatMap { (try? Lease(decoding: context.pool.frame($0))).flatMap { LeaseBody.open($0, community: community) } }
+    let body = packet.flatMap {
+      (try? Lease(decoding: context.pool.frame($0))).flatMap { LeaseBody.open($0, community: community) }
+    }
     switch DirectoryTag.kind(tag) {
     case DirectoryTag.readPlan, DirectoryTag.writePlan:
       onPlanAnswer(tag, status, body, &network, &context)
@@ -152,7 +159,8 @@ extension Tunnel {
     let scratch = Scratch(capacity: OverlayID.byteCount)
     network.links.id.write(to: scratch.frame)
     let lease = makeLease(
-      .endpoints, name: scratch.frame.bytes, content: Self.bytes(list), Self.endpointsTimeToLive, network.links)
+      .endpoints, name: scratch.frame.bytes, content: Self.bytes(list), Self.endpointsTimeToLive,
+      network.links)
     network.put(lease, tag: DirectoryTag.endpoints, &context)
   }
 }

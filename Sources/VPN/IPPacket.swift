@@ -1,7 +1,7 @@
 // What the tunnel must know of an IP packet: whose it is and whether its lengths agree.
 //
-// RFC 791 and RFC 8200. Nothing is trusted: a packet from the device may be anything a program wrote there, one from a
-// peer anything at all.
+// RFC 791 and RFC 8200. Nothing is trusted: a packet from the device may be anything a program wrote there,
+// one from a peer anything at all.
 
 import Base
 
@@ -20,7 +20,8 @@ struct IPPacket: BitwiseCopyable {
     switch frame[0] >> 4 {
     case 4:
       headerBytes = Int(frame[0] & 15) * 4
-      guard headerBytes >= 20, headerBytes <= frame.count, Int(frame.big(2, as: UInt16.self)) == frame.count else {
+      guard headerBytes >= 20, headerBytes <= frame.count, Int(frame.big(2, as: UInt16.self)) == frame.count
+      else {
         return nil
       }
       proto = frame[9]

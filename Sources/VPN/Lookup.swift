@@ -21,14 +21,18 @@ struct Lookup: BitwiseCopyable {
 extension Tunnel {
   static let lookupPatience = Interval.seconds(8)
 
-  /// Finds out who has an address, or which node begins with an ID. The answer is a `lookedUp` event with the ticket.
+  /// Finds out who has an address, or which node begins with an ID. The answer is a `lookedUp` event with the
+  /// ticket.
   public mutating func lookUp(
     address: IPAddress?, id: OverlayID?, ticket: UInt32, _ network: inout Network, _ context: inout Context
   ) {
     let lookup = Lookup(
-      ticket: ticket, nonce: context.random.next(), giveUpAt: context.now + Self.lookupPatience, address: address,
+      ticket: ticket, nonce: context.random.next(), giveUpAt: context.now + Self.lookupPatience,
+      address: address,
       id: id)
-    guard let slot = lookups.insert(lookup) else { return context.notify(.lookedUp(ticket: ticket, .nothing)) }
+    guard let slot = lookups.insert(lookup) else {
+      return context.notify(.lookedUp(ticket: ticket, .nothing))
+    }
     if let address, address.isV4 {
       network.get(claimKey(address), tag: DirectoryTag.lookupClaim | UInt32(slot), &context)
     } else if let address {
@@ -65,7 +69,8 @@ extension Tunnel {
   mutating func onLookupFound(_ nonce: UInt64, _ key: PublicKey, _ context: inout Context) {
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) && lookups[slot].nonce == nonce {
       lookups[slot].key = key
-      let isMeant = lookups[slot].address.map { $0 == community.ula(of: key.id) } ?? (lookups[slot].id == key.id)
+      let isMeant =
+        lookups[slot].address.map { $0 == community.ula(of: key.id) } ?? (lookups[slot].id == key.id)
       end(slot, isMeant ? answer(slot, endpoint: .none) : .nothing, &context)
     }
   }

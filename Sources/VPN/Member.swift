@@ -13,8 +13,8 @@ public struct Member: BitwiseCopyable, Sendable {
   var nextAt: Instant
 }
 
-/// What a member shows in a session: the lease that proves its address. The slot says for which community: it is
-/// the one on which the receiver takes data.
+/// What a member shows in a session: the lease that proves its address. The slot says for which community: it
+/// is the one on which the receiver takes data.
 struct ClaimMessage: Equatable {
   var wantsAnswer: Bool
   var slot: UInt8

@@ -1,7 +1,8 @@
 // Packets that came as two part-records.
 //
-// The halves have neighbouring counters of one space: the first n, the second n + 1. Whichever comes first waits for
-// the other, for a second at most; the table is small, and a half that finds no room replaces the oldest.
+// The halves have neighbouring counters of one space: the first n, the second n + 1. Whichever comes first
+// waits for the other, for a second at most; the table is small, and a half that finds no room replaces the
+// oldest.
 
 import Base
 import Overlay

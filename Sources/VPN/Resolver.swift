@@ -1,8 +1,9 @@
 // Virtual addresses that are not known yet: who has them is being found out, and the first packets wait.
 //
-// An IPv4 address is looked up in the directory; a ULA contains the beginning of an overlay ID, and the node nearest to
-// it on the ring says its key. Then a link is made. Everything is bounded: questions, packets a question, the rate of
-// new questions; an address without an owner is remembered for a while, and the sending program is told.
+// An IPv4 address is looked up in the directory; a ULA contains the beginning of an overlay ID, and the node
+// nearest to it on the ring says its key. Then a link is made. Everything is bounded: questions, packets a
+// question, the rate of new questions; an address without an owner is remembered for a while, and the sending
+// program is told.
 
 import Base
 import Session
@@ -74,7 +75,9 @@ struct Resolver: ~Copyable {
   func question(for address: IPAddress) -> Int? { byAddress[address].map(Int.init) }
 
   func question(nonce: UInt64) -> Int? {
-    for slot in 0..<questions.highWater where questions.isUsed(slot) && questions[slot].nonce == nonce { return slot }
+    for slot in 0..<questions.highWater where questions.isUsed(slot) && questions[slot].nonce == nonce {
+      return slot
+    }
     return nil
   }
 

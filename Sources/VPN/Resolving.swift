@@ -131,14 +131,14 @@ extension Tunnel {
   mutating func showAgain(_ network: inout Network, _ context: inout Context) {
     var due: [UInt32] = []
     let now = context.now
-    members.forEach { slot, member in if !member.knowsOurs && member.nextAt <= now { due.append(slot) } }
+    members.visit { slot, member in if !member.knowsOurs && member.nextAt <= now { due.append(slot) } }
     for slot in due { show(Int(slot), wantsAnswer: true, &network, &context) }
   }
 
   /// Our claim is another one now.
   mutating func forgetShown() {
     var slots: [UInt32] = []
-    members.forEach { slot, _ in slots.append(slot) }
+    members.visit { slot, _ in slots.append(slot) }
     for slot in slots {
       guard var member = members[slot] else { continue }
       member.knowsOurs = false
@@ -155,13 +155,15 @@ extension Tunnel {
     if wantsAnswer, var member = members[UInt32(slot)] {
       member.tries += 1
       // After some tries without an answer the data itself will say when something is wrong.
-      member.nextAt = member.tries > 8 ? .never : context.now + .milliseconds(150) * (1 << UInt64(min(member.tries, 6)))
+      member.nextAt =
+        member.tries > 8 ? .never : context.now + .milliseconds(150) * (1 << UInt64(min(member.tries, 6)))
       members.set(UInt32(slot), member)
     }
     let lease = Scratch(capacity: Lease.bytesMax)
     let bytes = claim.address == nil ? [] : leaseBytes
     lease.frame.write(bytes)
-    let message = ClaimMessage(wantsAnswer: wantsAnswer, slot: content, lease: lease.frame.prefix(bytes.count))
+    let message = ClaimMessage(
+      wantsAnswer: wantsAnswer, slot: content, lease: lease.frame.prefix(bytes.count))
     network.links.send(.claim, to: slot, &context) { message.encode(to: &$0) }
   }
 

@@ -1,8 +1,8 @@
 // The virtual network of one community: packets of the device out to members, packets of members in.
 //
-// Addresses are resolved to overlay IDs, and a link carries the packets. A packet comes in only from the member that
-// owns its source address, and goes to the device only if it is for this node. The first packets to an unknown address
-// wait while its owner is found; none is dropped for being early.
+// Addresses are resolved to overlay IDs, and a link carries the packets. A packet comes in only from the
+// member that owns its source address, and goes to the device only if it is for this node. The first packets
+// to an unknown address wait while its owner is found; none is dropped for being early.
 
 import Base
 import DHT
@@ -19,7 +19,9 @@ public struct TunnelConfiguration: Sendable {
   /// The IPv4 address of the last run.
   public var remembered: IPAddress?
 
-  public init(community: Community, address: IPPrefix? = nil, pool: IPPrefix? = nil, remembered: IPAddress? = nil) {
+  public init(
+    community: Community, address: IPPrefix? = nil, pool: IPPrefix? = nil, remembered: IPAddress? = nil
+  ) {
     self.community = community
     self.address = address
     self.pool = pool
@@ -29,7 +31,8 @@ public struct TunnelConfiguration: Sendable {
 
 /// Membership of one community.
 public struct Tunnel: ~Copyable {
-  /// The device's MTU in bytes: a record around it fits every path over a 1,500-byte underlay, also through relays.
+  /// The device's MTU in bytes: a record around it fits every path over a 1,500-byte underlay, also through
+  /// relays.
   public static let mtu = 1_400
   /// The community's number in the session table.
   static let communityIndex = 0
@@ -75,7 +78,7 @@ public struct Tunnel: ~Copyable {
 
   public var deadline: Instant {
     var next = min(claim.nextAt, resolver.deadline, endpointsAt, aloneAt)
-    members.forEach { _, member in if !member.knowsOurs { next = min(next, member.nextAt) } }
+    members.visit { _, member in if !member.knowsOurs { next = min(next, member.nextAt) } }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
   }
@@ -126,12 +129,15 @@ public struct Tunnel: ~Copyable {
     _ context: inout Context
   ) {
     guard let session = network.links.peers[slot].session,
-      network.links.sessions.community(session, receiveSlot: content & Content.classMask) == Self.communityIndex
+      network.links.sessions.community(session, receiveSlot: content & Content.classMask)
+        == Self.communityIndex
     else {
       counters.noMember &+= 1
       return context.pool.release(packet)
     }
-    guard content & ~Content.classMask != 0 else { return accept(packet, from: slot, network.links, &context) }
+    guard content & ~Content.classMask != 0 else {
+      return accept(packet, from: slot, network.links, &context)
+    }
     let isFirst = content & Content.firstPart != 0
     let whole = reassembly.add(peer: slot, counter: counter, isFirst: isFirst, packet, &context)
     context.pool.release(packet)
@@ -167,7 +173,9 @@ public struct Tunnel: ~Copyable {
 
   /// The content byte for data to the peer; nil when the link is down or it has not proved its membership.
   func sendSlot(_ slot: Int, _ links: borrowing Links) -> UInt8? {
-    guard links.peers.isUsed(slot), links.peers[slot].isUp, let session = links.peers[slot].session else { return nil }
+    guard links.peers.isUsed(slot), links.peers[slot].isUp, let session = links.peers[slot].session else {
+      return nil
+    }
     return links.sessions.slots(session, community: Self.communityIndex)?.send
   }
 
@@ -229,9 +237,11 @@ public struct Tunnel: ~Copyable {
 
   private mutating func onDown(_ key: PublicKey, _ links: borrowing Links) {
     var gone: [UInt32] = []
-    members.forEach { slot, _ in
+    members.visit { slot, _ in
       let slot = Int(slot)
-      if !links.peers.isUsed(slot) || !links.peers[slot].isUp || links.peers[slot].key == key { gone.append(UInt32(slot)) }
+      if !links.peers.isUsed(slot) || !links.peers[slot].isUp || links.peers[slot].key == key {
+        gone.append(UInt32(slot))
+      }
     }
     for slot in gone { forget(slot) }
   }
@@ -239,7 +249,7 @@ public struct Tunnel: ~Copyable {
   private mutating func forget(_ slot: UInt32) {
     members.remove(slot)
     var addresses: [IPAddress] = []
-    routes.forEach { address, owner in if owner == slot { addresses.append(address) } }
+    routes.visit { address, owner in if owner == slot { addresses.append(address) } }
     for address in addresses { routes.remove(address) }
   }
 }

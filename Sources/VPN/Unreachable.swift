@@ -12,7 +12,9 @@ enum Unreachable {
   /// - Parameter host: the address it comes from, this node's own.
   /// - Returns: its length; nil when the packet deserves no answer.
   static func write(answering frame: Frame, from host: IPAddress, into room: Frame) -> Int? {
-    guard let packet = IPPacket(frame), packet.source.isV4 == host.isV4, !isError(frame, packet) else { return nil }
+    guard let packet = IPPacket(frame), packet.source.isV4 == host.isV4, !isError(frame, packet) else {
+      return nil
+    }
     let quote = frame.prefix(min(frame.count, quoteMax))
     return host.isV4 ? writeV4(packet, quote, host, room) : writeV6(packet, quote, host, room)
   }

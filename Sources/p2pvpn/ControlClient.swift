@@ -56,7 +56,7 @@ struct ControlClient {
   private func send(_ bytes: [UInt8], to fd: Int32) throws(Failure) {
     var sent = 0
     while sent < bytes.count {
-      let n = bytes.withUnsafeBytes { Glibc.send(fd, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL.rawValue)) }
+      let n = bytes.withUnsafeBytes { Glibc.send(fd, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL)) }
       if n < 0, errno == EINTR { continue }
       guard n > 0 else { throw Failure(.failed, "the node behind \(path) closed the connection: try again") }
       sent += n
@@ -84,7 +84,11 @@ struct ControlClient {
     guard response.starts(with: "HTTP/1.1 200 ".utf8),
       let split = response.indices.first(where: { response[$0...].starts(with: end) })
     else {
-      if response.isEmpty { throw Failure(.notRunning, "the node ended before it answered") }
+      if response.isEmpty {
+        var failure = Failure(.notRunning, "the node ended before it answered")
+        failure.isCutShort = true
+        throw failure
+      }
       throw Failure(.failed, "the node's answer is not understood: is another program on that socket?")
     }
     return Array(response[(split + end.count)...])

@@ -98,6 +98,9 @@ final class Daemon {
     var seed: UInt64 = 0
     for byte in Entropy.bytes(8) { seed = seed << 8 | UInt64(byte) }
     context = Context(packets: Self.packets, effects: Self.effects, seed: seed, at: startedAt)
+    if let tunnel = parts.configuration.tunnel {
+      core.setVirtualNetworks([tunnel.community.ulaPrefix] + [tunnel.pool ?? tunnel.address?.network].compactMap { $0 })
+    }
   }
 
   /// Runs until somebody tells the node to leave.

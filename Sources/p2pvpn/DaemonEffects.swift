@@ -65,7 +65,8 @@ extension Daemon {
     case .linkLost(let peer): log.info("link lost", metadata: ["peer": "\(peer.short)"])
     case .pathChanged(let peer, let path, let endpoint):
       log.info(
-        "path changed", metadata: ["peer": "\(peer.short)", "path": "\(path)", "endpoint": "\(endpoint)"])
+        "path changed",
+        metadata: ["peer": "\(peer.short)", "path": "\(path)", "endpoint": endpoint == .none ? "none" : "\(endpoint)"])
     case .memberFound(let peer): log.info("found a member", metadata: ["peer": "\(peer.short)"])
     case .identityInUseTwice:
       log.error("another node uses this identity: give each node a state directory of its own")

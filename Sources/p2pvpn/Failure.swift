@@ -22,6 +22,8 @@ struct Failure: Error, Sendable {
   let status: ExitStatus
   /// One line without a full stop.
   let message: String
+  /// The node was there, and ended before it answered.
+  var isCutShort = false
 
   init(_ status: ExitStatus, _ message: String) {
     self.status = status
@@ -51,7 +53,7 @@ extension String {
   /// Writes the line to stderr.
   func toStandardError() {
     var line = self + "\n"
-    line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    line.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
   }
 }
 

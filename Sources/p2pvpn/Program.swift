@@ -35,15 +35,15 @@ struct Program: ParsableCommand {
       try command.run()
     } catch let failure as Failure {
       "p2pvpn: \(failure.message)".toStandardError()
-      exit(failure.status.rawValue)
+      Glibc.exit(failure.status.rawValue)
     } catch {
       let text = fullMessage(for: error, columns: nil)
       if exitCode(for: error) == .success {
         print(text)
-        exit(ExitStatus.ok.rawValue)
+        Glibc.exit(ExitStatus.ok.rawValue)
       }
       text.toStandardError()
-      exit(ExitStatus.usage.rawValue)
+      Glibc.exit(ExitStatus.usage.rawValue)
     }
   }
 }

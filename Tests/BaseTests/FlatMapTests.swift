@@ -26,7 +26,7 @@ private struct ClashingKey: FlatKey {
       #expect(map.count == model.count)
     }
     var seen: [UInt32: UInt64] = [:]
-    map.forEach({ seen[$0] = $1 })
+    map.visit({ seen[$0] = $1 })
     #expect(seen == model)
   }
 
@@ -65,7 +65,7 @@ private struct ClashingKey: FlatKey {
       for key in 0..<50 { map.set(UInt32(key) &* 77, key) }
       for key in stride(from: 0, to: 50, by: 3) { map.remove(UInt32(key) &* 77) }
       var keys: [UInt32] = []
-      map.forEach({ key, _ in keys.append(key) })
+      map.visit({ key, _ in keys.append(key) })
       return keys
     }
     #expect(order() == order())

@@ -1,4 +1,5 @@
-// Paths of a session: over the ring when the direct way is closed, back to it when it opens, nothing lost at a switch.
+// Paths of a session: over the ring when the direct way is closed, back to it when it opens, nothing lost at
+// a switch.
 
 import Base
 import Node
@@ -10,7 +11,8 @@ import Testing
   let home = Community.shared(name: "home", secret: [UInt8](1...32))
 
   /// A seed and `members` members, all ready.
-  private func network(_ members: Int, seed: UInt64, passes: @escaping (Int, Int) -> Bool = { _, _ in true }) throws
+  private func network(_ members: Int, seed: UInt64, passes: @escaping (Int, Int) -> Bool = { _, _ in true })
+    throws
     -> World
   {
     let world = World(seed: seed)
@@ -115,7 +117,8 @@ import Testing
     let newcomer = world.add(community: home, bootstraps: [3])
     let took = world.run(upTo: .seconds(10)) { newcomer.snapshot.isReady }
     #expect(took != nil && took! < .seconds(3), "took \(String(describing: took?.seconds)) s")
-    world.send(echo(from: newcomer.snapshot.community!.address!.address, to: all[0], number: 9), from: newcomer.number)
+    world.send(
+      echo(from: newcomer.snapshot.community!.address!.address, to: all[0], number: 9), from: newcomer.number)
     let before = world.hosts[1].delivered.count
     #expect(world.run(upTo: .seconds(2)) { world.hosts[1].delivered.count > before } != nil)
   }
@@ -126,9 +129,13 @@ import Testing
     let stranger = world.add(community: other, bootstraps: [0])
     #expect(world.run(upTo: .seconds(10)) { stranger.snapshot.community!.isAlone } != nil)
     let all = addresses(world)
-    world.send(echo(from: stranger.snapshot.community!.address!.address, to: all[0], number: 1), from: stranger.number)
+    world.send(
+      echo(from: stranger.snapshot.community!.address!.address, to: all[0], number: 1), from: stranger.number)
     world.run(for: .seconds(12))
-    #expect(world.hosts[1...3].allSatisfy { host in host.snapshot.peers.allSatisfy { !$0.isMember || $0.id != stranger.core.id } })
+    #expect(
+      world.hosts[1...3].allSatisfy { host in
+        host.snapshot.peers.allSatisfy { !$0.isMember || $0.id != stranger.core.id }
+      })
     #expect(world.hosts[1].delivered.isEmpty)
     #expect(!stranger.delivered.isEmpty, "the sending program is told that nobody is there")
   }

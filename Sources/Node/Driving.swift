@@ -1,0 +1,25 @@
+// What a driver asks and sets beside the inputs.
+
+import Base
+import Overlay
+
+extension NodeCore {
+  /// The prefixes of our own virtual networks.
+  public var virtualNetworks: [IPPrefix] { network.links.underlay.virtualNetworks }
+
+  /// No path may run through these: packets would be carried by what they shall carry.
+  public mutating func setVirtualNetworks(_ prefixes: [IPPrefix]) {
+    network.links.underlay.virtualNetworks = prefixes
+  }
+
+  /// How many peers have a link.
+  public var linkCount: Int { network.links.upCount }
+
+  /// Keeps the traffic of a peer on the ring, or lets it choose its path again.
+  /// - Returns: false when there is no link to it.
+  public mutating func pin(_ id: OverlayID, toOverlay: Bool, _ context: inout Context) -> Bool {
+    guard let slot = network.links.peer(id), network.links.peers[slot].isUp else { return false }
+    pin(slot, toOverlay: toOverlay, &context)
+    return true
+  }
+}

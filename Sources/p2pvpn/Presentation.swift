@@ -1,0 +1,125 @@
+// Answers of a node as people read them: aligned, short, the important first.
+
+import Base
+
+enum Presentation {
+  static func status(_ status: JSON) -> [String] {
+    var rows: [[String]] = [
+      ["id", status["id"].asString ?? "?"],
+      ["version", "\(status["version"].asString ?? "?"), up for \(duration(status["uptime_s"].asInteger ?? 0))"],
+      ["state", status["ready"].asBool == true ? "ready" : "not ready yet"],
+      ["ring", ring(status["ring"])],
+      ["port", status["port"].asInteger.map { "\($0)" } ?? "?"],
+    ]
+    for community in status["communities"].asArray {
+      let kind = community["open"].asBool == true ? "open: everybody may enter" : "with a secret"
+      rows.append(["community", "\(community["name"].asString ?? "?") (\(kind))"])
+      let pool = community["pool"].asString.map { " of \($0)" } ?? ""
+      rows.append(["address", community["address"].asString.map { $0 + pool } ?? "none yet"])
+      rows.append(["", community["address6"].asString ?? "none"])
+      rows.append(["interface", community["interface"].asString ?? "none"])
+    }
+    rows.append(["peers", peerCounts(status["peers"])])
+    let warnings = status["warnings"].asArray.compactMap(\.asString)
+    rows += warnings.enumerated().map { [$0.offset == 0 ? "warnings" : "", $0.element] }
+    return aligned(rows)
+  }
+
+  private static func ring(_ ring: JSON) -> String {
+    guard ring["settled"].asBool == true else { return "no place yet" }
+    guard let successor = ring["successor"].asString, let predecessor = ring["predecessor"].asString else {
+      return "alone"
+    }
+    let size = ring["size_estimate"].asInteger ?? 0
+    return "about \(size) nodes, between \(predecessor.prefix(10)) and \(successor.prefix(10))"
+  }
+
+  private static func peerCounts(_ counts: JSON) -> String {
+    guard case .object(let members) = counts else { return "?" }
+    let present = members.compactMap { member -> String? in
+      guard let count = member.value.asInteger, count > 0 else { return nil }
+      return "\(count) \(member.key)"
+    }
+    return present.isEmpty ? "none" : present.joined(separator: ", ")
+  }
+
+  static func peers(_ answer: JSON) -> [String] {
+    let peers = answer["peers"].asArray
+    guard !peers.isEmpty else { return ["no peers"] }
+    let names = [String: String](
+      peers.compactMap { peer in
+        peer["id"].asString.flatMap { id in peer["address"].asString.map { (id, $0) } }
+      }, uniquingKeysWith: { first, _ in first })
+    let rows = peers.map { peer in
+      [
+        String((peer["name"].asString ?? peer["id"].asString ?? "?").prefix(10)),
+        peer["community"].asString ?? (peer["seed"].asBool == true ? "(seed)" : "-"),
+        peer["address"].asString ?? "-", path(peer, names),
+        peer["rtt_ms"].asNumber.map { "\(milliseconds($0)) ms" } ?? "-",
+        peer["loss"].asNumber.map { "\(Int((100 * $0).rounded())) %" } ?? "-",
+        bytes(peer["rx_bytes"].asInteger ?? 0), bytes(peer["tx_bytes"].asInteger ?? 0),
+      ]
+    }
+    let order = rows.sorted { ($0[1], $0[2], $0[0]) < ($1[1], $1[2], $1[0]) }
+    return aligned([["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"]] + order, right: [4, 5, 6, 7])
+  }
+
+  private static func path(_ peer: JSON, _ names: [String: String]) -> String {
+    var text = peer["path"].asString ?? "?"
+    if let via = peer["via"].asString { text += " via \(names[via] ?? String(via.prefix(10)))" }
+    if let reason = peer["reason"].asString { text += " (\(reason))" }
+    return text
+  }
+
+  static func lookup(_ found: JSON) -> [String] {
+    var rows = [["id", found["id"].asString ?? "?"], ["address", found["address"].asString ?? "?"]]
+    if let endpoint = found["endpoint"].asString { rows.append(["endpoint", endpoint]) }
+    if let seconds = found["expires_s"].asInteger { rows.append(["expires", "in \(duration(seconds)), unless renewed"]) }
+    return aligned(rows)
+  }
+
+  // Words for numbers.
+
+  /// Three significant digits or so.
+  static func milliseconds(_ value: Double) -> String {
+    let places = value < 1 ? 1_000.0 : value < 100 ? 10.0 : 1.0
+    let rounded = (value * places).rounded() / places
+    return places == 1 ? "\(Int(rounded))" : "\(rounded)"
+  }
+
+  static func duration(_ seconds: Int64) -> String {
+    switch seconds {
+    case ..<120: "\(seconds) s"
+    case ..<7_200: "\(seconds / 60) min"
+    case ..<172_800: "\(seconds / 3_600) h \(seconds % 3_600 / 60) min"
+    default: "\(seconds / 86_400) days"
+    }
+  }
+
+  static func bytes(_ count: Int64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"]
+    var value = Double(count)
+    var unit = 0
+    while value >= 1_000, unit < units.count - 1 {
+      value /= 1_000
+      unit += 1
+    }
+    return unit == 0 ? "\(count) B" : "\((value * 10).rounded() / 10) \(units[unit])"
+  }
+
+  /// Lines with their columns below each other.
+  /// - Parameter right: the columns that end, and not begin, below each other.
+  private static func aligned(_ rows: [[String]], right: Set<Int> = []) -> [String] {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+    return rows.map { row in
+      var line = ""
+      for (i, cell) in row.enumerated() {
+        let padding = String(repeating: " ", count: widths[i] - cell.count)
+        line += (i > 0 ? "  " : "") + (right.contains(i) ? padding + cell : cell + padding)
+      }
+      while line.last == " " { line.removeLast() }
+      return line
+    }
+  }
+}
