@@ -4,11 +4,13 @@
 // store or a moment in time, and it appends to the outbox what it wants done. The daemon, a simulation and a
 // test drive the same values. The driver's part of the contract:
 //
-// 1. `Context.now` never decreases. 2. After each call the effects are carried out in order, then the
-// machine's deadline is read again. 3. Every `PacketRef` has one owner: who is handed one passes it on or
-// gives it back to the pool. 4. Local work (timers, packets of the device) comes before new remote work;
-// batches have at most 64 elements. 5. A machine never carries out an effect itself, and the same inputs at
-// the same moments give the same effects.
+// 1. `Context.now` never decreases.
+// 2. After each call the effects are carried out in order, then the machine's deadline is read again.
+// 3. Every `PacketRef` has one owner: who is handed one passes it on or gives it back to the pool.
+// 4. Local work (timers, packets of the device) comes before new remote work; batches have at most 64
+//    elements.
+// 5. A machine never carries out an effect itself, and the same inputs at the same moments give the same
+//    effects.
 
 /// Everything that a machine may touch besides its own state.
 public struct Context: ~Copyable {

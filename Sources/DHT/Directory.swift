@@ -32,7 +32,7 @@ enum Pending: BitwiseCopyable {
   /// A lease is being stored, and copied to the next nodes.
   case put(Put)
   /// A copy is being stored.
-  case copy(Asker)
+  case copy(Asker, key: OverlayID)
   /// A stored lease is being read, to be sent as a copy.
   case push(to: OverlayID, ticket: UInt64, key: OverlayID)
   /// All copies of a hand-over were read: the store answers in order.
@@ -119,7 +119,7 @@ public struct Directory: ~Copyable {
     case .copy(let ticket, let remaining, let lease):
       receiveCopy(lease, remaining, from: asker(ticket), &links, &context)
     case .copied(let ticket):
-      receiveCopied(ticket, &links, &context)
+      receiveCopied(ticket, from: header.source, &links, &context)
     case .takeOver(let ticket, let after):
       receiveTakeOver(after, from: asker(ticket), &links, &context)
     case .handedOver(let ticket, let isReady, let count, let through):
@@ -157,8 +157,9 @@ public struct Directory: ~Copyable {
       put.isCommitted = true
       pending[slot] = .put(put)
       finishPut(slot, &links, &context)
-    case .copy(let asker):
+    case .copy(let asker, let key):
       pending.remove(slot)
+      index.keep(key)
       send(.copied(ticket: asker.ticket), to: asker.id, via: asker.via, &links, &context)
     default:
       break
@@ -195,8 +196,10 @@ public struct Directory: ~Copyable {
     guard value.count > 8, let lease = try? Lease(decoding: value.dropping(8)) else { return }
     let expires = value.big(0, as: UInt64.self)
     let unix = unixAtStart + now.ns / 1_000_000_000
-    guard expires > unix else { return }
-    _ = index.put(lease, remaining: UInt32(min(expires - unix, UInt64(lease.timeToLive))), at: now)
+    // One that ended while the node was down is swept with the others, so that it goes from the store as well.
+    let remaining = expires > unix ? min(expires - unix, UInt64(lease.timeToLive)) : 0
+    _ = index.put(lease, remaining: UInt32(remaining), at: now)
+    index.keep(lease.key)
   }
 
   /// Reads a stored lease for `purpose`.
@@ -228,7 +231,10 @@ public struct Directory: ~Copyable {
   private mutating func sweepExpired(_ context: inout Context) {
     sweepAt = context.now + Self.sweep
     let now = context.now
-    for key in index.keys(limit: 64, where: { $1.expires <= now }) {
+    let expired = index.keys(limit: 64, where: { $1.expires <= now })
+    // A full round: the rest soon, or dead leases would keep new ones out.
+    if expired.count == 64 { sweepAt = now + .milliseconds(100) }
+    for key in expired {
       index.entries.remove(key)
       guard let packet = context.pool.take(length: 1 + OverlayID.byteCount) else { return }
       var writer = WireWriter(context.pool.frame(packet))

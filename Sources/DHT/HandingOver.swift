@@ -46,7 +46,8 @@ extension Directory {
       takingOver = nil
       return
     }
-    current.tries += 1
+    // As long as the neighbours do not agree, nobody is asked, and silence means nothing.
+    if ring.isSettled { current.tries += 1 }
     current.received = 0
     current.nextAt = context.now + Self.takeOverRetry
     takingOver = current
@@ -66,6 +67,10 @@ extension Directory {
   mutating func receiveTakeOver(
     _ after: OverlayID, from asker: Asker, _ links: inout Links, _ context: inout Context
   ) {
+    guard links.isNeighbour(asker.id), puts.take(at: context.now) else {
+      counters.limited &+= 1
+      return
+    }
     guard isReady else {
       let refusal = DirectoryMessage.handedOver(
         ticket: asker.ticket, isReady: false, count: 0, through: after)

@@ -44,9 +44,10 @@ extension Directory {
     if isPutting(key) { return }
     switch index.judge(lease, at: context.now) {
     case .stale: answer(asker, .invalid, &links, &context)
-    case .known: answer(asker, .granted, &links, &context)
+    case .known where index.live(key, at: context.now)?.isKept == true:
+      answer(asker, .granted, &links, &context)
     case .taken: load(key, for: .answer(asker, .denied, key: key), &context)
-    case .accept: accept(lease, from: asker, &links, &context)
+    case .known, .accept: accept(lease, from: asker, &links, &context)
     }
   }
 
@@ -117,10 +118,12 @@ extension Directory {
     }
   }
 
-  mutating func receiveCopied(_ ticket: UInt64, _ links: inout Links, _ context: inout Context) {
-    guard let slot = slot(UInt32(truncatingIfNeeded: ticket)), case .put(var put) = pending[slot] else {
-      return
-    }
+  mutating func receiveCopied(
+    _ ticket: UInt64, from keeper: OverlayID, _ links: inout Links, _ context: inout Context
+  ) {
+    guard let slot = slot(UInt32(truncatingIfNeeded: ticket)), case .put(var put) = pending[slot],
+      keepers(links).contains(where: { $0 == keeper })
+    else { return }
     put.isCopied = true
     pending[slot] = .put(put)
     finishPut(slot, &links, &context)
@@ -130,13 +133,15 @@ extension Directory {
     guard case .put(let put) = pending[slot], put.isCommitted, put.isCopied else { return }
     context.pool.release(put.lease)
     pending.remove(slot)
+    index.keep(put.key)
     answer(put.asker, .granted, &links, &context)
   }
 
   mutating func receiveCopy(
     _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ context: inout Context
   ) {
-    guard remaining > 0, lease.isAuthentic else {
+    // Copies come from neighbours on the ring: nobody else has a reason to fill this store.
+    guard remaining > 0, links.isNeighbour(asker.id), puts.take(at: context.now), lease.isAuthentic else {
       counters.invalid &+= 1
       return
     }
@@ -151,7 +156,7 @@ extension Directory {
     case .accept:
       break
     }
-    guard let slot = pending.insert(.copy(asker)) else {
+    guard let slot = pending.insert(.copy(asker, key: lease.key)) else {
       counters.busy &+= 1
       return
     }

@@ -12,8 +12,8 @@
 //      76     4  time to live, in seconds
 //      80     2  body length, at most 512
 //      82     n  body
-//    82+n    64  signature by P of all before
-//   146+n    64  signature by O of all before that signature
+//    82+n    64  signature by P of the first 82+n bytes
+//   146+n    64  signature by O of the same bytes
 
 import Base
 import Session

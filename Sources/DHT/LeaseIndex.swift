@@ -10,6 +10,8 @@ public struct LeaseEntry: Sendable, BitwiseCopyable {
   public let sequence: UInt32
   /// When it ends here.
   public let expires: Instant
+  /// Whether it is committed, and copied if it is this node's to copy: only then may a put be called granted.
+  public var isKept = false
 }
 
 /// How a lease compares with what is stored under its key.
@@ -58,6 +60,13 @@ struct LeaseIndex: ~Copyable {
       LeaseEntry(
         owner: lease.owner, epoch: lease.epoch, sequence: lease.sequence,
         expires: now + .seconds(UInt64(seconds))))
+  }
+
+  /// The lease under `key` is safe now.
+  mutating func keep(_ key: OverlayID) {
+    guard var entry = entries[key] else { return }
+    entry.isKept = true
+    entries.set(key, entry)
   }
 
   /// Whole seconds that the lease under `key` has left.

@@ -142,6 +142,8 @@ public struct Network: ~Copyable {
       case .measured(let ticket):
         events.append(.measured(ticket: ticket))
       case .unreachable(let key):
+        // Others are there and this one is not: the next start need not look for it.
+        if links.upCount > 0 { forgetPeer(key, &context) }
         events.append(.unreachable(key))
       }
       i += 1
@@ -190,6 +192,14 @@ public struct Network: ~Copyable {
     endpoint.encode(to: &writer)
     let whole = PacketRef(slot: packet.slot, offset: packet.offset, length: UInt16(writer.count))
     context.emit(.store(.peers, ticket: 0, whole), owning: whole)
+  }
+
+  private func forgetPeer(_ key: PublicKey, _ context: inout Context) {
+    guard let packet = context.pool.take(length: 33) else { return }
+    var writer = WireWriter(context.pool.frame(packet))
+    writer.byte(32)
+    key.encode(to: &writer)
+    context.emit(.store(.peers, ticket: 0, packet), owning: packet)
   }
 
   /// A peer of an earlier run: tried at once.

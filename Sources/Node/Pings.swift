@@ -34,7 +34,11 @@ extension NodeCore {
     case .address(let address):
       if peer(target) == nil { tunnel?.seek(address, &network, &context) }
     case .id(let id):
-      if network.links.peer(id) == nil { network.find(id, nonce: ping.nonce, &context) }
+      if let slot = network.links.peer(id), !network.links.peers[slot].isUp {
+        network.links.connect(network.links.peers[slot].key, role: .onDemand, firstHand: true, &context)
+      } else if peer(target) == nil {
+        network.find(id, nonce: ping.nonce, &context)
+      }
     }
     settle(&context)
   }
@@ -89,7 +93,7 @@ extension NodeCore {
     for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].giveUpAt <= context.now {
       var reason = PingFailure.timedOut
       if case .address(let address) = pings[slot].target, !pings[slot].isSent,
-        reading({ $0.isKnownAbsent(address) }) == true
+        reading({ $0.isKnownAbsent(address, at: context.now) }) == true
       {
         reason = .notFound
       }

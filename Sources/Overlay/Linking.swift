@@ -23,8 +23,8 @@ extension Links {
         bootstraps[i].nextAt = context.now + context.random.jittered(Timing.bootstrapRetryMax)
         continue
       }
-      let wait = min(
-        Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), Timing.bootstrapRetryMax)
+      let longest = upCount == 0 ? Timing.bootstrapRetryMax : Timing.bootstrapRetryCalm
+      let wait = min(Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), longest)
       bootstraps[i].nextAt = context.now + context.random.jittered(wait)
       bootstraps[i].tries += 1
       contact(i, &context)
@@ -145,6 +145,7 @@ extension Links {
     bySession.set(session.slot, UInt32(slot))
     peers[slot].session = session
     peers[slot].attempt = nil
+    peers[slot].hello = .answering(left: Timing.helloTries)
     peers[slot].deadUntil = .start
     let wasUp = peers[slot].isUp
     if restarted || !wasUp { dropPaths(slot) }
@@ -166,7 +167,7 @@ extension Links {
     let index: Int?
     switch origin {
     case .endpoint(let endpoint):
-      index = addPath(slot, endpoint, context.now)
+      index = addPath(slot, endpoint, mayReplace: true, context.now)
     case .routed(_, let via):
       openOverlayPath(slot, context.now)
       learn(via: via, of: slot)
@@ -189,8 +190,9 @@ extension Links {
     sessions.receive(hello, on: session)
     if case .sent = peers[slot].hello {
       peers[slot].hello = .done
-    } else {
-      // The peer began this session, or did not get our answer: it shall have ours.
+    } else if case .answering(let left) = peers[slot].hello, left > 0 {
+      // The peer made these keys, or did not get our answer: it shall have ours.
+      peers[slot].hello = .answering(left: left - 1)
       let hello = sessions.hello(session)
       send(.hello, to: slot, &context) { hello.encode(to: &$0) }
     }

@@ -80,6 +80,7 @@ public struct Links: ~Copyable {
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
   var bootstraps = BoundedArray<16, Bootstrap>()
+  var announcedAt: Instant = .start
   /// Peers of an earlier run that may still be there.
   var recalled = 0
   var measurements = SlotTable<Measurement>(capacity: 64)
@@ -163,7 +164,7 @@ public struct Links: ~Copyable {
 
   public mutating func countMalformed() { counters.malformed &+= 1 }
 
-  /// Tells all peers that this node goes, and forgets them.
+  /// Tells all peers that this node goes.
   public mutating func close(_ context: inout Context) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
       send(.close, to: slot, &context) { _ in }

@@ -49,8 +49,8 @@ extension Links {
   private mutating func helloIfDue(_ slot: Int, _ context: inout Context) {
     guard case .sent(let tries, let nextAt) = peers[slot].hello else { return }
     if nextAt > context.now { return wake(slot, at: nextAt) }
-    if tries >= 8 {
-      peers[slot].hello = .idle
+    if tries >= Timing.helloTries {
+      peers[slot].hello = .done
       return
     }
     sendHello(slot, tries: tries, &context)
@@ -101,7 +101,7 @@ extension Links {
 
   /// When a proven, quiet path shall be asked again.
   private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
-    if path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
+    if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
     let isHot = peers[slot].roles.contains(.near) || isActive(slot, now)
     let regular = path.heardAt + (isHot ? Timing.neighbourProbe : Timing.keepalive)
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
@@ -140,6 +140,7 @@ extension Links {
   private mutating func sendPing(_ slot: Int, _ index: Int, probe: inout Probe, _ context: inout Context) {
     probe.nonce = Nonce(high: secure.next(), low: secure.next())
     probe.sentAt = context.now
+    probe.isUrgent = false
     let ping = Ping(nonce: probe.nonce)
     peers[slot].pingsSent &+= 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
@@ -174,9 +175,7 @@ extension Links {
     } else {
       return
     }
-    if index > 0, underlay.observe(pong.observed), peers[slot].roles.contains(.bootstrap) {
-      announce(&context)
-    }
+    if index > 0, underlay.observe(pong.observed) { announce(&context) }
     wake(slot, at: context.now)
   }
 
@@ -207,6 +206,8 @@ extension Links {
 
   /// A new address of ours was seen: those who may know our candidates hear of it.
   private mutating func announce(_ context: inout Context) {
+    guard announcedAt == .start || announcedAt + Timing.announce <= context.now else { return }
+    announcedAt = context.now
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].isIntroduced {
       if !peers[slot].hasDirectPath { sendCandidates(slot, wantsAnswer: true, &context) }
     }
@@ -239,7 +240,7 @@ extension Links {
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
     let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap])
     if isKept && peers[slot].isUp { return }
-    let idleAt = peers[slot].usedAt + Timing.idle
+    let idleAt = max(peers[slot].usedAt + Timing.idle, peers[slot].wantedAt + Timing.wanted)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
     if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
     forget(slot)

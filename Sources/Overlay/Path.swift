@@ -20,6 +20,8 @@ struct Probe: BitwiseCopyable {
   var tries: UInt8 = 0
   /// The next ping is due: the first of a series, or a repeated one.
   var dueAt: Instant
+  /// Due at once, however quiet the path may be: the underlay changed.
+  var isUrgent = false
 
   init(dueAt: Instant) {
     nonce = Nonce(high: 0, low: 0)

@@ -4,12 +4,13 @@ import Base
 import Session
 
 extension Links {
-  /// The slot of the path to `endpoint`, made when it is new; nil when all are taken by proven ones.
-  mutating func addPath(_ slot: Int, _ endpoint: Endpoint, _ now: Instant) -> Int? {
+  /// The slot of the path to `endpoint`, made when it is new; nil when none is free.
+  /// - Parameter mayReplace: whether an unproven path may give way: the peer was heard from this endpoint.
+  mutating func addPath(_ slot: Int, _ endpoint: Endpoint, mayReplace: Bool = true, _ now: Instant) -> Int? {
     if let index = peers[slot].index(of: .endpoint(endpoint)) { return index }
-    let free =
-      (1..<5).first { peers[slot].paths[$0] == nil }
-      ?? (1..<5).first { peers[slot].paths[$0]?.isValid == false }
+    var free: Int?
+    for i in 1..<5 where free == nil && peers[slot].paths[i] == nil { free = i }
+    for i in 1..<5 where free == nil && mayReplace && peers[slot].paths[i]?.isValid == false { free = i }
     guard let index = free else { return nil }
     peers[slot].paths[index] = Path(
       way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
@@ -146,9 +147,10 @@ extension Links {
     for i in 0..<candidates.endpoints.count {
       let endpoint = candidates.endpoints[i]
       guard underlay.mayProbe(endpoint), peers[slot].index(of: .endpoint(endpoint)) == nil else { continue }
-      _ = addPath(slot, endpoint, context.now)
+      _ = addPath(slot, endpoint, mayReplace: false, context.now)
     }
-    if candidates.wantsAnswer { sendCandidates(slot, wantsAnswer: false, &context) }
+    // Only ring links and members of the own community hear where we are.
+    if candidates.wantsAnswer, peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: false, &context) }
     wake(slot, at: context.now)
     tick(slot, &context)
   }
@@ -156,7 +158,7 @@ extension Links {
   /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.
   public mutating func underlayChanged(_ context: inout Context) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
-      for i in 1..<5 where peers[slot].paths[i] != nil { peers[slot].paths[i]!.probe.dueAt = context.now }
+      for i in 1..<5 where peers[slot].paths[i] != nil { peers[slot].paths[i]!.probe.isUrgent = true }
       if peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: true, &context) }
       wake(slot, at: context.now)
     }

@@ -25,7 +25,9 @@ struct Attempt: BitwiseCopyable {
 
 /// Whether the peer has our first record of this session (with the membership proof and the reset token).
 enum HelloState: BitwiseCopyable {
-  case idle
+  /// The peer speaks first under these keys: it is answered as often as it may ask, and no more (or two
+  /// answers would answer each other for ever).
+  case answering(left: UInt8)
   case sent(tries: UInt8, nextAt: Instant)
   case done
 }
@@ -39,7 +41,7 @@ public struct Peer: BitwiseCopyable {
   /// Keys are shared and proved by a record.
   public internal(set) var isUp = false
   var attempt: Attempt?
-  var hello: HelloState = .idle
+  var hello = HelloState.answering(left: Timing.helloTries)
   /// Slot 0 is the way over the ring, the others are endpoints.
   var paths: InlineArray<5, Path?>
   /// The path that data takes; nil while no way is known to work.
@@ -57,13 +59,16 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var heardAt: Instant = .start
   /// When data was last sent to, or came from, the peer.
   public internal(set) var usedAt: Instant = .start
-  var sentAt: Instant = .start
+  /// When the peer last told us its neighbours: we are one of them, though it need not be one of ours.
+  var wantedAt: Instant = .start
   var directRetryAt: Instant = .never
   var directRetryIn = Timing.directRetryMin
   /// When it stopped being one of the nearest.
   var trimAt: Instant = .never
   /// Not to be linked on hearsay before this moment.
   var deadUntil: Instant = .start
+  /// Handshakes that the peer has us forward (a node with many new acquaintances, not a flood).
+  var inits = TokenBucket(rate: 20, burst: 40, at: .start)
   /// The next moment at which something is due for this peer.
   var wakeAt: Instant = .never
   public internal(set) var receivedBytes: UInt64 = 0
@@ -85,7 +90,13 @@ public struct Peer: BitwiseCopyable {
   public var bestPath: Path? { if let best { paths[best] } else { nil } }
 
   /// Whether a proven endpoint exists.
-  public var hasDirectPath: Bool { (1..<5).contains { paths[$0]?.isValid == true } }
+  public var hasDirectPath: Bool {
+    for i in 1..<5 where paths[i]?.isValid == true { return true }
+    return false
+  }
 
-  func index(of way: Way) -> Int? { (0..<5).first { paths[$0]?.way == way } }
+  func index(of way: Way) -> Int? {
+    for i in 0..<5 where paths[i]?.way == way { return i }
+    return nil
+  }
 }

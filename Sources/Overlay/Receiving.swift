@@ -33,6 +33,11 @@ extension Links {
       answerUnknown(datagram, from: origin, &context)
       return .none
     case .opened(let opened):
+      // No offload is negotiated in this version, so none may be hinted at.
+      guard opened.offload == 0 else {
+        counters.malformed &+= 1
+        return .none
+      }
       if opened.confirmed {
         guard linkUp(opened.session, restarted: opened.restarted, from: origin, &context) != nil else {
           return .none
@@ -82,7 +87,7 @@ extension Links {
     }
     switch origin {
     case .endpoint(let endpoint):
-      if addPath(slot, endpoint, context.now) != nil { wake(slot, at: context.now) }
+      if addPath(slot, endpoint, mayReplace: true, context.now) != nil { wake(slot, at: context.now) }
     case .routed(_, let via):
       openOverlayPath(slot, context.now)
       learn(via: via, of: slot)

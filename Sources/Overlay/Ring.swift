@@ -45,6 +45,8 @@ public struct Ring: ~Copyable {
   private var announceAt: Instant = .never
   private var findAt: Instant
   private var findNonce: UInt64 = 0
+  /// Answers to searches, each of which is larger than its question.
+  private var finds = TokenBucket(rate: 50, burst: 100, at: .start)
   /// Which neighbour besides the nearest two is asked next.
   private var turn = 0
   private var hasJoinedOnce = false
@@ -103,13 +105,14 @@ public struct Ring: ~Copyable {
   ) {
     let peer = links.peers[slot].id
     let me = links.identity.publicKey
+    links.noteWanted(slot, at: context.now)
     Self.note(&predecessorNames, peer, names: !message.right.isEmpty && message.right[0] == me)
     Self.note(&successorNames, peer, names: !message.left.isEmpty && message.left[0] == me)
     if message.wantsAnswer { sendStabilise(to: slot, wantsAnswer: false, &links, &context) }
     for list in [message.left, message.right, message.nearReceiver] {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
     }
-    if let slot = links.peer(peer) { links.introduceNear(slot, &context) }
+    if let slot = links.peer(peer) { links.introduce(slot, &context) }
     reassess(&links, &context)
   }
 
@@ -129,6 +132,7 @@ public struct Ring: ~Copyable {
   ) {
     switch message {
     case .find(let nonce):
+      guard finds.take(at: context.now) else { return }
       var keys = BoundedArray<9, PublicKey>()
       keys.append(links.identity.publicKey)
       for list in [links.neighbourhood.left, links.neighbourhood.right] {
@@ -319,10 +323,7 @@ extension Links {
     }
   }
 
-  /// Tells a ring neighbour where we may be reached.
-  mutating func introduceNear(_ slot: Int, _ context: inout Context) {
-    if peers[slot].roles.contains(.near) { introduce(slot, &context) }
-  }
+  mutating func noteWanted(_ slot: Int, at now: Instant) { peers[slot].wantedAt = now }
 
   /// Visits all peers that are up, with the links at hand.
   mutating func forEachUpSlot(_ body: (Int, inout Links) -> Void) {

@@ -18,6 +18,7 @@ enum RoutingDecision: Equatable {
 /// How much data of others a node forwards.
 public struct RelayLimit: Sendable, BitwiseCopyable {
   private var bucket: TokenBucket
+  private var messages: TokenBucket
   /// Nothing but the ring's own messages is forwarded.
   public let isOff: Bool
   /// Bytes a second of data records.
@@ -29,7 +30,11 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
     isOff = rate == 0
     // A quarter of a second may pass at once, and never less than 64 KB (a TCP burst).
     bucket = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
+    messages = TokenBucket(rate: 1_000 + rate / 500, burst: 1_000 + rate / 500, at: now)
   }
+
+  /// Whether one more small message may pass: some always, more where much data may.
+  mutating func allowsMessage(at now: Instant) -> Bool { messages.take(at: now) }
 
   mutating func allows(_ bytes: Int, at now: Instant) -> Bool {
     !isOff && bucket.take(UInt64(bytes), at: now)
@@ -41,7 +46,7 @@ extension Links {
   static let hopsMax: UInt8 = 56
   /// Datagrams of at least this size are data; smaller ones are handshakes, hellos and pings, which always
   /// pass.
-  private static let dataBytes = 400
+  private static let dataBytes = 600
 
   /// Where a message goes from here.
   /// - Parameter hop: the peer that handed it on; nil at its source.
@@ -137,12 +142,13 @@ extension Links {
       slot: message.slot, offset: message.offset + length, length: message.length - length)
     let decision = decide(&header, from: hop)
     if decision == .deliver { return (header, payload) }
-    pass(header, payload, decision, &context)
+    pass(header, payload, from: hop, decision, &context)
     return nil
   }
 
   private mutating func pass(
-    _ header: RoutedHeader, _ payload: PacketRef, _ decision: RoutingDecision, _ context: inout Context
+    _ header: RoutedHeader, _ payload: PacketRef, from hop: Int, _ decision: RoutingDecision,
+    _ context: inout Context
   ) {
     guard case .forward(let next) = decision, header.hops > 0 else {
       if header.hops == 0 { counters.hopsExceeded &+= 1 }
@@ -150,9 +156,7 @@ extension Links {
       refuse(header, context.pool.frame(payload), &context)
       return context.pool.release(payload)
     }
-    if header.payload == .datagram, Int(payload.length) >= Self.dataBytes,
-      !relay.allows(Int(payload.length), at: context.now)
-    {
+    guard mayPass(header, payload, from: hop, &context) else {
       counters.relayLimited &+= 1
       return context.pool.release(payload)
     }
@@ -160,6 +164,16 @@ extension Links {
     header.hops -= 1
     counters.forwarded &+= 1
     send(routed: prepend(header, to: payload, &context), to: next, &context)
+  }
+
+  /// Whether the limits on what others have us forward allow this message.
+  private mutating func mayPass(
+    _ header: RoutedHeader, _ payload: PacketRef, from hop: Int, _ context: inout Context
+  ) -> Bool {
+    guard header.payload == .datagram, payload.length > 0 else { return true }
+    if context.pool.frame(payload)[0] == 1 { return peers[hop].inits.take(at: context.now) }
+    if Int(payload.length) < Self.dataBytes { return relay.allowsMessage(at: context.now) }
+    return relay.allows(Int(payload.length), at: context.now)
   }
 
   /// Tells the source that nobody is there; never about an answer or another notice.
@@ -174,6 +188,12 @@ extension Links {
 }
 
 extension Links {
+  /// Whether the node with this ID is linked as one of the nearest on the ring, for it or for us.
+  public func isNeighbour(_ id: OverlayID) -> Bool {
+    guard let slot = peer(id), peers[slot].isUp else { return false }
+    return peers[slot].roles.contains(.near) || peers[slot].wantedAt != .start
+  }
+
   /// Whether the key lies between the predecessor and this node, as far as this node can see.
   public func ownsByPlace(_ key: OverlayID) -> Bool {
     guard let predecessor = neighbourhood.predecessor else { return true }

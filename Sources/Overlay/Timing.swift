@@ -9,11 +9,15 @@ enum Timing {
   static let handshakeRetry: [Interval] = [
     .milliseconds(300), .milliseconds(600), .seconds(1), .seconds(2), .seconds(3), .seconds(3),
   ]
+  /// How often the first record under new keys is sent.
+  static let helloTries: UInt8 = 8
   /// A peer that did not answer is not tried again on hearsay for this long.
   static let deadFor = Interval.seconds(30)
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)
   static let bootstrapRetryMax = Interval.seconds(5)
+  /// A bootstrap that is gone while others are there is looked for now and then.
+  static let bootstrapRetryCalm = Interval.seconds(30)
   /// A ring neighbour is asked this often whether it is there (the rest of the ring depends on it).
   static let neighbourProbe = Interval.seconds(5)
   /// Other paths are kept open through NATs, which may forget after 30 s.
@@ -33,8 +37,13 @@ enum Timing {
   static let directRetryMax = Interval.minutes(5)
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)
+  /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least once a
+  /// minute).
+  static let wanted = Interval.minutes(2)
   /// A neighbour that others have come before keeps its role this long.
   static let trim = Interval.seconds(30)
+  /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees another).
+  static let announce = Interval.seconds(2)
   /// Stabilisation: often after a change, rarely in quiet.
   static let stabiliseSoon = Interval.seconds(1)
   static let stabilise = Interval.seconds(5)

@@ -7,15 +7,16 @@
 import CLinux
 import Glibc
 
-/// The signals TERM, INT and HUP, blocked in this thread and in those it starts from now on. SIGPIPE is
-/// ignored.
+/// The signals TERM, INT and (unless it is ignored) HUP, blocked in this thread and in those it starts from
+/// now on. SIGPIPE is ignored.
 public final class SignalDescriptor {
   public let fd: Int32
 
   public init() throws(CallError) {
     var set = sigset_t()
     sigemptyset(&set)
-    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, signal) }
+    for signal in [SIGTERM, SIGINT] { sigaddset(&set, signal) }
+    if !Self.isIgnored(SIGHUP) { sigaddset(&set, SIGHUP) }
     let result = pthread_sigmask(SIG_BLOCK, &set, nil)
     if result != 0 { throw CallError("pthread_sigmask", code: result) }
     signal(SIGPIPE, SIG_IGN)
@@ -23,6 +24,15 @@ public final class SignalDescriptor {
   }
 
   deinit { close(fd) }
+
+  /// Whether who started the process wants it to live on, as `nohup` does: a signalfd would report the signal
+  /// anyway.
+  private static func isIgnored(_ signal: Int32) -> Bool {
+    var action = sigaction()
+    sigaction(signal, nil, &action)
+    let present = unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+    return present == unsafeBitCast(SIG_IGN, to: Int.self)
+  }
 
   /// The next signal that came; nil when there is none.
   public func next() -> Int32? {

@@ -68,6 +68,12 @@ public final class StateDirectory {
     close(directory)
   }
 
+  /// Whether the directory belongs to the user that this process runs as.
+  public var isOwn: Bool {
+    var status = stat()
+    return fstat(directory, &status) == 0 && status.st_uid == geteuid()
+  }
+
   /// The contents of a file; nil when there is none.
   public func read(_ name: String) throws(StateError) -> [UInt8]? {
     let file = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)

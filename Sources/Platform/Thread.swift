@@ -1,4 +1,4 @@
-// Threads for calls that block: name resolution, checkpoints of the store.
+// Threads for calls that block: name resolution, checkpoints of the store, connections of the local API.
 import Glibc
 
 private final class Work {
@@ -8,7 +8,7 @@ private final class Work {
 
 /// Runs `body` on a thread of its own that nobody waits for. All signals are blocked there, so that they
 /// reach the thread that reads them.
-func detach(_ body: @escaping @Sendable () -> Void) throws(CallError) {
+public func detach(_ body: @escaping @Sendable () -> Void) throws(CallError) {
   var thread = pthread_t()
   let work = Unmanaged.passRetained(Work(body))
   var all = sigset_t()

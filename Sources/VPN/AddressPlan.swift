@@ -15,6 +15,7 @@ public struct AddressPlan: Equatable, Sendable, BitwiseCopyable, WireCodable {
     let length = try reader.byte()
     try reader.require(address.isV4 && Self.lengths.contains(length))
     self.init(pool: IPPrefix(address, length: length))
+    try reader.require(pool.address == address)
   }
 
   public func encode(to writer: inout WireWriter) {

@@ -14,6 +14,8 @@ enum DirectoryTag {
   static let resolve: UInt32 = 5 << 24
   static let lookupClaim: UInt32 = 6 << 24
   static let lookupEndpoints: UInt32 = 7 << 24
+  static let verify: UInt32 = 8 << 24
+  static let renewPlan: UInt32 = 9 << 24
 
   static func kind(_ tag: UInt32) -> UInt32 { tag & 0xFF00_0000 }
   static func number(_ tag: UInt32) -> Int { Int(tag & 0x00FF_FFFF) }
@@ -81,6 +83,8 @@ extension Tunnel {
       onClaimAnswer(status, &network, &context)
     case DirectoryTag.resolve:
       onResolved(DirectoryTag.number(tag), body, &network, &context)
+    case DirectoryTag.verify:
+      onVerified(DirectoryTag.number(tag), body, network.links)
     case DirectoryTag.lookupClaim, DirectoryTag.lookupEndpoints:
       onLookupAnswer(tag, body, remaining, &network, &context)
     default:
@@ -150,6 +154,16 @@ extension Tunnel {
     let scratch = Scratch(capacity: OverlayID.byteCount)
     Hash.blake2b160(Array("remembered".utf8), community.directoryKey.bytes).write(to: scratch.frame)
     return scratch.frame.bytes
+  }
+
+  /// Keeps the plan alive: its owner renews it, and when the owner is gone and it has ended, another member's
+  /// takes its place.
+  mutating func renewPlan(_ network: inout Network, _ context: inout Context) {
+    planAt = context.now + context.random.jittered(.seconds(UInt64(AddressClaim.planTimeToLive) / 3))
+    guard let plan = claim.plan else { return }
+    let lease = makeLease(
+      .network, name: [], content: Self.bytes(plan), AddressClaim.planTimeToLive, network.links)
+    network.put(lease, tag: DirectoryTag.renewPlan, &context)
   }
 
   /// Tells the directory where this node is reached; a hint that spares others a walk over the ring.

@@ -10,6 +10,7 @@ public struct Member: BitwiseCopyable, Sendable {
   /// Whether it has seen our claim.
   var knowsOurs = false
   var tries: UInt8 = 0
+  /// When it is shown our claim again, unless it has seen it.
   var nextAt: Instant
 }
 

@@ -70,7 +70,9 @@ struct Resolver: ~Copyable {
     return .ask(slot)
   }
 
-  func isAbsent(_ address: IPAddress) -> Bool { absent[address] != nil }
+  func isAbsent(_ address: IPAddress, at now: Instant) -> Bool {
+    absent[address].map { $0.until > now } ?? false
+  }
 
   func question(for address: IPAddress) -> Int? { byAddress[address].map(Int.init) }
 

@@ -26,10 +26,7 @@ extension Tunnel {
   private mutating func ask(
     _ slot: Int, _ address: IPAddress, _ network: inout Network, _ context: inout Context
   ) {
-    if let known = routes[address].map(Int.init), network.links.peers.isUsed(known) {
-      // Known already: only the link is missing.
-      link(slot, to: network.links.peers[known].key, &network, &context)
-    } else if address.isV4 {
+    if address.isV4 {
       network.get(claimKey(address), tag: DirectoryTag.resolve | UInt32(slot), &context)
     } else {
       network.find(Self.start(of: address), nonce: resolver.questions[slot].nonce, &context)
@@ -52,7 +49,6 @@ extension Tunnel {
     guard resolver.questions.isUsed(slot) else { return }
     let address = resolver.questions[slot].address
     guard let body, body.content == Self.bytes(address) else { return fail(slot, &context) }
-    if let peer = network.links.peer(body.identity.id) { routes.set(address, UInt32(peer)) }
     link(slot, to: body.identity, &network, &context)
   }
 
@@ -70,18 +66,18 @@ extension Tunnel {
     _ question: Int, to key: PublicKey, _ network: inout Network, _ context: inout Context
   ) {
     resolver.found(question, key)
-    let address = resolver.questions[question].address
     guard let slot = network.links.connect(key, role: .onDemand, firstHand: true, &context) else {
       return fail(question, &context)
     }
-    routes.set(address, UInt32(slot))
-    if sendSlot(slot, network.links) != nil { flush(question, to: slot, &network, &context) }
+    if isMember(slot), sendSlot(slot, network.links) != nil { flush(question, to: slot, &network, &context) }
   }
 
   private mutating func flush(
     _ question: Int, to slot: Int, _ network: inout Network, _ context: inout Context
   ) {
-    let packets = resolver.resolve(question).packets
+    let resolved = resolver.resolve(question)
+    routes.set(resolved.address, UInt32(slot))
+    let packets = resolved.packets
     for i in 0..<packets.count {
       guard let content = sendSlot(slot, network.links) else {
         context.pool.release(packets[i])
@@ -179,7 +175,7 @@ extension Tunnel {
       counters.badClaims &+= 1
       return
     }
-    if !message.lease.isEmpty { learn(message.lease, of: slot, network.links) }
+    if !message.lease.isEmpty { learn(message.lease, of: slot, &network, &context) }
     if message.wantsAnswer { show(slot, wantsAnswer: false, &network, &context) }
     if !message.wantsAnswer, var member = members[UInt32(slot)] {
       member.knowsOurs = true
@@ -187,19 +183,44 @@ extension Tunnel {
     }
   }
 
-  /// The peer may use the address if the lease is the claim of that address in the peer's own name.
-  private mutating func learn(_ bytes: Frame, of slot: Int, _ links: borrowing Links) {
+  /// The peer may use the address if the lease is the claim of that address in the peer's own name. The claim
+  /// holds at once, unless the address is known to be another's; the directory is asked in any case, and has
+  /// the last word.
+  private mutating func learn(
+    _ bytes: Frame, of slot: Int, _ network: inout Network, _ context: inout Context
+  ) {
     guard let lease = try? Lease(decoding: bytes), lease.isAuthentic,
-      let body = LeaseBody.open(lease, community: community), body.identity == links.peers[slot].key,
-      let address = Self.decode(IPAddress.self, body.content), address.isV4, lease.key == claimKey(address)
+      let body = LeaseBody.open(lease, community: community), body.identity == network.links.peers[slot].key,
+      let address = Self.decode(IPAddress.self, body.content), address.isV4, !isOwn(address),
+      lease.key == claimKey(address)
     else {
       counters.badClaims &+= 1
       return
     }
+    if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
+    if routes[address] == nil || routes[address] == UInt32(slot) { grant(address, to: slot) }
+    network.get(lease.key, tag: DirectoryTag.verify | UInt32(slot), &context)
+  }
+
+  /// From now on the address is the member's.
+  private mutating func grant(_ address: IPAddress, to slot: Int) {
     guard var member = members[UInt32(slot)] else { return }
     if let old = member.address, old != address, routes[old] == UInt32(slot) { routes.remove(old) }
     member.address = address
     members.set(UInt32(slot), member)
     routes.set(address, UInt32(slot))
+  }
+
+  /// The directory has said whose the address is that a member has shown.
+  mutating func onVerified(_ slot: Int, _ body: LeaseBody?, _ links: borrowing Links) {
+    guard let body, let address = Self.decode(IPAddress.self, body.content) else { return }
+    if let owner = links.peer(body.identity.id), isMember(owner) { grant(address, to: owner) }
+    if let member = members[UInt32(slot)], member.address == address,
+      links.peers[slot].key != body.identity
+    {
+      counters.badClaims &+= 1
+      if routes[address] == UInt32(slot) { routes.remove(address) }
+      members.set(UInt32(slot), Member(address: nil, knowsOurs: member.knowsOurs, nextAt: .never))
+    }
   }
 }

@@ -55,6 +55,7 @@ public struct Tunnel: ~Copyable {
   var sequence: UInt32 = 0
   var secure: SecureRandom
   var endpointsAt: Instant = .never
+  var planAt: Instant = .never
   var lookups = SlotTable<Lookup>(capacity: 64)
   private var aloneAt: Instant = .never
   private var hasMet = false
@@ -77,7 +78,7 @@ public struct Tunnel: ~Copyable {
   public var failure: ClaimFailure? { claim.failure }
 
   public var deadline: Instant {
-    var next = min(claim.nextAt, resolver.deadline, endpointsAt, aloneAt)
+    var next = min(claim.nextAt, resolver.deadline, endpointsAt, planAt, aloneAt)
     members.visit { _, member in if !member.knowsOurs { next = min(next, member.nextAt) } }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
@@ -97,7 +98,9 @@ public struct Tunnel: ~Copyable {
   }
 
   /// Whether it was found out, not long ago, that nobody has the address.
-  public func isKnownAbsent(_ address: IPAddress) -> Bool { resolver.isAbsent(address) }
+  public func isKnownAbsent(_ address: IPAddress, at now: Instant) -> Bool {
+    resolver.isAbsent(address, at: now)
+  }
 
   // MARK: - Packets
 
@@ -210,6 +213,7 @@ public struct Tunnel: ~Copyable {
     for slot in resolver.overdue(at: context.now) { fail(slot, &context) }
     showAgain(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
+    if planAt <= context.now { renewPlan(&network, &context) }
     expireLookups(&context)
     if aloneAt <= context.now {
       aloneAt = .never
@@ -223,6 +227,7 @@ public struct Tunnel: ~Copyable {
     wasReady = true
     if !hasMet { aloneAt = context.now + Self.lonely }
     endpointsAt = context.now + .seconds(1)
+    planAt = context.now + .seconds(UInt64(AddressClaim.planTimeToLive) / 3)
     carryOut(claim.start(), &network, &context)
   }
 

@@ -46,7 +46,9 @@ enum Arguments {
   private static func hostAndPort(_ text: Substring) throws -> (host: String, port: UInt16?) {
     if IPAddress(String(text)) != nil { return (String(text), nil) }
     if text.hasPrefix("[") {
-      guard let end = text.firstIndex(of: "]") else { throw ValidationError("the ] behind the address is missing") }
+      guard let end = text.firstIndex(of: "]") else {
+        throw ValidationError("the ] behind the address is missing")
+      }
       let host = String(text[text.index(after: text.startIndex)..<end])
       guard IPAddress(host) != nil else { throw ValidationError("between [ and ] stands an IPv6 address") }
       let behind = text[text.index(after: end)...]
@@ -69,7 +71,9 @@ enum Arguments {
 
   /// `[ADDR]:PORT`; port 0 is any free one.
   static func listen(_ text: String) throws -> Endpoint {
-    guard let colon = text.lastIndex(of: ":") else { throw ValidationError("give :PORT, A.B.C.D:PORT or [V6]:PORT") }
+    guard let colon = text.lastIndex(of: ":") else {
+      throw ValidationError("give :PORT, A.B.C.D:PORT or [V6]:PORT")
+    }
     let port = try port(text[text.index(after: colon)...], from: 0)
     var host = text[..<colon]
     if host.isEmpty { return Endpoint(.unspecified, port: port) }
@@ -79,7 +83,8 @@ enum Arguments {
       throw ValidationError("write an IPv6 address with a port as [V6]:PORT")
     }
     guard let address = IPAddress(String(host)) else {
-      throw ValidationError("before the port stands an IP address, or nothing for all of this machine's addresses")
+      throw ValidationError(
+        "before the port stands an IP address, or nothing for all of this machine's addresses")
     }
     return Endpoint(address, port: port)
   }
@@ -92,7 +97,8 @@ enum Arguments {
     }
     try checkLength(prefix)
     guard AddressPlan(pool: prefix).admits(prefix.address) else {
-      throw ValidationError("the first and the last address of \(prefix.network) are nobody's; choose another one")
+      throw ValidationError(
+        "the first and the last address of \(prefix.network) are nobody's; choose another one")
     }
     return prefix
   }
@@ -112,7 +118,8 @@ enum Arguments {
   private static func checkLength(_ prefix: IPPrefix) throws {
     guard AddressPlan.lengths.contains(prefix.length) else {
       let lengths = AddressPlan.lengths
-      throw ValidationError("a pool has a prefix length from /\(lengths.lowerBound) to /\(lengths.upperBound)")
+      throw ValidationError(
+        "a pool has a prefix length from /\(lengths.lowerBound) to /\(lengths.upperBound)")
     }
     let address = prefix.address
     guard !address.isMulticast, !address.isLoopback, address.v4 >> 24 != 0 else {
@@ -121,9 +128,12 @@ enum Arguments {
   }
 
   static func interface(_ text: String) throws -> String {
-    let isPlain = text.utf8.allSatisfy { (33...126).contains($0) && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
+    let isPlain = text.utf8.allSatisfy {
+      (33...126).contains($0) && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":")
+    }
     guard (1...TUNDevice.nameBytesMax).contains(text.utf8.count), isPlain, text != ".", text != ".." else {
-      throw ValidationError("a name has 1 to \(TUNDevice.nameBytesMax) letters, digits or signs, no slash, no colon")
+      throw ValidationError(
+        "a name has 1 to \(TUNDevice.nameBytesMax) letters, digits or signs, no slash, no colon")
     }
     return text
   }
@@ -132,7 +142,8 @@ enum Arguments {
   static func community(_ text: String) throws -> String {
     let isPlain = text.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
     guard (1...63).contains(text.utf8.count), isPlain, text.first != " ", text.last != " " else {
-      throw ValidationError("the name of a community has 1 to 63 bytes, no control characters, no spaces around it")
+      throw ValidationError(
+        "the name of a community has 1 to 63 bytes, no control characters, no spaces around it")
     }
     return text
   }

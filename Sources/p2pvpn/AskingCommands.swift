@@ -28,7 +28,8 @@ struct StatusCommand: ParsableCommand {
 
   @OptionGroup var node: NodeChoice
 
-  @Option(name: .long, help: ArgumentHelp("Only check; exit code 7 when it is not so.", valueName: "live|ready"))
+  @Option(
+    name: .long, help: ArgumentHelp("Only check; exit code 7 when it is not so.", valueName: "live|ready"))
   var check: Check?
 
   @Flag(name: .long, help: "Print JSON.")
@@ -38,13 +39,14 @@ struct StatusCommand: ParsableCommand {
     let status = try node.client().call("status")
     if json { print(status.text) }
     guard let check else {
-      if !json { Presentation.status(status).forEach { print($0) } }
+      if !json { Presentation.show(Presentation.status(status)) }
       return
     }
     if check == .ready, status["ready"].asBool != true {
       let isSettled = status["ring"]["settled"].asBool == true
       throw Failure(
-        .notReady, "not ready: the node has no \(isSettled ? "address" : "place on the ring") yet, see `p2pvpn status`")
+        .notReady,
+        "not ready: the node has no \(isSettled ? "address" : "place on the ring") yet, see `p2pvpn status`")
     }
     if !json { print(check.rawValue) }
   }
@@ -62,7 +64,7 @@ struct PeersCommand: ParsableCommand {
   func run() throws {
     let peers = try node.client().call("peers")
     if json { return print(peers.text) }
-    Presentation.peers(peers).forEach { print($0) }
+    Presentation.show(Presentation.peers(peers))
   }
 }
 
@@ -70,7 +72,8 @@ struct LookupCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lookup", abstract: "Find out which node has an address, or whether an ID exists.")
 
-  @Argument(help: ArgumentHelp("A virtual address or an ID.", valueName: "ADDRESS|ID"), transform: Arguments.peer)
+  @Argument(
+    help: ArgumentHelp("A virtual address or an ID.", valueName: "ADDRESS|ID"), transform: Arguments.peer)
   var target: String
 
   @OptionGroup var node: NodeChoice
@@ -81,7 +84,7 @@ struct LookupCommand: ParsableCommand {
   func run() throws {
     let found = try node.client().call("lookup", ["target": .string(target)])
     if json { return print(found.text) }
-    Presentation.lookup(found).forEach { print($0) }
+    Presentation.show(Presentation.lookup(found))
   }
 }
 
@@ -93,9 +96,12 @@ struct PathCommand: ParsableCommand {
   }
 
   static let configuration = CommandConfiguration(
-    commandName: "path", abstract: "Keep a peer's traffic on the ring, for diagnosis, or let it choose its path again.")
+    commandName: "path",
+    abstract: "Keep a peer's traffic on the ring, for diagnosis, or let it choose its path again.")
 
-  @Argument(help: ArgumentHelp("A virtual address or the beginning of an ID.", valueName: "PEER"), transform: Arguments.peer)
+  @Argument(
+    help: ArgumentHelp("A virtual address or the beginning of an ID.", valueName: "PEER"),
+    transform: Arguments.peer)
   var peer: String
 
   @Argument(help: ArgumentHelp("auto or overlay.", valueName: "auto|overlay"))
@@ -109,7 +115,8 @@ struct PathCommand: ParsableCommand {
 }
 
 struct LeaveCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "leave", abstract: "Make the node say good-bye and end.")
+  static let configuration = CommandConfiguration(
+    commandName: "leave", abstract: "Make the node say good-bye and end.")
 
   @OptionGroup var node: NodeChoice
 

@@ -1,8 +1,8 @@
 // The nodes through which this one comes in, by name.
 //
-// An address is handed to the core at once. A name is resolved on a thread of its own, and again every half minute
-// until its node was reached: it may not resolve yet when the machine has just started, or its address may change.
-// Later the question is asked again when no link is left at all.
+// An address is handed to the core at once. A name is resolved on a thread of its own, and again every half
+// minute until its node was reached: it may not resolve yet when the machine has just started, or its address
+// may change. Later the question is asked again when no link is left at all.
 
 import Base
 import Platform
@@ -44,7 +44,6 @@ struct Bootstraps {
   /// Begins to resolve the names that are due.
   /// - Parameter isAlone: whether no link is up; then those that were reached are asked for again, too.
   mutating func resolve(at now: Instant, isAlone: Bool, _ mailbox: Mailbox) {
-    guard nextAt <= now else { return }
     nextAt = now + Self.interval
     for i in entries.indices where entries[i].bootstrap.literal == nil && !entries[i].isUnderWay {
       if entries[i].isReached && !isAlone { continue }

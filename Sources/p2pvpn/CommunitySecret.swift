@@ -1,8 +1,8 @@
 // Where a community's secret comes from, and how a stretched one is kept.
 //
 // A secret never stands on the command line, where every user of the machine could read it. A passphrase is
-// stretched by Argon2id, which takes a second and 256 MiB; so the directory key that comes out is kept in the state
-// directory, for the owner alone, under a name that says nothing without the node's identity.
+// stretched by Argon2id, which takes a second and 256 MiB; so the directory key that comes out is kept in the
+// state directory, for the owner alone, under a name that says nothing without the node's identity.
 
 import Base
 import Glibc
@@ -58,12 +58,15 @@ struct CommunitySecret {
     while count < bytes.count {
       let n = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress! + count, $0.count - count) }
       if n < 0, errno == EINTR { continue }
-      guard n >= 0 else { throw Failure(CallError("read the secret file \(path)", code: errno), status: .failed) }
+      guard n >= 0 else {
+        throw Failure(CallError("read the secret file \(path)", code: errno), status: .failed)
+      }
       if n == 0 { break }
       count += n
     }
     guard count <= bytesMax else {
-      throw Failure(.failed, "the secret file \(path) is longer than \(bytesMax) bytes: is it the right file?")
+      throw Failure(
+        .failed, "the secret file \(path) is longer than \(bytesMax) bytes: is it the right file?")
     }
     let isFile = status.st_mode & S_IFMT == S_IFREG
     return try CommunitySecret(
@@ -82,7 +85,8 @@ struct CommunitySecret {
   private static func trimmed(_ value: [UInt8]) -> [UInt8] {
     func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
     let inner = value.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
-    let isText = String(validating: inner, as: UTF8.self)?.unicodeScalars.allSatisfy { $0.value >= 32 } ?? false
+    let isText =
+      String(validating: inner, as: UTF8.self)?.unicodeScalars.allSatisfy { $0.value >= 32 } ?? false
     return isText ? Array(inner) : value
   }
 
@@ -90,7 +94,9 @@ struct CommunitySecret {
   var strength: Int { Community.secretStrength(bytes) }
 
   /// The community of this secret; the result of stretching is taken from and kept in `directory`.
-  func community(_ name: String, in directory: StateDirectory, of identity: Identity) throws(Failure) -> Community {
+  func community(_ name: String, in directory: StateDirectory, of identity: Identity) throws(Failure)
+    -> Community
+  {
     guard strength < 256 else { return .shared(name: name, secret: bytes) }
     let label: Key = Hash.key("community cache", key: identity.seed, parts: [Array(name.utf8), bytes])
     let file = "community-" + Hex.string(Array(label.bytes.prefix(16)))

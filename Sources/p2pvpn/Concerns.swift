@@ -8,7 +8,6 @@ enum Concern: Sendable {
   case ipv6
   case secret
   case names
-  case store
 }
 
 struct Concerns: Sendable {

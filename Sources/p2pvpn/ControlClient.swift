@@ -23,19 +23,27 @@ struct ControlClient {
     let head =
       "POST / HTTP/1.1\r\nHost: p2pvpn\r\nConnection: close\r\nContent-Type: application/json\r\n"
       + "Content-Length: \(body.count)\r\n\r\n"
-    try send(Array(head.utf8) + body, to: fd)
-    return try Self.body(of: try receive(from: fd, seconds))
+    var stream = ByteStream(fd: fd)
+    guard stream.write(Array(head.utf8) + body) else {
+      throw Failure(.failed, "the node behind \(path) closed the connection: try again")
+    }
+    if let answer = stream.readAll(atMost: Self.answerBytesMax) { return try Self.body(of: answer) }
+    if errno == EAGAIN {
+      throw Failure(
+        .timedOut, "the node behind \(path) did not answer within \(seconds) s: look into its log")
+    }
+    // It ended, and the kernel says so in its own way.
+    return try Self.body(of: [])
   }
 
   private func connected() throws(Failure) -> Int32 {
     guard path.utf8.count <= Locations.socketPathMax else {
-      throw Failure(.usage, "the path \(path) is too long for a socket (\(Locations.socketPathMax) bytes at most)")
+      throw Failure(
+        .usage, "the path \(path) is too long for a socket (\(Locations.socketPathMax) bytes at most)")
     }
     let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard fd >= 0 else { throw Failure(CallError("socket", code: errno)) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    var address = UnixAddress.of(path)
     let result = withUnsafeBytes(of: &address) {
       connect(fd, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
     }
@@ -45,36 +53,13 @@ struct ControlClient {
     switch code {
     case ENOENT, ECONNREFUSED, ENOTDIR:
       throw Failure(
-        .notRunning, "no node is running behind \(path): start one with `p2pvpn join`, or name its --state DIR")
+        .notRunning,
+        "no node is running behind \(path): start one with `p2pvpn join`, or name its --state DIR")
     case EACCES, EPERM:
-      throw Failure(.notPermitted, "the node behind \(path) belongs to another user: run as that user, or as root")
+      throw Failure(
+        .notPermitted, "the node behind \(path) belongs to another user: run as that user, or as root")
     default:
       throw Failure(CallError("connect \(path)", code: code))
-    }
-  }
-
-  private func send(_ bytes: [UInt8], to fd: Int32) throws(Failure) {
-    var sent = 0
-    while sent < bytes.count {
-      let n = bytes.withUnsafeBytes { Glibc.send(fd, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL)) }
-      if n < 0, errno == EINTR { continue }
-      guard n > 0 else { throw Failure(.failed, "the node behind \(path) closed the connection: try again") }
-      sent += n
-    }
-  }
-
-  private func receive(from fd: Int32, _ seconds: Int) throws(Failure) -> [UInt8] {
-    var answer: [UInt8] = []
-    var block = [UInt8](repeating: 0, count: 16 << 10)
-    while true {
-      let n = recv(fd, &block, block.count, 0)
-      if n < 0, errno == EINTR { continue }
-      if n < 0, errno == EAGAIN {
-        throw Failure(.timedOut, "the node behind \(path) did not answer within \(seconds) s: look into its log")
-      }
-      if n <= 0 { return answer }
-      answer += block[..<n]
-      guard answer.count <= Self.answerBytesMax else { throw Failure(.failed, "the node's answer is too long") }
     }
   }
 

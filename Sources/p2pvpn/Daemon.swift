@@ -1,9 +1,9 @@
 // The driver of a node: it waits, hands the core what came, and does what the core wants done.
 //
-// One thread runs the loop and is the only one that touches the node. A turn takes what is due in the core first,
-// then what comes from this machine (signals, questions, packets of the device), then what comes from others, at
-// most 64 of each; after every call into the core its effects are carried out in order. Datagrams leave, and the
-// store commits, once a turn. Nothing in a turn waits, and moving a packet allocates nothing.
+// One thread runs the loop and is the only one that touches the node. A turn takes what is due in the core
+// first, then what comes from this machine (signals, questions, packets of the device), then what comes from
+// others, at most 64 of each; after every call into the core its effects are carried out in order. Datagrams
+// leave, and the store commits, once a turn. Nothing in a turn waits, and moving a packet allocates nothing.
 
 import Base
 import Glibc
@@ -76,7 +76,6 @@ final class Daemon {
   private let directory: StateDirectory
   private var underlay: [IPPrefix] = []
   private var underlayAt: Instant = .never
-  private var ignoresHangUp = false
 
   init(_ parts: Parts) {
     log = parts.log
@@ -99,7 +98,8 @@ final class Daemon {
     for byte in Entropy.bytes(8) { seed = seed << 8 | UInt64(byte) }
     context = Context(packets: Self.packets, effects: Self.effects, seed: seed, at: startedAt)
     if let tunnel = parts.configuration.tunnel {
-      core.setVirtualNetworks([tunnel.community.ulaPrefix] + [tunnel.pool ?? tunnel.address?.network].compactMap { $0 })
+      core.setVirtualNetworks(
+        [tunnel.community.ulaPrefix] + [tunnel.pool ?? tunnel.address?.network].compactMap { $0 })
     }
   }
 
@@ -113,9 +113,6 @@ final class Daemon {
   }
 
   private func begin() throws {
-    var old = sigaction()
-    sigaction(SIGHUP, nil, &old)
-    ignoresHangUp = unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     readUnderlay()
     for (endpoint, bootstrap) in bootstraps.takeLiterals() {
       core.addBootstrap(endpoint, key: bootstrap.key, &context)
@@ -129,15 +126,31 @@ final class Daemon {
     try loop.add(monitor.fd, token: Source.monitor)
     if let device { try loop.add(device.tun.fd, token: Source.device) }
     try loop.add(socket.fd, token: Source.socket)
-    server.start()
+    limitPrivileges()
+    try server.start()
     log.notice(
-      "running", metadata: ["peer": "\(core.id)", "endpoint": "\(socket.local)", "interface": "\(device?.tun.name ?? "none")"])
+      "running",
+      metadata: [
+        "peer": "\(core.id)", "endpoint": "\(socket.local)", "interface": "\(device?.tun.name ?? "none")",
+      ])
+  }
+
+  /// Everything that needs privileges is open; the interface's addresses need CAP_NET_ADMIN later, too.
+  /// Where root works in another user's state directory, it needs its privileges for that.
+  private func limitPrivileges() {
+    guard directory.isOwn else { return }
+    do {
+      try dropPrivileges()
+    } catch {
+      log.debug("keeps its privileges", metadata: ["reason": "\(error)"])
+    }
   }
 
   // A turn.
 
   private var deadline: Instant {
-    journal.isOpen ? .start : min(min(core.deadline, bootstraps.nextAt), min(underlayAt, journal.checkpointAt))
+    journal.isOpen
+      ? .start : min(min(core.deadline, bootstraps.nextAt), min(underlayAt, journal.checkpointAt))
   }
 
   private func turn() {
@@ -151,11 +164,15 @@ final class Daemon {
     }
     if isReady(Source.signals) { readSignals() }
     if isReady(Source.mailbox) { readMailbox() }
-    if isReady(Source.monitor), monitor.drain() { underlayAt = min(underlayAt, context.now + Self.underlayPause) }
+    if isReady(Source.monitor), monitor.drain() {
+      underlayAt = min(underlayAt, context.now + Self.underlayPause)
+    }
     if isReady(Source.device) { readDevice() }
     if isReady(Source.socket) { readSocket() }
     if underlayAt <= context.now { readUnderlay() }
-    bootstraps.resolve(at: context.now, isAlone: core.linkCount == 0, mailbox)
+    if bootstraps.nextAt <= context.now {
+      bootstraps.resolve(at: context.now, isAlone: core.linkCount == 0, mailbox)
+    }
     settle()
   }
 
@@ -176,7 +193,6 @@ final class Daemon {
 
   private func readSignals() {
     while let signal = signals.next() {
-      if signal == SIGHUP && ignoresHangUp { continue }
       log.notice("told to leave", metadata: ["reason": "signal \(signal)"])
       ending = ending ?? .left
     }
@@ -186,7 +202,7 @@ final class Daemon {
     guard let device else { return }
     for _ in 0..<Self.batchMax {
       guard let slot = context.pool.take(length: PacketPool.payloadMax) else {
-        journal.discard(from: device.tun)
+        device.discard()
         break
       }
       guard let length = device.tun.read(into: context.pool.frame(slot)) else {
@@ -198,8 +214,11 @@ final class Daemon {
     }
     guard device.tun.isLost else { return }
     loop.remove(device.tun.fd)
-    ending = ending ?? .failed(
-      Failure(.failed, "the interface \(device.tun.name) was deleted by another program: start the node again"))
+    ending =
+      ending
+      ?? .failed(
+        Failure(
+          .failed, "the interface \(device.tun.name) was deleted by another program: start the node again"))
   }
 
   private func readSocket() {

@@ -66,7 +66,9 @@ extension Daemon {
     case .pathChanged(let peer, let path, let endpoint):
       log.info(
         "path changed",
-        metadata: ["peer": "\(peer.short)", "path": "\(path)", "endpoint": endpoint == .none ? "none" : "\(endpoint)"])
+        metadata: [
+          "peer": "\(peer.short)", "path": "\(path)", "endpoint": endpoint == .none ? "none" : "\(endpoint)",
+        ])
     case .memberFound(let peer): log.info("found a member", metadata: ["peer": "\(peer.short)"])
     case .identityInUseTwice:
       log.error("another node uses this identity: give each node a state directory of its own")
@@ -82,7 +84,8 @@ extension Daemon {
     switch event {
     case .addressGranted(let prefix): log.notice("address granted", metadata: ["address": "\(prefix)"])
     case .addressLost(let address):
-      log.warning("lost the address to another member: taking another one", metadata: ["address": "\(address)"])
+      log.warning(
+        "lost the address to another member: taking another one", metadata: ["address": "\(address)"])
     case .addressTaken(let address):
       guard configuration.tunnel?.address != nil else {
         log.warning("the address is in use by another member", metadata: ["address": "\(address)"])
@@ -91,7 +94,9 @@ extension Daemon {
       fail("address \(address) is in use by another member: choose another with --address, or --address auto")
     case .poolDiffers(let pool):
       let option = configuration.tunnel?.pool == nil ? "--address" : "--pool"
-      fail("the pool of community \(name) is \(pool), which \(option) contradicts: leave it out, or fit it to \(pool)")
+      fail(
+        "the pool of community \(name) is \(pool), which \(option) contradicts: leave it out, or let it fit"
+      )
     case .aloneInCommunity:
       let isOpen = configuration.tunnel?.community.isOpen ?? false
       if isOpen {
@@ -100,7 +105,8 @@ extension Daemon {
         log.warning("nobody else with this name and secret was found", metadata: ["community": "\(name)"])
       }
       let what = isOpen ? "this name" : "this name and secret"
-      concerns.set(.alone, "nobody else with \(what) was found (community \(name)): is it spelled as the others do?")
+      concerns.set(
+        .alone, "nobody else with \(what) was found (community \(name)): is it spelled as the others do?")
     case .noLongerAlone:
       log.notice("found others of the community", metadata: ["community": "\(name)"])
       concerns.clear(.alone)
@@ -121,9 +127,6 @@ extension Daemon {
         onResolved(index, result)
       case .checkpointed(let error):
         if let error { journal.complain(error, at: context.now) }
-      case .serverFailed(let reason):
-        log.error("the local API does not work", metadata: ["reason": "\(reason)"])
-        fail("the local API does not work: \(reason)")
       }
     }
   }

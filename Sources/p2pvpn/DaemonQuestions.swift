@@ -8,17 +8,17 @@ import Platform
 /// Who waits for an event of the core, and what for.
 struct Waiter {
   let target: String
-  let caller: CheckedContinuation<Answer, Never>
+  let caller: Caller
 }
 
 extension Daemon {
-  func ask(_ question: Question, _ caller: CheckedContinuation<Answer, Never>) {
+  func ask(_ question: Question, _ caller: Caller) {
     switch question {
-    case .status: caller.resume(returning: .success(status))
-    case .peers: caller.resume(returning: .success(peers))
+    case .status: caller.resume(.success(status))
+    case .peers: caller.resume(.success(peers))
     case .ping(let target, let patience): ping(target, patience, caller)
     case .lookup(let target): lookUp(target, caller)
-    case .path(let peer, let toOverlay): caller.resume(returning: pin(peer, toOverlay))
+    case .path(let peer, let toOverlay): caller.resume(pin(peer, toOverlay))
     case .leave:
       log.notice("told to leave", metadata: ["reason": "the local API"])
       ending = ending ?? .left
@@ -36,7 +36,7 @@ extension Daemon {
 
   private func answer(_ ticket: UInt32, _ answer: (Waiter) -> Answer) {
     guard let waiter = waiters.removeValue(forKey: ticket) else { return }
-    waiter.caller.resume(returning: answer(waiter))
+    waiter.caller.resume(answer(waiter))
   }
 
   /// The node has left: who told it to is told so, and nobody else will have an answer any more.
@@ -49,7 +49,7 @@ extension Daemon {
     for (_, waiter) in waiters {
       let hasWished = waiter.target == "leave"
       waiter.caller.resume(
-        returning: hasWished ? .success(["schema": 1, "left": true]) : .failure(Failure(.failed, "the node is leaving")))
+        hasWished ? .success(["schema": 1, "left": true]) : .failure(Failure(.failed, "the node is leaving")))
     }
     waiters.removeAll()
     return hasCallers
@@ -60,7 +60,7 @@ extension Daemon {
   private var status: JSON {
     let facts = Report.Facts(
       uptime: context.now - startedAt, interface: device?.tun.name, port: socket.local.port,
-      warnings: concerns.texts)
+      warnings: concerns.texts + (journal.trouble.map { ["the store fails: \($0)"] } ?? []))
     return Report.status(core.snapshot(at: context.now), facts)
   }
 
@@ -79,10 +79,12 @@ extension Daemon {
     }
     let found = core.snapshot(at: context.now).peers.filter { $0.id.description.hasPrefix(digits) }
     guard let first = found.first else {
-      return .failure(Failure(.notFound, "no linked peer has an ID that begins with \(text): see `p2pvpn peers`"))
+      return .failure(
+        Failure(.notFound, "no linked peer has an ID that begins with \(text): see `p2pvpn peers`"))
     }
     guard found.count == 1 else {
-      return .failure(Failure(.failed, "\(found.count) peers have IDs that begin with \(text): give more digits"))
+      return .failure(
+        Failure(.failed, "\(found.count) peers have IDs that begin with \(text): give more digits"))
     }
     return .success(.id(first.id))
   }
@@ -96,11 +98,11 @@ extension Daemon {
     }
   }
 
-  private func ping(_ text: String, _ patience: Interval, _ caller: CheckedContinuation<Answer, Never>) {
+  private func ping(_ text: String, _ patience: Interval, _ caller: Caller) {
     switch target(text) {
-    case .failure(let failure): caller.resume(returning: .failure(failure))
+    case .failure(let failure): caller.resume(.failure(failure))
     case .success(let target) where isSelf(target):
-      caller.resume(returning: .failure(Failure(.failed, "\(text) is this node itself")))
+      caller.resume(.failure(Failure(.failed, "\(text) is this node itself")))
     case .success(let target):
       let ticket = wait(Waiter(target: text, caller: caller))
       core.ping(target, ticket: ticket, patience: patience, &context)
@@ -111,7 +113,8 @@ extension Daemon {
   func answerPing(_ ticket: UInt32, _ time: Interval, _ path: PathKind) {
     answer(ticket) { waiter in
       .success([
-        "schema": 1, "target": .string(waiter.target), "rtt_ms": .number(time.milliseconds), "path": JSON("\(path)"),
+        "schema": 1, "target": .string(waiter.target), "rtt_ms": .number(time.milliseconds),
+        "path": JSON("\(path)"),
       ])
     }
   }
@@ -125,13 +128,13 @@ extension Daemon {
     }
   }
 
-  private func lookUp(_ text: String, _ caller: CheckedContinuation<Answer, Never>) {
+  private func lookUp(_ text: String, _ caller: Caller) {
     switch target(text) {
-    case .failure(let failure): caller.resume(returning: .failure(failure))
+    case .failure(let failure): caller.resume(.failure(failure))
     case .success(let target):
       if configuration.tunnel == nil, case .address = target {
         let message = "a seed is a member of no community and cannot look up \(text): ask a member"
-        return caller.resume(returning: .failure(Failure(.failed, message)))
+        return caller.resume(.failure(Failure(.failed, message)))
       }
       let ticket = wait(Waiter(target: text, caller: caller))
       switch target {
@@ -167,7 +170,8 @@ extension Daemon {
         }
       }
       guard let peer, core.pin(peer.id, toOverlay: toOverlay, &context) else {
-        return .failure(Failure(.notFound, "no link to \(text) is up: send it something first, `p2pvpn ping \(text)`"))
+        return .failure(
+          Failure(.notFound, "no link to \(text) is up: send it something first, `p2pvpn ping \(text)`"))
       }
       drain()
       return .success(["schema": 1, "peer": JSON(peer.id), "mode": toOverlay ? "overlay" : "auto"])

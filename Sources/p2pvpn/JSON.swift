@@ -1,7 +1,7 @@
 // JSON values: what the local API speaks and `--json` prints (RFC 8259).
 //
-// Written by hand because the node has to stay small: one value through Foundation costs megabytes of memory. The
-// order of an object's keys is that in which they were put in.
+// Written by hand because the node has to stay small: one value through Foundation costs megabytes of memory.
+// The order of an object's keys is that in which they were put in.
 
 /// A JSON value.
 enum JSON: Sendable, Equatable {

@@ -8,7 +8,8 @@ import Logging
 /// Options of every node.
 struct NodeArguments: ParsableArguments {
   @Option(
-    name: .long, help: "A node to come in through, any member or seed; may be repeated. [KEY@]HOST[:PORT] or [V6]:PORT.",
+    name: .long,
+    help: "A node to come in through, any member or seed; may be repeated. [KEY@]HOST[:PORT] or [V6]:PORT.",
     transform: Arguments.bootstrap)
   var bootstrap: [Bootstrap] = []
 
@@ -18,7 +19,8 @@ struct NodeArguments: ParsableArguments {
   var listen: Endpoint?
 
   @Option(
-    name: .long, help: ArgumentHelp("Data of others to forward: off, or bits a second.", valueName: "off|RATE"),
+    name: .long,
+    help: ArgumentHelp("Data of others to forward: off, or bits a second.", valueName: "off|RATE"),
     transform: Arguments.relay)
   var relay: UInt64 = 250_000
 
@@ -27,7 +29,8 @@ struct NodeArguments: ParsableArguments {
   var state: String?
 
   @Option(
-    name: .customLong("log-level"), help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "LEVEL"),
+    name: .customLong("log-level"),
+    help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "LEVEL"),
     transform: Arguments.logLevel)
   var logLevel: Logger.Level = .info
 
@@ -40,9 +43,9 @@ struct JoinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "join", abstract: "Join a community and carry its packets; runs in the foreground.",
     discussion: """
-      Without a name, the open community "public" is joined, which everybody may enter. A secret comes from a file, \
-      from P2PVPN_SECRET or from systemd's credential "p2pvpn-secret", never from the command line. Needs root or \
-      CAP_NET_ADMIN for the interface.
+      Without a name, the open community "public" is joined, which everybody may enter. A secret comes \
+      from a file, from P2PVPN_SECRET or from systemd's credential "p2pvpn-secret", never from the \
+      command line. Needs root or CAP_NET_ADMIN for the interface.
       """)
 
   static let publicName = "public"
@@ -54,26 +57,32 @@ struct JoinCommand: ParsableCommand {
 
   @OptionGroup var node: NodeArguments
 
-  @Option(name: .customLong("secret-file"), help: ArgumentHelp("A file with the community's secret.", valueName: "FILE"))
+  @Option(
+    name: .customLong("secret-file"),
+    help: ArgumentHelp("A file with the community's secret.", valueName: "FILE"))
   var secretFile: String?
 
   @Option(
-    name: .long, help: ArgumentHelp("The virtual address.", valueName: "auto|A.B.C.D/N"), transform: WantedAddress.init)
+    name: .long, help: ArgumentHelp("The virtual address.", valueName: "auto|A.B.C.D/N"),
+    transform: WantedAddress.init)
   var address = WantedAddress(prefix: nil)
 
   @Option(
-    name: .long, help: ArgumentHelp("The community's addresses; has to fit what others chose.", valueName: "CIDR"),
+    name: .long,
+    help: ArgumentHelp("The community's addresses; has to fit what others chose.", valueName: "CIDR"),
     transform: Arguments.pool)
   var pool: IPPrefix?
 
   @Option(
-    name: .long, help: ArgumentHelp("The interface's name (default: p2pvpn0, p2pvpn1, …).", valueName: "NAME"),
+    name: .long,
+    help: ArgumentHelp("The interface's name (default: p2pvpn0, p2pvpn1, …).", valueName: "NAME"),
     transform: Arguments.interface)
   var interface: String?
 
   func validate() throws {
     if let pool, let prefix = address.prefix, prefix.network != pool {
-      throw ValidationError("--address \(prefix) is not an address of --pool \(pool): give the two the same prefix")
+      throw ValidationError(
+        "--address \(prefix) is not an address of --pool \(pool): give the two the same prefix")
     }
     if community == nil, secretFile != nil || Locations.environment(CommunitySecret.environmentName) != nil {
       throw ValidationError("a secret is given, but not the name of its community: p2pvpn join COMMUNITY …")
@@ -101,7 +110,8 @@ struct WantedAddress {
 struct SeedCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "seed", abstract: "Help others to find and reach each other; runs in the foreground.",
-    discussion: "A seed is a member of no community: it has no interface and no keys, and needs no privileges.")
+    discussion:
+      "A seed is a member of no community: it has no interface and no keys, and needs no privileges.")
 
   @OptionGroup var node: NodeArguments
 

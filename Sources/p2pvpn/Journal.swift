@@ -1,4 +1,5 @@
-// The store as the loop uses it: one batch a turn, committed once, and a checkpoint a minute when something changed.
+// The store as the loop uses it: one batch a turn, committed once, and a checkpoint a minute when something
+// changed.
 
 import Base
 import Logging
@@ -19,6 +20,8 @@ final class Journal {
   private var tickets: [UInt32] = []
   private var committed: [UInt32] = []
   private var complainedAt: Instant?
+  /// Why the last write or commit failed; nil since one has succeeded.
+  private(set) var trouble: StoreError?
 
   init(_ store: Store, _ log: Logger) {
     self.store = store
@@ -60,6 +63,7 @@ final class Journal {
     tickets.removeAll(keepingCapacity: true)
     do {
       try store.commit()
+      trouble = nil
       if checkpointAt == .never { checkpointAt = now + Self.checkpointInterval }
       return committed
     } catch {
@@ -76,13 +80,11 @@ final class Journal {
   }
 
   func complain(_ error: StoreError, at now: Instant) {
+    trouble = error
     if let complainedAt, now - complainedAt < Self.complaintInterval { return }
     complainedAt = now
     log.error("the store fails", metadata: ["reason": "\(error)", "advice": "\(error.advice)"])
   }
 
   func close() { store.close() }
-
-  /// Reads a packet that nobody has room for, and forgets it: else the loop would be told of it for ever.
-  func discard(from tun: TUNDevice) { _ = tun.read(into: scratch.frame) }
 }

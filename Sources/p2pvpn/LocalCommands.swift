@@ -16,7 +16,8 @@ struct KeygenCommand: ParsableCommand {
 }
 
 struct VersionCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the program's version.")
+  static let configuration = CommandConfiguration(
+    commandName: "version", abstract: "Print the program's version.")
 
   @Flag(name: .long, help: "Print JSON.")
   var json = false

@@ -26,7 +26,9 @@ enum Locations {
     let path = given == nil ? try usualSocket() : try state(given) + "/" + socketName
     guard path.utf8.count <= socketPathMax else {
       throw Failure(
-        .failed, "the path \(path) is too long for a socket (\(socketPathMax) bytes at most): choose a shorter --state")
+        .failed,
+        "the path \(path) is too long for a socket (\(socketPathMax) bytes at most): choose a shorter --state"
+      )
     }
     return path
   }
@@ -36,13 +38,17 @@ enum Locations {
     if let socket { return absolute(socket) }
     let usual = try self.socket(state: given)
     // The node of the machine serves everybody who may open its socket.
-    if given == nil, access(usual, F_OK) != 0, access(systemSocket, F_OK) == 0 || errno == EACCES { return systemSocket }
+    if given == nil, access(usual, F_OK) != 0, access(systemSocket, F_OK) == 0 || errno == EACCES {
+      return systemSocket
+    }
     return usual
   }
 
   private static func usualSocket() throws(Failure) -> String {
     if ProcessFacts.isRoot { return systemSocket }
-    if let folder = environment("XDG_RUNTIME_DIR"), folder.hasPrefix("/") { return "\(folder)/p2pvpn/\(socketName)" }
+    if let folder = environment("XDG_RUNTIME_DIR"), folder.hasPrefix("/") {
+      return "\(folder)/p2pvpn/\(socketName)"
+    }
     return try state(nil) + "/" + socketName
   }
 

@@ -1,7 +1,7 @@
 // What other threads have for the loop: questions of the local API, and the ends of slow calls.
 //
-// The loop alone touches the node. Everybody else leaves a message here and wakes the loop up; who asks a question
-// waits for the answer without holding a thread. At most 64 questions wait at a time.
+// The loop alone touches the node. Everybody else leaves a message here and wakes the loop up; who asks a
+// question waits for the answer. At most 64 questions wait at a time.
 
 import Base
 import Platform
@@ -17,16 +17,11 @@ enum Question: Sendable {
   case leave
 }
 
-/// An answer to a question: a JSON value, or why there is none.
-typealias Answer = Result<JSON, Failure>
-
 /// A message to the loop.
 enum Message: Sendable {
-  case question(Question, CheckedContinuation<Answer, Never>)
+  case question(Question, Caller)
   case resolved(bootstrap: Int, Result<[Endpoint], ResolveError>)
   case checkpointed(StoreError?)
-  /// The local API does not work, and why.
-  case serverFailed(String)
 }
 
 final class Mailbox: Sendable {
@@ -50,16 +45,20 @@ final class Mailbox: Sendable {
     wakeup.signal()
   }
 
-  /// Asks the loop and waits for its answer.
-  func ask(_ question: Question) async -> Answer {
+  /// Asks the loop and waits for its answer. Never called by the loop itself.
+  func ask(_ question: Question) -> Answer {
     let refusal: Failure? = contents.withLock {
       if $0.isClosed { return Failure(.notRunning, "the node is leaving") }
-      if $0.questions >= Self.questionsMax { return Failure(.failed, "too many questions at a time: try again") }
+      if $0.questions >= Self.questionsMax {
+        return Failure(.failed, "too many questions at a time: try again")
+      }
       $0.questions += 1
       return nil
     }
     if let refusal { return .failure(refusal) }
-    let answer = await withCheckedContinuation { post(.question(question, $0)) }
+    let caller = Caller()
+    post(.question(question, caller))
+    let answer = caller.wait()
     contents.withLock { $0.questions -= 1 }
     return answer
   }

@@ -1,7 +1,7 @@
 // What makes a node the same node after a restart, and a newer one: its identity and its incarnation.
 //
-// Both are on the disk before they are used. An incarnation that was used twice would let a node's old self be
-// taken for the new one, so the counter never goes back, even when the clock does.
+// Both are on the disk before they are used. An incarnation that was used twice would let a node's old self
+// be taken for the new one, so the counter never goes back, even when the clock does.
 
 import Base
 import Platform

@@ -1,4 +1,5 @@
-// `p2pvpn ping`: one question after the other inside the session with a peer, each answer with the path it took.
+// `p2pvpn ping`: one question after the other inside the session with a peer, each answer with the path it
+// took.
 
 import ArgumentParser
 import Glibc
@@ -7,7 +8,9 @@ struct PingCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ping", abstract: "Ask a peer whether it is there, and show by which path the answer came.")
 
-  @Argument(help: ArgumentHelp("A virtual address or the beginning of an ID.", valueName: "PEER"), transform: Arguments.peer)
+  @Argument(
+    help: ArgumentHelp("A virtual address or the beginning of an ID.", valueName: "PEER"),
+    transform: Arguments.peer)
   var peer: String
 
   @Option(name: .long, help: ArgumentHelp("How many questions.", valueName: "N"))
@@ -26,9 +29,13 @@ struct PingCommand: ParsableCommand {
 
   func validate() throws {
     guard (1...1_000_000).contains(count) else { throw ValidationError("--count is a number from 1 on") }
-    guard (0.01...3_600).contains(interval) else { throw ValidationError("--interval is from 0.01 to 3600 seconds") }
+    guard (0.01...3_600).contains(interval) else {
+      throw ValidationError("--interval is from 0.01 to 3600 seconds")
+    }
     let most = Double(RemoteCall.patienceMax) / 1_000
-    guard (0.01...most).contains(timeout) else { throw ValidationError("--timeout is from 0.01 to \(most) seconds") }
+    guard (0.01...most).contains(timeout) else {
+      throw ValidationError("--timeout is from 0.01 to \(most) seconds")
+    }
   }
 
   func run() throws {
@@ -44,7 +51,9 @@ struct PingCommand: ParsableCommand {
         let path = answer["path"].asString ?? "?"
         let milliseconds = answer["rtt_ms"].asNumber ?? 0
         answers.append((milliseconds, path))
-        if !json { print("\(peer): \(number) answered after \(Presentation.milliseconds(milliseconds)) ms, \(path)") }
+        if !json {
+          print("\(peer): \(number) answered after \(Presentation.milliseconds(milliseconds)) ms, \(path)")
+        }
       } catch {
         guard error.status == .timedOut else { throw error }
         if !json { print("\(peer): \(number) not answered within \(timeout) s") }
@@ -53,7 +62,9 @@ struct PingCommand: ParsableCommand {
       if number < count { usleep(UInt32(max(0, interval - (Self.now() - began)) * 1e6)) }
     }
     summarise(sent, answers)
-    if answers.isEmpty { throw Failure(.timedOut, "no answer from \(peer): see `p2pvpn lookup \(peer)` and `p2pvpn peers`") }
+    if answers.isEmpty {
+      throw Failure(.timedOut, "no answer from \(peer): see `p2pvpn lookup \(peer)` and `p2pvpn peers`")
+    }
   }
 
   private func summarise(_ sent: Int, _ answers: [(milliseconds: Double, path: String)]) {
@@ -61,15 +72,19 @@ struct PingCommand: ParsableCommand {
     let mean = times.reduce(0, +) / Double(max(times.count, 1))
     if json {
       let summary: JSON = [
-        "schema": 1, "target": .string(peer), "sent": .integer(Int64(sent)), "answered": .integer(Int64(times.count)),
+        "schema": 1, "target": .string(peer), "sent": .integer(Int64(sent)),
+        "answered": .integer(Int64(times.count)),
         "answers": .array(answers.map { ["rtt_ms": .number($0.milliseconds), "path": .string($0.path)] }),
         "min_ms": times.min().map { .number($0) } ?? nil, "mean_ms": times.isEmpty ? nil : .number(mean),
         "max_ms": times.max().map { .number($0) } ?? nil,
       ]
       return print(summary.text)
     }
-    print("\(sent) sent, \(times.count) answered, \(100 * (sent - times.count) / sent) % lost", terminator: "")
-    guard let least = times.min(), let most = times.max(), let path = answers.last?.path else { return print() }
+    print(
+      "\(sent) sent, \(times.count) answered, \(100 * (sent - times.count) / sent) % lost", terminator: "")
+    guard let least = times.min(), let most = times.max(), let path = answers.last?.path else {
+      return print()
+    }
     let three = [least, mean, most].map { Presentation.milliseconds($0) }.joined(separator: "/")
     print("; least/mean/most \(three) ms; last path: \(path)")
   }

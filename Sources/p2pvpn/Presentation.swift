@@ -3,10 +3,17 @@
 import Base
 
 enum Presentation {
+  static func show(_ lines: [String]) {
+    for line in lines { print(line) }
+  }
+
   static func status(_ status: JSON) -> [String] {
     var rows: [[String]] = [
       ["id", status["id"].asString ?? "?"],
-      ["version", "\(status["version"].asString ?? "?"), up for \(duration(status["uptime_s"].asInteger ?? 0))"],
+      [
+        "version",
+        "\(status["version"].asString ?? "?"), up for \(duration(status["uptime_s"].asInteger ?? 0))",
+      ],
       ["state", status["ready"].asBool == true ? "ready" : "not ready yet"],
       ["ring", ring(status["ring"])],
       ["port", status["port"].asInteger.map { "\($0)" } ?? "?"],
@@ -61,7 +68,9 @@ enum Presentation {
       ]
     }
     let order = rows.sorted { ($0[1], $0[2], $0[0]) < ($1[1], $1[2], $1[0]) }
-    return aligned([["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"]] + order, right: [4, 5, 6, 7])
+    return aligned(
+      [["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"]] + order,
+      right: [4, 5, 6, 7])
   }
 
   private static func path(_ peer: JSON, _ names: [String: String]) -> String {
@@ -74,7 +83,9 @@ enum Presentation {
   static func lookup(_ found: JSON) -> [String] {
     var rows = [["id", found["id"].asString ?? "?"], ["address", found["address"].asString ?? "?"]]
     if let endpoint = found["endpoint"].asString { rows.append(["endpoint", endpoint]) }
-    if let seconds = found["expires_s"].asInteger { rows.append(["expires", "in \(duration(seconds)), unless renewed"]) }
+    if let seconds = found["expires_s"].asInteger {
+      rows.append(["expires", "in \(duration(seconds)), unless renewed"])
+    }
     return aligned(rows)
   }
 
@@ -111,7 +122,9 @@ enum Presentation {
   /// - Parameter right: the columns that end, and not begin, below each other.
   private static func aligned(_ rows: [[String]], right: Set<Int> = []) -> [String] {
     let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+    let widths = (0..<columns).map { column in
+      rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0
+    }
     return rows.map { row in
       var line = ""
       for (i, cell) in row.enumerated() {

@@ -4,8 +4,8 @@
 //     ping {target, timeout_ms}       lookup {target}
 //     path {peer, mode: auto|overlay} leave
 //
-// An error has the code −32000 − n, n being the exit code that the program would end with, or one of those that the
-// specification sets aside.
+// An error has the code −32000 − n, n being the exit code that the program would end with, or one of those
+// that the specification sets aside.
 
 import Base
 
@@ -40,7 +40,10 @@ enum RemoteCall {
     do throws(JSONError) {
       let call = try JSONParser.parse(bytes)
       guard call["jsonrpc"].asString == "2.0", let method = call["method"].asString else {
-        return (nil, .failure(Refusal(code: invalidRequest, message: "not a JSON-RPC 2.0 request (no batches here)")))
+        return (
+          nil,
+          .failure(Refusal(code: invalidRequest, message: "not a JSON-RPC 2.0 request (no batches here)"))
+        )
       }
       return (call["id"], question(method, call["params"]))
     } catch {
@@ -56,7 +59,8 @@ enum RemoteCall {
     case "leave": return .success(.leave)
     case "ping":
       let patience = parameters["timeout_ms"] == nil ? patienceDefault : parameters["timeout_ms"].asInteger
-      guard let target = parameters["target"].asString, let patience, (1...patienceMax).contains(patience) else {
+      guard let target = parameters["target"].asString, let patience, (1...patienceMax).contains(patience)
+      else {
         return invalid("ping wants a target, and may have a timeout_ms from 1 to \(patienceMax)")
       }
       return .success(.ping(target: target, patience: .milliseconds(UInt64(patience))))
@@ -88,7 +92,9 @@ enum RemoteCall {
     }
   }
 
-  static func response(_ id: JSON, _ refusal: Refusal) -> String { self.refusal(id, refusal.code, refusal.message) }
+  static func response(_ id: JSON, _ refusal: Refusal) -> String {
+    self.refusal(id, refusal.code, refusal.message)
+  }
 
   private static func refusal(_ id: JSON, _ code: Int64, _ message: String) -> String {
     let response: JSON = [
@@ -106,7 +112,9 @@ enum RemoteCall {
       throw Failure(.failed, "the node's answer is not JSON: is another program on that socket?")
     }
     guard response["error"] != nil else { return response["result"] }
-    let status = response["error"]["code"].asInteger.flatMap { ExitStatus(rawValue: Int32(clamping: application - $0)) }
+    let status = response["error"]["code"].asInteger.flatMap {
+      ExitStatus(rawValue: Int32(clamping: application - $0))
+    }
     throw Failure(status ?? .failed, response["error"]["message"].asString ?? "the node refused")
   }
 }

@@ -1,4 +1,5 @@
-// What the node says about itself, in the form that other programs rely on: keys may be added, those here stay.
+// What the node says about itself, in the form that other programs rely on: keys may be added, those here
+// stay.
 
 import Base
 import Node
@@ -29,7 +30,8 @@ enum Report {
 
   private static func community(_ community: CommunitySnapshot, _ facts: Facts) -> JSON {
     [
-      "name": .string(community.name), "open": .bool(community.isOpen), "address": JSON(community.address?.address),
+      "name": .string(community.name), "open": .bool(community.isOpen),
+      "address": JSON(community.address?.address),
       "address6": JSON(community.address6), "pool": JSON(community.pool), "interface": JSON(facts.interface),
     ]
   }
@@ -54,7 +56,8 @@ enum Report {
       "id": JSON(peer.id), "name": nil, "community": JSON(peer.isMember ? community : nil),
       "address": JSON(peer.address), "address6": JSON(peer.address6), "seed": .bool(peer.isSeed),
       "path": JSON("\(peer.path)"), "via": JSON(peer.via), "hops": isDirect ? 1 : nil,
-      "endpoint": JSON(peer.endpoint), "rtt_ms": peer.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
+      "endpoint": JSON(peer.endpoint),
+      "rtt_ms": peer.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
       "loss": loss, "rx_bytes": JSON(peer.receivedBytes), "tx_bytes": JSON(peer.sentBytes),
       "reason": JSON(reason(peer)),
     ]

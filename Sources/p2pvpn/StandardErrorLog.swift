@@ -20,7 +20,9 @@ struct StandardErrorLog: LogHandler {
   func log(event: LogEvent) {
     var line = Self.timestamp() + " " + padded(event.level.rawValue) + " " + event.message.description
     let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
-    for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(Self.quoted(value.description))" }
+    for (key, value) in all.sorted(by: { $0.key < $1.key }) {
+      line += " \(key)=\(Self.quoted(value.description))"
+    }
     line.toStandardError()
   }
 
@@ -30,7 +32,9 @@ struct StandardErrorLog: LogHandler {
 
   /// Values with spaces or control characters stand in quotes, so that a line stays a line.
   private static func quoted(_ text: String) -> String {
-    if !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.value > 32 && $0 != "\"" && $0.value != 127 }) { return text }
+    if !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.value > 32 && $0 != "\"" && $0.value != 127 }) {
+      return text
+    }
     return JSON.string(text).text
   }
 
@@ -40,12 +44,14 @@ struct StandardErrorLog: LogHandler {
     var parts = tm()
     clock_gettime(CLOCK_REALTIME, &now)
     gmtime_r(&now.tv_sec, &parts)
-    func digits(_ value: Int, _ count: Int) -> String {
-      let text = String(value)
-      return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
-    }
-    let date = "\(digits(Int(parts.tm_year) + 1900, 4))-\(digits(Int(parts.tm_mon) + 1, 2))-\(digits(Int(parts.tm_mday), 2))"
-    let time = "\(digits(Int(parts.tm_hour), 2)):\(digits(Int(parts.tm_min), 2)):\(digits(Int(parts.tm_sec), 2))"
-    return "\(date)T\(time).\(digits(now.tv_nsec / 1_000_000, 3))Z"
+    let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map { digits($0, 2) }
+    let time = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { digits(Int($0), 2) }
+    let fraction = digits(now.tv_nsec / 1_000_000, 3)
+    return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(fraction)Z"
+  }
+
+  private static func digits(_ value: Int, _ count: Int) -> String {
+    let text = String(value)
+    return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
   }
 }

@@ -1,7 +1,7 @@
 // From options to a running node: what can go wrong at the start goes wrong here.
 //
-// The order is that of what may fail, the cheapest first, and nothing waits: the first handshake leaves as soon as
-// the keys are there.
+// The order is that of what may fail, the cheapest first, and nothing waits: the first handshake leaves as
+// soon as the keys are there.
 
 import Base
 import Glibc
@@ -98,13 +98,15 @@ struct Startup {
     }
     let name: Logger.MetadataValue = "\(membership.community)"
     guard let secret = membership.secret else {
-      log.notice("joining an open community: everybody who knows its name may enter", metadata: ["community": name])
+      log.notice(
+        "joining an open community: everybody who knows its name may enter", metadata: ["community": name])
       return
     }
     log.notice("joining a community", metadata: ["community": name, "version": "\(Program.version)"])
     if secret.isExposed {
       log.warning(
-        "other users of this machine may read the secret: chmod go= it", metadata: ["file": "\(secret.source)"])
+        "other users of this machine may read the secret: chmod go= it",
+        metadata: ["file": "\(secret.source)"])
     }
   }
 
@@ -113,8 +115,8 @@ struct Startup {
     return try explaining { try Device(name: membership.interface, netlink: netlink) }
   }
 
-  /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A seed is
-  /// of no use where nobody looks for it.
+  /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A
+  /// seed is of no use where nobody looks for it.
   private mutating func makeSocket() throws(Failure) -> UDPSocket {
     if let listen = options.listen { return try explaining { try UDPSocket(listen: listen) } }
     let port = Arguments.defaultPort
@@ -138,7 +140,8 @@ struct Startup {
     guard let secret = membership.secret else { return .open(membership.community) }
     if secret.strength < Community.secretStrengthAdvised {
       log.warning(
-        "the secret is easy to guess: make one with `p2pvpn keygen`", metadata: ["bits": "\(secret.strength)"])
+        "the secret is easy to guess: make one with `p2pvpn keygen`", metadata: ["bits": "\(secret.strength)"]
+      )
       concerns.set(.secret, "the secret is easy to guess: make one with `p2pvpn keygen`")
     }
     return try secret.community(membership.community, in: directory, of: identity)
@@ -148,7 +151,8 @@ struct Startup {
     do {
       try device.add(IPPrefix(address, length: 48))
     } catch {
-      log.warning("no IPv6 address on the interface", metadata: ["reason": "\(error)", "address": "\(address)"])
+      log.warning(
+        "no IPv6 address on the interface", metadata: ["reason": "\(error)", "address": "\(address)"])
       concerns.set(.ipv6, "the interface has no IPv6 address: \(error)")
     }
   }
@@ -170,7 +174,9 @@ struct Startup {
     key.frame.write(bytes)
     let value = Scratch(capacity: Store.valueBytesMax)
     guard let length = store.get(.node, key: key.frame, into: value.frame) else { return nil }
-    return try? IPAddress(decoding: value.frame.prefix(length))
+    guard let address = try? IPAddress(decoding: value.frame.prefix(length)) else { return nil }
+    log.debug("the address of the last run", metadata: ["address": "\(address)"])
+    return address
   }
 
   private func makeServer(_ path: String, _ mailbox: Mailbox) throws(Failure) -> ControlServer {
@@ -178,6 +184,6 @@ struct Startup {
     if mkdir(folder, 0o755) < 0, errno != EEXIST {
       throw Failure(CallError("make \(folder)", code: errno, advice: "choose another place with --state DIR"))
     }
-    return ControlServer(path: path, mailbox: mailbox)
+    return try ControlServer(path: path, mailbox: mailbox)
   }
 }

@@ -1,0 +1,72 @@
+// As much of HTTP/1.1 (RFC 9112) as calls over a Unix socket need: a request with a body of known length, a
+// response of known length, connections that stay open.
+//
+// Written by hand because a library would bring a URL loader with it, and with that libcurl and 20 more: four
+// times the memory of the node itself.
+
+/// What is wrong with a request, as the status of its response.
+struct HTTPError: Error, Sendable {
+  let status: String
+  let reason: String
+
+  static func bad(_ reason: String) -> HTTPError { HTTPError(status: "400 Bad Request", reason: reason) }
+}
+
+/// The head of a request, understood.
+struct HTTPRequest: Sendable, Equatable {
+  /// The longest head, in bytes.
+  static let headBytesMax = 8 << 10
+  static let headEnd = Array("\r\n\r\n".utf8)
+
+  let method: String
+  let path: String
+  let bodyBytes: Int
+  /// Whether the connection serves another request after this one.
+  let staysOpen: Bool
+  /// Whether the client waits to be asked for the body (RFC 9110 §10.1.1).
+  let awaitsContinue: Bool
+
+  /// - Parameter head: the bytes before the empty line.
+  init(head: some Collection<UInt8>) throws(HTTPError) {
+    guard let text = String(validating: head, as: UTF8.self) else { throw .bad("the head is not text") }
+    let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)
+    let words = (lines.first ?? "").split(separator: " ", omittingEmptySubsequences: false)
+    guard words.count == 3, words[2] == "HTTP/1.1" || words[2] == "HTTP/1.0" else {
+      throw .bad("not an HTTP/1.1 request")
+    }
+    method = String(words[0])
+    path = String(words[1])
+    var length: Int?
+    var connection = words[2] == "HTTP/1.1" ? "keep-alive" : "close"
+    var expects = false
+    for line in lines.dropFirst() {
+      guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else {
+        throw .bad("a header without a colon")
+      }
+      let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+      switch line[..<colon].lowercased() {
+      case "content-length":
+        guard length == nil, value.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(value) else {
+          throw .bad("the length is no number")
+        }
+        length = number
+      case "transfer-encoding":
+        throw HTTPError(status: "411 Length Required", reason: "send a Content-Length")
+      case "connection": connection = value.lowercased()
+      case "expect": expects = value.lowercased() == "100-continue"
+      default: break
+      }
+    }
+    bodyBytes = length ?? 0
+    staysOpen = connection != "close"
+    awaitsContinue = expects
+  }
+
+  /// The bytes of a response.
+  static func response(_ status: String, type: String, _ body: String, staysOpen: Bool) -> [UInt8] {
+    let head =
+      "HTTP/1.1 \(status)\r\nContent-Type: \(type)\r\nContent-Length: \(body.utf8.count)\r\n"
+      + "Connection: \(staysOpen ? "keep-alive" : "close")\r\n\r\n"
+    return Array(head.utf8) + Array(body.utf8)
+  }
+}

@@ -1,0 +1,329 @@
+// Goal: every message has one encoding, and no bytes make a decoder trap.
+// Method: one list in which every type with a decoder stands, an enum with each of its cases. The tests walk
+// it: round trip, every truncation, a byte too many, thousands of random changes. Another test reads the
+// sources and fails when a type with a decoder is not in the list.
+
+import Glibc
+import Testing
+
+@testable import Base
+@testable import DHT
+@testable import Overlay
+@testable import Session
+@testable import VPN
+
+/// What may stand behind the fields of a message.
+enum Tail: Sendable {
+  /// Nothing: a byte more and a byte less are refused.
+  case closed
+  /// A rest of any length, which belongs to the value.
+  case rest
+  /// Zero bytes, which mean nothing.
+  case zeros
+}
+
+/// A message as bytes, and how its type reads bytes.
+struct Specimen {
+  let bytes: [UInt8]
+  /// Whether the bytes are read as an equal value.
+  let isSame: ([UInt8]) -> Bool
+  /// What the value that was read is written as; nil when the bytes are refused.
+  let rewritten: ([UInt8]) -> [UInt8]?
+}
+
+/// A type, or a case of one, and how an instance of it is made.
+struct Kind: CustomTestStringConvertible, Sendable {
+  /// The type, and its case behind a point.
+  let name: String
+  let tail: Tail
+  let make: @Sendable (inout Random) -> Specimen
+
+  var testDescription: String { name }
+  var type: String { String(name.prefix { $0 != "." }) }
+
+  init<Message: WireCodable & Equatable & SendableMetatype>(
+    _ name: String, _ tail: Tail = .closed, _ value: @escaping @Sendable (inout Random) -> Message
+  ) {
+    self.name = name
+    self.tail = tail
+    make = { random in
+      let value = value(&random)
+      return Specimen(
+        bytes: Self.bytes(value),
+        isSame: { Self.read(Message.self, $0) { $0 == value } == true },
+        rewritten: { Self.read(Message.self, $0) { Self.bytes($0) } })
+    }
+  }
+
+  private static func bytes(_ message: some WireCodable) -> [UInt8] {
+    let room = Scratch(capacity: 2_048)
+    return message.encode(into: room.frame).map { room.frame.prefix($0).bytes } ?? []
+  }
+
+  /// Looks at the value while the bytes it may point into are there.
+  private static func read<Message: WireCodable, Result>(
+    _ type: Message.Type, _ bytes: [UInt8], _ look: (Message) -> Result
+  ) -> Result? {
+    let room = Scratch(capacity: max(bytes.count, 1))
+    room.frame.write(bytes)
+    guard let message = try? Message(decoding: room.frame.prefix(bytes.count)) else { return nil }
+    return look(message)
+  }
+}
+
+extension Random {
+  fileprivate mutating func bytes(_ count: Int) -> [UInt8] {
+    (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
+  }
+
+  fileprivate mutating func fixed<Value: FixedBytes>(_ type: Value.Type = Value.self) -> Value {
+    Value(bytes: bytes(Value.byteCount))!
+  }
+
+  fileprivate mutating func id() -> OverlayID {
+    OverlayID(high: next(), middle: next(), low: UInt32(truncatingIfNeeded: next()))
+  }
+
+  fileprivate mutating func endpoint() -> Endpoint {
+    let address = below(2) == 0 ? IPAddress(v4: UInt32(next() >> 32)) : IPAddress(high: next(), low: next())
+    return Endpoint(address, port: UInt16(truncatingIfNeeded: next()))
+  }
+
+  fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
+
+  fileprivate mutating func list<Element, let capacity: Int>(
+    _ element: (inout Random) -> Element
+  ) -> BoundedArray<capacity, Element> {
+    var list = BoundedArray<capacity, Element>()
+    for _ in 0..<below(UInt64(capacity) + 1) { list.append(element(&self)) }
+    return list
+  }
+
+  fileprivate mutating func tokens() -> TokenList {
+    var list = TokenList()
+    for i in 0..<TokenList.count { list[i] = fixed() }
+    return list
+  }
+
+  fileprivate mutating func hello() -> Hello {
+    Hello(resetToken: fixed(), remembered: next(), tokens: tokens())
+  }
+
+  fileprivate mutating func capabilities() -> Capabilities {
+    Capabilities(rawValue: UInt32(truncatingIfNeeded: next()))
+  }
+
+  fileprivate mutating func responder() -> ResponderPayload {
+    ResponderPayload(key: fixed(), incarnation: next(), capabilities: capabilities())
+  }
+
+  /// In memory that is never given back: the value points into it.
+  fileprivate mutating func kept(_ bytes: [UInt8]) -> Frame {
+    let frame = Frame(
+      base: .allocate(byteCount: max(bytes.count, 1), alignment: 16), count: bytes.count)
+    frame.write(bytes)
+    return frame
+  }
+
+  fileprivate mutating func lease() -> Lease {
+    let bytes = Lease.make(
+      recordKey: SigningKey(seed: fixed()), owner: SigningKey(seed: fixed()), epoch: next(),
+      sequence: UInt32(truncatingIfNeeded: next()), timeToLive: 1 + UInt32(below(86_400)),
+      body: bytes(Int(below(UInt64(Lease.bodyMax) + 1))))
+    return try! Lease(decoding: kept(bytes))
+  }
+
+  fileprivate mutating func seconds() -> UInt32 { UInt32(truncatingIfNeeded: next()) }
+}
+
+/// Every type with a decoder.
+private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork
+
+private let base: [Kind] = [
+  Kind("IPAddress") { $0.endpoint().address },
+  Kind("Endpoint") { $0.endpoint() },
+  Kind("OverlayID") { $0.id() },
+]
+
+private let session: [Kind] = [
+  Kind("Key") { $0.fixed(Key.self) },
+  Kind("Digest") { $0.fixed(Digest.self) },
+  Kind("PublicKey") { $0.fixed(PublicKey.self) },
+  Kind("Signature") { $0.fixed(Signature.self) },
+  Kind("Token") { $0.fixed(Token.self) },
+  Kind("TokenList") { $0.tokens() },
+  Kind("Hello") { $0.hello() },
+  Kind("Capabilities") { $0.capabilities() },
+  Kind("InitiatorPayload", .zeros) {
+    InitiatorPayload(
+      key: $0.fixed(), incarnation: $0.next(), sequence: $0.next(), previous: $0.seconds(),
+      capabilities: $0.capabilities())
+  },
+  Kind("ResponderPayload", .zeros) { $0.responder() },
+  Kind("KnockingPayload", .zeros) { KnockingPayload(responder: $0.responder(), hello: $0.hello()) },
+]
+
+private let overlay: [Kind] = [
+  Kind("Nonce") { $0.nonce() },
+  Kind("Ping.plain", .rest) { Ping(nonce: $0.nonce()) },
+  Kind("Ping.padded", .rest) { Ping(nonce: $0.nonce(), padding: Int($0.below(300))) },
+  Kind("Pong") { Pong(nonce: $0.nonce(), observed: $0.endpoint()) },
+  Kind("Candidates") {
+    Candidates(
+      wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
+  },
+  Kind("Stabilise") {
+    Stabilise(
+      wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, left: $0.list { $0.fixed() },
+      right: $0.list { $0.fixed() }, nearReceiver: $0.list { $0.fixed() })
+  },
+  Kind("Leave") { Leave(left: $0.list { $0.fixed() }, right: $0.list { $0.fixed() }) },
+  Kind("RingMessage.find") { RingMessage.find(nonce: $0.next()) },
+  Kind("RingMessage.welcome") { RingMessage.welcome(nonce: $0.next(), keys: $0.list { $0.fixed() }) },
+  Kind("RingMessage.undeliverable") {
+    RingMessage.undeliverable(
+      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(3)))!)
+  },
+  Kind("RoutedHeader") {
+    RoutedHeader(
+      mode: RoutingMode(rawValue: UInt8($0.below(3)))!, hops: UInt8($0.below(57)),
+      payload: RoutedPayload(rawValue: UInt8($0.below(3)))!, destination: $0.id(), source: $0.id(),
+      destinationVia: $0.below(2) == 0 ? nil : $0.id(), sourceVia: $0.below(2) == 0 ? nil : $0.id())
+  },
+]
+
+private let directory: [Kind] = [
+  Kind("Lease") { $0.lease() },
+  Kind("DirectoryMessage.get") { DirectoryMessage.get(ticket: $0.next()) },
+  Kind("DirectoryMessage.put") { DirectoryMessage.put(ticket: $0.next(), $0.lease()) },
+  Kind("DirectoryMessage.answer", .rest) {
+    DirectoryMessage.answer(
+      ticket: $0.next(), DirectoryStatus(rawValue: UInt8($0.below(5)))!, remaining: $0.seconds(), nil)
+  },
+  Kind("DirectoryMessage.answerWithLease", .rest) {
+    DirectoryMessage.answer(
+      ticket: $0.next(), DirectoryStatus(rawValue: UInt8($0.below(5)))!, remaining: $0.seconds(), $0.lease())
+  },
+  Kind("DirectoryMessage.copy") {
+    DirectoryMessage.copy(ticket: $0.next(), remaining: $0.seconds(), $0.lease())
+  },
+  Kind("DirectoryMessage.copied") { DirectoryMessage.copied(ticket: $0.next()) },
+  Kind("DirectoryMessage.takeOver") { DirectoryMessage.takeOver(ticket: $0.next(), after: $0.id()) },
+  Kind("DirectoryMessage.handedOver") {
+    DirectoryMessage.handedOver(
+      ticket: $0.next(), isReady: $0.below(2) == 1, count: UInt8($0.below(256)), through: $0.id())
+  },
+]
+
+private let virtualNetwork: [Kind] = [
+  Kind("AddressPlan") {
+    AddressPlan(pool: IPPrefix(IPAddress(v4: $0.seconds()), length: UInt8(8 + $0.below(22))))
+  },
+  Kind("EndpointList") { EndpointList($0.list { $0.endpoint() }) },
+  Kind("ClaimMessage", .rest) {
+    ClaimMessage(
+      wantsAnswer: $0.below(2) == 1, slot: UInt8($0.below(256)), lease: $0.kept($0.bytes(Int($0.below(400)))))
+  },
+]
+
+@Suite struct CodecTests {
+  @Test(arguments: kinds) func roundTripIsIdentity(_ kind: Kind) {
+    var random = Random(seed: 1)
+    for _ in 0..<40 {
+      let specimen = kind.make(&random)
+      #expect(!specimen.bytes.isEmpty && specimen.isSame(specimen.bytes))
+      #expect(specimen.rewritten(specimen.bytes) == specimen.bytes)
+    }
+  }
+
+  @Test(arguments: kinds) func noTruncationIsTheSame(_ kind: Kind) {
+    var random = Random(seed: 2)
+    for _ in 0..<4 {
+      let specimen = kind.make(&random)
+      for count in specimen.bytes.indices {
+        let cut = Array(specimen.bytes[..<count])
+        guard let rewritten = specimen.rewritten(cut) else { continue }
+        #expect(kind.tail == .rest, "\(count) of \(specimen.bytes.count) bytes")
+        #expect(rewritten == cut && !specimen.isSame(cut))
+      }
+    }
+  }
+
+  @Test(arguments: kinds) func oneByteMoreIsRefused(_ kind: Kind) {
+    var random = Random(seed: 3)
+    let specimen = kind.make(&random)
+    for byte in [UInt8(0), 1, 255] {
+      let longer = specimen.bytes + [byte]
+      guard let rewritten = specimen.rewritten(longer) else { continue }
+      switch kind.tail {
+      case .closed: Issue.record("accepted")
+      case .rest: #expect(rewritten == longer && !specimen.isSame(longer))
+      case .zeros: #expect(byte == 0 && rewritten == specimen.bytes)
+      }
+    }
+  }
+
+  @Test(arguments: kinds) func changedBytesAreRefusedOrMeanSomethingElse(_ kind: Kind) {
+    var random = Random(seed: 4)
+    var wrong: [String] = []
+    for _ in 0..<10 {
+      let specimen = kind.make(&random)
+      for _ in 0..<200 {
+        var changed = specimen.bytes
+        let position = Int(random.below(UInt64(changed.count)))
+        if random.below(2) == 0 {
+          changed[position] ^= 1 << UInt8(random.below(8))
+        } else {
+          for i in position..<min(position + 4, changed.count) { changed[i] = UInt8(random.below(256)) }
+        }
+        guard let rewritten = specimen.rewritten(changed) else { continue }
+        if rewritten != changed { wrong.append("\(changed) is written as \(rewritten)") }
+        if changed != specimen.bytes, specimen.isSame(changed) { wrong.append("\(changed) changes nothing") }
+      }
+    }
+    #expect(wrong.isEmpty, "\(wrong.count) times; \(wrong.first ?? "")")
+  }
+
+  @Test func everyTypeWithADecoderIsInTheList() {
+    let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/Sources"
+    var found: Set<String> = []
+    for path in Self.files(under: root) where path.hasSuffix(".swift") {
+      for match in Self.text(path).matches(of: /(?:struct|enum|extension)\s+(\w+)[^{:]*:([^{]*)\{/) {
+        let parents = match.output.2.split { !$0.isLetter }
+        if parents.contains("WireCodable") || parents.contains("FixedBytes") {
+          found.insert(String(match.output.1))
+        }
+      }
+    }
+    #expect(found.count > 20, "the sources were not found in \(root)")
+    #expect(found == Set(kinds.map(\.type)))
+  }
+
+  private static func files(under folder: String) -> [String] {
+    guard let handle = opendir(folder) else { return [] }
+    defer { closedir(handle) }
+    var paths: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name.hasPrefix(".") { continue }
+      let inside = files(under: folder + "/" + name)
+      paths += inside.isEmpty ? [folder + "/" + name] : inside
+    }
+    return paths
+  }
+
+  private static func text(_ path: String) -> String {
+    guard let file = fopen(path, "re") else { return "" }
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = fread(&block, 1, block.count, file)
+      if count == 0 { break }
+      bytes += block[..<count]
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,133 @@
+// Goal: whatever nodes there are, each comes to know its true neighbours, and who leaves leaves no gap.
+// Method: whole nodes in a simulated network, compared with the sorted list of their IDs.
+
+import Base
+import Node
+import Session
+import Simulator
+import Testing
+
+@testable import Overlay
+
+@Suite struct RingTests {
+  /// A seed and `count - 1` more that come in through it.
+  private func network(_ count: Int, seed: UInt64) -> World {
+    let world = World(seed: seed)
+    world.add()
+    for _ in 1..<count { world.add(bootstraps: [0]) }
+    return world
+  }
+
+  /// The IDs that each list of neighbours ought to have.
+  private func isTrue(_ world: World) -> Bool {
+    let alive = world.hosts.filter(\.isAlive)
+    let ring = alive.map { $0.core.id }.sorted()
+    return alive.allSatisfy { host in
+      let place = ring.firstIndex(of: host.core.id)!
+      let others = min(ring.count - 1, Neighbourhood.side)
+      let (left, right) = neighbours(host)
+      return right == (1...max(others, 1)).prefix(others).map { ring[(place + $0) % ring.count] }
+        && left == (1...max(others, 1)).prefix(others).map { ring[(place - $0 + ring.count) % ring.count] }
+        && host.snapshot.isSettled
+    }
+  }
+
+  /// Looks again every 20 ms.
+  private func untilTrue(_ world: World, _ limit: Interval) -> Interval? {
+    let begin = world.now
+    while !isTrue(world) {
+      if world.now - begin > limit { return nil }
+      world.run(for: .milliseconds(20))
+    }
+    return world.now - begin
+  }
+
+  private func neighbours(_ host: Host) -> (left: [OverlayID], right: [OverlayID]) {
+    let near = host.core.network.links.neighbourhood
+    func ids(_ list: BoundedArray<4, Int32>) -> [OverlayID] {
+      (0..<list.count).map { host.core.network.links.peers[Int(list[$0])].id }
+    }
+    return (ids(near.left), ids(near.right))
+  }
+
+  @Test(arguments: [3, 4, 5, 6, 9, 12], [UInt64(31), 32])
+  func convergesToTheTrueRing(count: Int, seed: UInt64) {
+    let world = network(count, seed: seed)
+    let took = untilTrue(world, .seconds(30))
+    #expect(took != nil && took! < .seconds(10), "took \(String(describing: took?.seconds)) s")
+    // And stays so.
+    for _ in 0..<4 {
+      world.run(for: .seconds(10))
+      #expect(isTrue(world))
+    }
+  }
+
+  @Test(arguments: [UInt64(41), 42, 43]) func convergesInSpiteOfLosses(seed: UInt64) {
+    let world = network(8, seed: seed)
+    world.lossPerMille = 50
+    #expect(untilTrue(world, .seconds(60)) != nil)
+  }
+
+  @Test(arguments: [UInt64(51), 52]) func leaveHealsAtOnce(seed: UInt64) throws {
+    let world = network(8, seed: seed)
+    try #require(untilTrue(world, .seconds(30)) != nil)
+    world.run(for: .seconds(5))
+    let host = world.hosts[3]
+    world.act(host) { host.core.leave(&host.context) }
+    world.kill(3)
+    let took = untilTrue(world, .seconds(5))
+    #expect(took != nil && took! < .milliseconds(500), "took \(String(describing: took?.seconds)) s")
+  }
+
+  @Test(arguments: [UInt64(61), 62]) func deathHealsWithinHalfAMinute(seed: UInt64) throws {
+    let world = network(8, seed: seed)
+    try #require(untilTrue(world, .seconds(30)) != nil)
+    world.run(for: .seconds(5))
+    world.kill(3)
+    world.kill(5)
+    let took = untilTrue(world, .seconds(60))
+    #expect(took != nil && took! < .seconds(30), "took \(String(describing: took?.seconds)) s")
+  }
+
+  @Test func everyKeyHasExactlyOneSpeaker() throws {
+    let world = network(9, seed: 71)
+    try #require(untilTrue(world, .seconds(30)) != nil)
+    var random = Random(seed: 1)
+    for _ in 0..<200 {
+      let key = OverlayID(
+        high: random.next(), middle: random.next(), low: UInt32(truncatingIfNeeded: random.next()))
+      let speakers = world.hosts.filter { $0.core.network.ring.owns(key, $0.core.network.links) }
+      let ring = world.hosts.map { $0.core.id }.sorted()
+      #expect(speakers.map { $0.core.id } == [ring.first { $0 >= key } ?? ring[0]])
+    }
+  }
+
+  @Test func sizeIsEstimated() throws {
+    let world = network(12, seed: 72)
+    try #require(untilTrue(world, .seconds(30)) != nil)
+    for host in world.hosts { #expect((6...40).contains(host.snapshot.sizeEstimate)) }
+  }
+
+  @Test func goodByeOfAPeerThatHadToGiveWayIsHarmless() {
+    let side = Side(0)
+    let other = Side(1)
+    var random = Random(seed: 3)
+    func stranger() -> PublicKey {
+      PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
+    }
+    let slot = side.links.find(other.key, at: .start)!
+    for _ in 1..<Links.peersMax {
+      let slot = side.links.find(stranger(), at: .start)!
+      side.links.peers[slot].roles = .near
+    }
+    // The table is full, and the peer that goes is the only one that may be replaced by those it names.
+    side.links.peers[slot].isUp = true
+    side.links.neighbourhood = Neighbourhood()
+    var ring = Ring(isFounder: true, at: .start)
+    var left = BoundedArray<4, PublicKey>()
+    for _ in 0..<4 { left.append(stranger()) }
+    ring.receive(Leave(left: left, right: BoundedArray()), from: slot, &side.links, &side.context)
+    #expect(side.links.peer(other.id) == nil)
+    #expect(side.links.peer(left[0].id) != nil, "its place belongs to another peer now")
+  }
+}
