@@ -67,6 +67,8 @@ public struct Directory: ~Copyable {
   var takingOver: TakeOver?
   /// Whether all leases of the own range are here.
   public internal(set) var isReady = false
+  /// What is stored between here and this node is all here; nil when that is the whole ring.
+  var completeFrom: OverlayID?
   var replicateAt: Instant = .never
   var replicated: OverlayID?
   var sweepAt: Instant

@@ -7,11 +7,14 @@ import Session
 /// A newcomer's fetching of its range, piece by piece.
 struct TakeOver: BitwiseCopyable {
   let ticket: UInt64
+  /// Where the range begins.
+  let start: OverlayID
   /// What lies up to here is fetched.
   var after: OverlayID
   var received: UInt8 = 0
   var tries: UInt8 = 0
-  /// How often the successor said that it waits itself.
+  /// How often those who were asked said that they do not have the range: the successor first, then the nodes
+  /// behind it.
   var refusals: UInt8 = 0
   var nextAt: Instant
 }
@@ -29,23 +32,27 @@ extension Directory {
     guard ring.isSettled else { return }
     replicateAt = min(replicateAt, context.now + .milliseconds(200))
     replicated = nil
-    if isReady || takingOver != nil { return }
-    guard let predecessor = links.neighbourhood.predecessor else {
+    guard let predecessor = links.neighbourhood.predecessor.map({ links.peers[$0].id }) else {
       isReady = true
+      completeFrom = nil
       return
     }
+    if isReady, let begin = completeFrom, begin.isIn(after: predecessor, through: links.id) {
+      // Nodes before this one are gone: their copies are here.
+      completeFrom = predecessor
+    }
+    if isReady || takingOver != nil { return }
     takingOver = TakeOver(
-      ticket: context.random.next(), after: links.peers[predecessor].id, nextAt: context.now)
+      ticket: context.random.next(), start: predecessor, after: predecessor, nextAt: context.now)
     retryTakeOver(&links, ring, &context)
   }
 
   mutating func retryTakeOver(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
     guard var current = takingOver, current.nextAt <= context.now else { return }
-    guard let successor = links.neighbourhood.successor, current.tries < Self.triesMax else {
-      isReady = true
-      takingOver = nil
-      return
-    }
+    let right = links.neighbourhood.right
+    let turn = Int(current.refusals / Self.refusalsMax)
+    guard turn < right.count, current.tries < Self.triesMax else { return finishTakeOver() }
+    let holder = links.peers[Int(right[turn])].id
     // As long as the neighbours do not agree, nobody is asked, and silence means nothing.
     if ring.isSettled { current.tries += 1 }
     current.received = 0
@@ -53,7 +60,7 @@ extension Directory {
     takingOver = current
     if ring.isSettled {
       send(
-        .takeOver(ticket: current.ticket, after: current.after), to: links.peers[successor].id, via: nil,
+        .takeOver(ticket: current.ticket, after: current.after), to: holder, via: nil,
         &links,
         &context)
     }
@@ -71,7 +78,7 @@ extension Directory {
       counters.limited &+= 1
       return
     }
-    guard isReady else {
+    guard isReady, hasAll(from: after, links) else {
       let refusal = DirectoryMessage.handedOver(
         ticket: asker.ticket, isReady: false, count: 0, through: after)
       return send(refusal, to: asker.id, via: asker.via, &links, &context)
@@ -94,9 +101,9 @@ extension Directory {
     guard var current = takingOver, current.ticket == ticket else { return }
     if !isReady {
       current.refusals += 1
+      current.tries = 0
       current.nextAt = context.now + Self.takeOverRetry / 2
       takingOver = current
-      if current.refusals >= Self.refusalsMax { finishTakeOver() }
       return
     }
     // A copy was lost: this piece is asked for again by the timer.
@@ -111,7 +118,15 @@ extension Directory {
 
   private mutating func finishTakeOver() {
     isReady = true
+    completeFrom = takingOver?.start
     takingOver = nil
+  }
+
+  /// Whether this node has whatever is stored between `start` and itself. A node that came in behind another
+  /// newcomer never had that one's range.
+  private func hasAll(from start: OverlayID, _ links: borrowing Links) -> Bool {
+    guard let completeFrom else { return true }
+    return start == completeFrom || start.isIn(after: completeFrom, through: links.id)
   }
 
   /// Has the next nodes keep copies of what is owned here, a piece at a time.

@@ -88,7 +88,9 @@ extension Links {
       return
     }
     if probe.tries > 0 { peers[slot].pingsLost &+= 1 }
-    if probe.tries >= Timing.pingTries { return abandon(slot, index, &context) }
+    if probe.tries >= (path.isLastResort ? Timing.indirectTries : Timing.pingTries) {
+      return abandon(slot, index, &context)
+    }
     if index == 0, probe.tries > 0, peers[slot].vias.count > 0 { rotateVias(slot) }
     let wait = path.roundTrip.timeout * (1 << UInt64(probe.tries))
     probe.tries += 1

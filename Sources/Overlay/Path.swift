@@ -55,6 +55,8 @@ public struct Path: BitwiseCopyable {
   /// When something was last sent over it.
   var usedAt: Instant = .start
   var probe: Probe
+  /// The way over the ring after all others died: it has less time to prove itself.
+  var isLastResort = false
   /// A padded ping that asks for more than `size`.
   var sizeProbe: Nonce?
   /// How often the larger size was asked for in vain.

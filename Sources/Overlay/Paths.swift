@@ -41,6 +41,7 @@ extension Links {
     peers[slot].paths[index]!.isValid = true
     peers[slot].paths[index]!.heardAt = context.now
     peers[slot].paths[index]!.probe.tries = 0
+    peers[slot].paths[index]!.isLastResort = false
     peers[slot].heardAt = context.now
     if !wasValid {
       peers[slot].paths[index]!.probe.dueAt = context.now
@@ -53,10 +54,18 @@ extension Links {
 
   /// The path is dead: others take over at once; without any, the link is lost.
   mutating func abandon(_ slot: Int, _ index: Int, _ context: inout Context) {
+    let roundTrip = peers[slot].paths[index]!.roundTrip
     peers[slot].paths[index] = nil
     if peers[slot].best == index { peers[slot].best = nil }
     if index > 0, !peers[slot].hasDirectPath {
       openOverlayPath(slot, context.now)
+      // Until it has samples of its own, the way over the ring is expected to take twice as long.
+      if roundTrip.samples > 0, peers[slot].paths[0]!.roundTrip.samples == 0 {
+        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed * 2)
+        peers[slot].paths[0]!.isLastResort = true
+        peers[slot].paths[0]!.probe.isUrgent = true
+        peers[slot].paths[0]!.probe.dueAt = context.now
+      }
       peers[slot].directRetryAt = context.now + peers[slot].directRetryIn
     }
     chooseBest(slot, &context)

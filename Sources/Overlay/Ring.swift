@@ -124,7 +124,8 @@ public struct Ring: ~Copyable {
     for list in [message.left, message.right] {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
     }
-    links.forget(slot)
+    // Those it named may have taken its place in a full table already.
+    if let slot = links.peer(peer) { links.forget(slot) }
   }
 
   public mutating func receive(

@@ -162,6 +162,8 @@ struct AddressClaim {
     if case .renewing(let address) = state {
       state = .held(address)
     } else if state != .failed {
+      // The same address again: nobody has refused it.
+      if case .claiming = state { attempt -= 1 }
       state = .idle
     }
   }

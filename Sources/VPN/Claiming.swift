@@ -5,7 +5,8 @@ import DHT
 import Overlay
 import Session
 
-/// Which question an answer of the directory belongs to: kind in the top byte, number below.
+/// Which question an answer of the directory belongs to: kind in the top byte; below it a slot of the table of
+/// such questions and, since answers may come late, the number of its tenant.
 enum DirectoryTag {
   static let readPlan: UInt32 = 1 << 24
   static let writePlan: UInt32 = 2 << 24
@@ -18,7 +19,17 @@ enum DirectoryTag {
   static let renewPlan: UInt32 = 9 << 24
 
   static func kind(_ tag: UInt32) -> UInt32 { tag & 0xFF00_0000 }
-  static func number(_ tag: UInt32) -> Int { Int(tag & 0x00FF_FFFF) }
+
+  /// - Parameter slot: less than 4,096.
+  static func make<Element>(_ kind: UInt32, _ slot: Int, in table: borrowing SlotTable<Element>) -> UInt32 {
+    kind | (table.serial(slot) >> 1 & 0xFFF) << 12 | UInt32(slot)
+  }
+
+  /// The slot; nil when its tenant of then is gone.
+  static func slot<Element>(_ tag: UInt32, in table: borrowing SlotTable<Element>) -> Int? {
+    let slot = Int(tag & 0xFFF)
+    return table.isUsed(slot) && make(kind(tag), slot, in: table) == tag ? slot : nil
+  }
 }
 
 extension Tunnel {
@@ -82,9 +93,11 @@ extension Tunnel {
     case DirectoryTag.claim:
       onClaimAnswer(status, &network, &context)
     case DirectoryTag.resolve:
-      onResolved(DirectoryTag.number(tag), body, &network, &context)
+      guard let slot = DirectoryTag.slot(tag, in: resolver.questions) else { return }
+      onResolved(slot, body, &network, &context)
     case DirectoryTag.verify:
-      onVerified(DirectoryTag.number(tag), body, network.links)
+      guard let slot = DirectoryTag.slot(tag, in: network.links.peers) else { return }
+      onVerified(slot, body, network.links)
     case DirectoryTag.lookupClaim, DirectoryTag.lookupEndpoints:
       onLookupAnswer(tag, body, remaining, &network, &context)
     default:

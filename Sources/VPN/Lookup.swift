@@ -34,7 +34,7 @@ extension Tunnel {
       return context.notify(.lookedUp(ticket: ticket, .nothing))
     }
     if let address, address.isV4 {
-      network.get(claimKey(address), tag: DirectoryTag.lookupClaim | UInt32(slot), &context)
+      network.get(claimKey(address), tag: DirectoryTag.make(DirectoryTag.lookupClaim, slot, in: lookups), &context)
     } else if let address {
       network.find(Self.start(of: address), nonce: lookup.nonce, &context)
     } else if let id {
@@ -45,8 +45,7 @@ extension Tunnel {
   mutating func onLookupAnswer(
     _ tag: UInt32, _ body: LeaseBody?, _ remaining: UInt32, _ network: inout Network, _ context: inout Context
   ) {
-    let slot = DirectoryTag.number(tag)
-    guard lookups.isUsed(slot) else { return }
+    guard let slot = DirectoryTag.slot(tag, in: lookups) else { return }
     if DirectoryTag.kind(tag) == DirectoryTag.lookupEndpoints {
       let list = body.flatMap { Self.decode(EndpointList.self, $0.content) }
       return finish(slot, endpoints: list?.endpoints ?? BoundedArray(), &context)
@@ -63,7 +62,7 @@ extension Tunnel {
     let scratch = Scratch(capacity: OverlayID.byteCount)
     key.id.write(to: scratch.frame)
     let record = community.recordKey(kind: LeaseKind.endpoints.rawValue, name: scratch.frame.bytes)
-    network.get(record.publicKey.id, tag: DirectoryTag.lookupEndpoints | UInt32(slot), &context)
+    network.get(record.publicKey.id, tag: DirectoryTag.make(DirectoryTag.lookupEndpoints, slot, in: lookups), &context)
   }
 
   mutating func onLookupFound(_ nonce: UInt64, _ key: PublicKey, _ context: inout Context) {

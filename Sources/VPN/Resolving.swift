@@ -27,7 +27,7 @@ extension Tunnel {
     _ slot: Int, _ address: IPAddress, _ network: inout Network, _ context: inout Context
   ) {
     if address.isV4 {
-      network.get(claimKey(address), tag: DirectoryTag.resolve | UInt32(slot), &context)
+      network.get(claimKey(address), tag: DirectoryTag.make(DirectoryTag.resolve, slot, in: resolver.questions), &context)
     } else {
       network.find(Self.start(of: address), nonce: resolver.questions[slot].nonce, &context)
     }
@@ -99,9 +99,10 @@ extension Tunnel {
     counters.unresolved &+= 1
     let frame = context.pool.frame(packet)
     defer { context.pool.release(packet) }
-    guard let source = IPPacket(frame)?.source, isOwn(source), let answer = context.pool.take(length: 0),
-      let length = Unreachable.write(answering: frame, from: source, into: context.pool.room(answer))
+    guard let source = IPPacket(frame)?.source, isOwn(source), let answer = context.pool.take(length: 0)
     else { return }
+    guard let length = Unreachable.write(answering: frame, from: source, into: context.pool.room(answer))
+    else { return context.pool.release(answer) }
     let whole = PacketRef(slot: answer.slot, offset: answer.offset, length: UInt16(length))
     context.emit(.deliver(whole), owning: whole)
   }
@@ -199,7 +200,7 @@ extension Tunnel {
     }
     if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
     if routes[address] == nil || routes[address] == UInt32(slot) { grant(address, to: slot) }
-    network.get(lease.key, tag: DirectoryTag.verify | UInt32(slot), &context)
+    network.get(lease.key, tag: DirectoryTag.make(DirectoryTag.verify, slot, in: network.links.peers), &context)
   }
 
   /// From now on the address is the member's.

@@ -209,7 +209,7 @@ public struct Tunnel: ~Copyable {
   /// Does what is due.
   public mutating func expire(_ network: inout Network, _ context: inout Context) {
     startIfReady(&network, &context)
-    if wasReady { carryOut(claim.expire(at: context.now), &network, &context) }
+    if wasReady, let request = claim.expire(at: context.now) { carryOut(request, &network, &context) }
     for slot in resolver.overdue(at: context.now) { fail(slot, &context) }
     showAgain(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }

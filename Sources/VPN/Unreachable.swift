@@ -1,6 +1,7 @@
 // "Host unreachable", told to the program that sent the packet, so that it need not wait for a time-out.
 //
-// ICMP (RFC 792, code 1) and ICMPv6 (RFC 4443 §3.1, code 3), never in answer to an ICMP error.
+// ICMP (RFC 792, code 1) and ICMPv6 (RFC 4443 §3.1, code 3), never in answer to an ICMP error or to a later
+// fragment.
 
 import Base
 
@@ -20,6 +21,8 @@ enum Unreachable {
   }
 
   private static func isError(_ frame: Frame, _ packet: IPPacket) -> Bool {
+    // A fragment that is not the first shows no type (RFC 1122 §3.2.2).
+    if packet.source.isV4, frame.big(6, as: UInt16.self) & 0x1FFF != 0 { return true }
     guard frame.count > packet.headerBytes else { return false }
     let type = frame[packet.headerBytes]
     if packet.source.isV4 { return packet.proto == 1 && type != 8 && type != 0 }

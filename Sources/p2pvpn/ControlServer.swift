@@ -1,24 +1,22 @@
 // The local API: HTTP on a Unix socket that only the owner may open.
 //
-// One thread accepts, and each connection has one of its own, sixteen at most; they block as they like. The
-// node is touched by the loop alone: questions go through the mailbox, and the connection waits for the
-// answer.
+// One thread accepts, and each connection has one of its own, sixteen at most (others wait); they block as
+// they like. The node is touched by the loop alone: questions go through the mailbox, and the connection
+// waits for the answer.
 
 import Base
 import Glibc
 import Platform
-import Synchronization
 
 /// The server of the local API.
 final class ControlServer: Sendable {
-  private static let connectionsMax = 16
   /// A connection that says nothing for this long is closed.
   private static let patience = timeval(tv_sec: 30, tv_usec: 0)
 
   let path: String
   private let listener: Int32
   private let mailbox: Mailbox
-  private let connections = Mutex(0)
+  private let places = Semaphore(16)
 
   /// Makes the socket. One that is there is replaced: whoever holds the state directory's lock is its owner.
   /// - Parameter path: short enough for a socket; its folder exists.
@@ -32,7 +30,7 @@ final class ControlServer: Sendable {
       bind(listener, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
     }
     // Nobody gets in before `listen`, so there is no moment at which others could.
-    guard bound == 0, chmod(path, 0o600) == 0, listen(listener, 16) == 0 else {
+    guard bound == 0, chmod(path, 0o600) == 0, listen(listener, 64) == 0 else {
       let code = errno
       close(listener)
       throw Failure(
@@ -44,13 +42,15 @@ final class ControlServer: Sendable {
   func start() throws(CallError) {
     try detach { [self] in
       while true {
+        places.wait()
         let connection = accept(listener, nil, nil)
         if connection >= 0 {
           admit(connection)
-        } else if errno != EINTR && errno != ECONNABORTED {
-          // Out of descriptors or memory: that passes.
-          usleep(100_000)
+          continue
         }
+        // Out of descriptors or memory: that passes.
+        if errno != EINTR && errno != ECONNABORTED { usleep(100_000) }
+        places.signal()
       }
     }
   }
@@ -59,14 +59,6 @@ final class ControlServer: Sendable {
   func withdraw() { unlink(path) }
 
   private func admit(_ connection: Int32) {
-    let isAdmitted = connections.withLock { count in
-      if count < Self.connectionsMax { count += 1 }
-      return count <= Self.connectionsMax
-    }
-    guard isAdmitted else {
-      close(connection)
-      return
-    }
     do throws(CallError) {
       try detach { [self] in
         serve(connection)
@@ -79,7 +71,7 @@ final class ControlServer: Sendable {
 
   private func leave(_ connection: Int32) {
     close(connection)
-    connections.withLock { $0 -= 1 }
+    places.signal()
   }
 
   private func serve(_ connection: Int32) {

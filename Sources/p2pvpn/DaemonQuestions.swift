@@ -136,6 +136,7 @@ extension Daemon {
         let message = "a seed is a member of no community and cannot look up \(text): ask a member"
         return caller.resume(.failure(Failure(.failed, message)))
       }
+      if isSelf(target), let found = foundSelf(text, target) { return caller.resume(.success(found)) }
       let ticket = wait(Waiter(target: text, caller: caller))
       switch target {
       case .address(let address): core.lookUp(address: address, id: nil, ticket: ticket, &context)
@@ -143,6 +144,15 @@ extension Daemon {
       }
       drain()
     }
+  }
+
+  /// This node knows itself without asking; its IPv4 address is a claim, and the directory knows until when.
+  private func foundSelf(_ text: String, _ target: PingTarget) -> JSON? {
+    if case .address(let address) = target, address.isV4 { return nil }
+    return [
+      "schema": 1, "target": .string(text), "id": JSON(core.id),
+      "address": JSON(core.snapshot(at: context.now).community?.address6), "endpoint": nil, "expires_s": nil,
+    ]
   }
 
   func answerLookup(_ ticket: UInt32, _ found: LookupAnswer) {

@@ -152,8 +152,9 @@ struct Startup {
       try device.add(IPPrefix(address, length: 48))
     } catch {
       log.warning(
-        "no IPv6 address on the interface", metadata: ["reason": "\(error)", "address": "\(address)"])
-      concerns.set(.ipv6, "the interface has no IPv6 address: \(error)")
+        "no IPv6 address on the interface: is IPv6 switched off on this machine?",
+        metadata: ["reason": "\(error)", "address": "\(address)"])
+      concerns.set(.ipv6, "the interface has no IPv6 address (is IPv6 switched off on this machine?): \(error)")
     }
   }
 

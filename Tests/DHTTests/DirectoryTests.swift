@@ -21,7 +21,7 @@ import Testing
       }
     }
     #expect(town.found(Town.key(99), at: town.holders[3]) == .absent)
-    for holder in town.holders { #expect(holder.available == 2_048) }
+    for holder in town.holders { #expect(holder.available == 512) }
   }
 
   @Test(arguments: 0..<6) func ofTwoRacingOwnersOneWins(record: Int) throws {
@@ -210,7 +210,7 @@ import Testing
     }
     #expect(asking.counters.invalid == 3 && asking.answers[tag] == nil)
     #expect(town.answer(tag, at: asking) == .failed)
-    #expect(asking.available == 2_048)
+    #expect(asking.available == 512)
   }
 
   @Test func storeHoldsWhatRecoverReads() throws {
@@ -242,7 +242,7 @@ import Testing
   @Test func newcomerThatCouldNotAskYetIsNotReady() {
     // Its neighbours do not agree yet: no question was sent, so nothing can have been answered.
     let holder = Holder(1, isFounder: false, at: .start)
-    holder.network.directory.takingOver = TakeOver(ticket: 1, after: .zero, nextAt: .start)
+    holder.network.directory.takingOver = TakeOver(ticket: 1, start: .zero, after: .zero, nextAt: .start)
     let other = Town.identities[0].publicKey
     let slot = holder.network.links.connect(other, role: .near, &holder.context)
     #expect(slot != nil)

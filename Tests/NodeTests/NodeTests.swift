@@ -64,6 +64,37 @@ func addresses(_ world: World) -> [IPAddress] {
     #expect(Set(addresses(world)).count == 20)
   }
 
+  @Test(arguments: [UInt64(31), 32, 33])
+  func firstPacketsOfACrowdAllArrive(seed: UInt64) throws {
+    let world = World(seed: seed)
+    world.add()
+    for _ in 0..<20 { world.add(community: home, bootstraps: [0]) }
+    try #require(world.run(upTo: .seconds(60)) { world.hosts.allSatisfy { $0.snapshot.isReady } } != nil)
+    let all = addresses(world)
+    var random = Random(seed: seed)
+    var expected = [Int](repeating: 0, count: 21)
+    for n in 0..<80 {
+      let from = 1 + Int(random.below(20))
+      let to = 1 + (from + Int(random.below(19))) % 20
+      expected[to] += 1
+      world.send(echo(from: all[from - 1], to: all[to - 1], number: UInt8(n)), from: from)
+      world.run(for: .milliseconds(5))
+    }
+    world.run(for: .seconds(2))
+    for host in 1...20 { #expect(world.hosts[host].delivered.count == expected[host], "host \(host)") }
+  }
+
+  @Test func deadNeighbourIsGoneInTenSeconds() throws {
+    let world = World(seed: 7)
+    world.add()
+    for _ in 0..<3 { world.add(community: home, bootstraps: [0]) }
+    try #require(world.run(upTo: .seconds(20)) { world.hosts.allSatisfy { $0.snapshot.isReady } } != nil)
+    world.run(for: .seconds(10))
+    world.kill(0)
+    let took = world.run(upTo: .seconds(30)) { world.hosts[1...].allSatisfy { $0.snapshot.peers.count == 2 } }
+    #expect(took != nil && took! < .seconds(11), "took \(String(describing: took?.seconds)) s")
+  }
+
   @Test func restartedMemberHasItsAddressBackAndIsReachedAgain() throws {
     let world = World(seed: 6)
     world.add()
