@@ -50,9 +50,12 @@ public struct Underlay: Sendable {
       return false
     }
     if interfaces.contains(where: { $0.address == address }) && endpoint.port == port { return false }
+    if virtualNetworks.contains(where: { $0.contains(address) }) { return false }
     if observed.contains(where: { $0 == endpoint }) { return false }
+    // Behind a symmetric NAT every peer sees another port: only a new address is news.
+    let isNews = !observed.contains { $0.address == address }
     observed.insert(endpoint, at: 0)
-    return true
+    return isNews
   }
 
   /// What we tell peers: our interfaces' addresses first, then how we were seen.

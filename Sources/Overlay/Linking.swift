@@ -113,6 +113,8 @@ extension Links {
       guard let slot = linkUp(session, restarted: restarted, from: origin, &context) else { return }
       pin(attempt: attempt, to: peers[slot].key, from: origin, &context)
       sendHello(slot, tries: 0, &context)
+      // Message 2 of IK carried the proofs: what waits goes out right behind the hello.
+      events.append(.proved(peer: slot))
     }
   }
 
@@ -150,7 +152,8 @@ extension Links {
     let wasUp = peers[slot].isUp
     if restarted || !wasUp { dropPaths(slot) }
     peers[slot].isUp = true
-    prove(origin, of: slot, &context)
+    // New keys of a session that is up prove nothing about the way: somebody may have copied the datagram.
+    if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }
     if restarted || !wasUp {
       peers[slot].upAt = context.now
       peers[slot].isIntroduced = false

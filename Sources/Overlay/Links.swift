@@ -65,6 +65,8 @@ struct Bootstrap: BitwiseCopyable {
 public struct Links: ~Copyable {
   static let peersMax = 1_024
   static let bootstrapsMax = 16
+  /// Nodes known by hearsay that are asked for a handshake at the same time.
+  static let linkingMax = 64
 
   public let identity: Identity
   public var sessions: SessionTable
@@ -81,6 +83,8 @@ public struct Links: ~Copyable {
   var bySession: FlatMap<UInt32, UInt32>
   var bootstraps = BoundedArray<16, Bootstrap>()
   var announcedAt: Instant = .start
+  /// Our own vias as last worked out, and when.
+  var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
   /// Peers of an earlier run that may still be there.
   var recalled = 0
   var measurements = SlotTable<Measurement>(capacity: 64)
@@ -115,6 +119,9 @@ public struct Links: ~Copyable {
   public func forEachUp(_ body: (Int) -> Void) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp { body(slot) }
   }
+
+  /// How many peers are known and not up.
+  var linkingCount: Int { peers.count - upCount }
 
   /// How many peers are up.
   public var upCount: Int {
@@ -188,11 +195,17 @@ public struct Links: ~Copyable {
     return slot
   }
 
-  /// Makes room: the peer without a role that was idle longest goes.
+  /// Makes room: a peer that is not up goes first, then the one without a lasting role that was idle longest.
   private mutating func evictIdle() {
     var oldest: Int?
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].roles.isSubset(of: [.onDemand]) {
-      if oldest == nil || peers[slot].usedAt < peers[oldest!].usedAt { oldest = slot }
+    for slot in 0..<peers.highWater where peers.isUsed(slot) {
+      let isUp = peers[slot].isUp
+      if peers[slot].roles.contains(.bootstrap) || (isUp && peers[slot].roles.contains(.near)) { continue }
+      guard let best = oldest else {
+        oldest = slot
+        continue
+      }
+      if isUp != peers[best].isUp ? !isUp : peers[slot].usedAt < peers[best].usedAt { oldest = slot }
     }
     if let oldest { forget(oldest) }
   }

@@ -55,7 +55,7 @@ extension Links {
     }
     sendHello(slot, tries: tries, &context)
     // The peer may never have seen the end of the handshake (the third message of XX was lost): begin anew.
-    if tries == 3, peers[slot].attempt == nil {
+    if tries == 1, peers[slot].attempt == nil {
       peers[slot].attempt = Attempt(nextAt: context.now)
       wake(slot, at: context.now)
     }
@@ -98,7 +98,7 @@ extension Links {
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
-    if index > 0, path.size < PathSize.ethernet, path.sizeTries < 3 { probeSize(slot, index, &context) }
+    if index > 0 { probeSizeIfDue(slot, index, &context) }
   }
 
   /// When a proven, quiet path shall be asked again.
@@ -140,12 +140,29 @@ extension Links {
   }
 
   private mutating func sendPing(_ slot: Int, _ index: Int, probe: inout Probe, _ context: inout Context) {
-    probe.nonce = Nonce(high: secure.next(), low: secure.next())
+    // One nonce a series: an answer that comes after the next question still counts.
+    if probe.tries <= 1 {
+      probe.nonce = Nonce(high: secure.next(), low: secure.next())
+      probe.firstAt = context.now
+    }
     probe.sentAt = context.now
     probe.isUrgent = false
     let ping = Ping(nonce: probe.nonce)
     peers[slot].pingsSent &+= 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
+  }
+
+  /// A larger size is asked for a few times, and a proven one again now and then: a route may have changed to
+  /// one that swallows large datagrams and lets pings through.
+  private mutating func probeSizeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
+    guard let path = peers[slot].paths[index] else { return }
+    let isProven = path.size >= PathSize.ethernet
+    if isProven && context.now - path.sizeAt < Timing.sizeCheck { return }
+    if path.sizeTries < 3 { return probeSize(slot, index, &context) }
+    if isProven {
+      peers[slot].paths[index]!.size = PathSize.base
+      peers[slot].paths[index]!.sizeTries = 0
+    }
   }
 
   /// Asks whether a whole packet of a 1,500-byte underlay gets through (RFC 8899, with one step).
@@ -171,8 +188,10 @@ extension Links {
     if peers[slot].paths[index]!.sizeProbe == pong.nonce {
       peers[slot].paths[index]!.size = PathSize.ethernet
       peers[slot].paths[index]!.sizeProbe = nil
+      peers[slot].paths[index]!.sizeTries = 0
+      peers[slot].paths[index]!.sizeAt = context.now
     } else if peers[slot].paths[index]!.probe.tries > 0, peers[slot].paths[index]!.probe.nonce == pong.nonce {
-      peers[slot].paths[index]!.roundTrip.add(context.now - peers[slot].paths[index]!.probe.sentAt)
+      peers[slot].paths[index]!.roundTrip.add(context.now - peers[slot].paths[index]!.probe.firstAt)
       validate(slot, index, &context)
     } else {
       return

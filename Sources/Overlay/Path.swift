@@ -16,6 +16,8 @@ public enum Way: Equatable, Sendable, BitwiseCopyable {
 struct Probe: BitwiseCopyable {
   var nonce: Nonce
   var sentAt: Instant
+  /// When the first question of this series was sent.
+  var firstAt: Instant = .start
   /// Questions without an answer so far; 0 when none is open.
   var tries: UInt8 = 0
   /// The next ping is due: the first of a series, or a repeated one.
@@ -59,6 +61,8 @@ public struct Path: BitwiseCopyable {
   var isLastResort = false
   /// A padded ping that asks for more than `size`.
   var sizeProbe: Nonce?
+  /// When the size was last proven.
+  var sizeAt: Instant = .start
   /// How often the larger size was asked for in vain.
   var sizeTries: UInt8 = 0
 

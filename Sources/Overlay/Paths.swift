@@ -8,6 +8,8 @@ extension Links {
   /// - Parameter mayReplace: whether an unproven path may give way: the peer was heard from this endpoint.
   mutating func addPath(_ slot: Int, _ endpoint: Endpoint, mayReplace: Bool = true, _ now: Instant) -> Int? {
     if let index = peers[slot].index(of: .endpoint(endpoint)) { return index }
+    // Never through a virtual network of our own: a tunnel inside itself.
+    if underlay.virtualNetworks.contains(where: { $0.contains(endpoint.address) }) { return nil }
     var free: Int?
     for i in 1..<5 where free == nil && peers[slot].paths[i] == nil { free = i }
     for i in 1..<5 where free == nil && mayReplace && peers[slot].paths[i]?.isValid == false { free = i }
@@ -26,11 +28,10 @@ extension Links {
     peers[slot].best = nil
   }
 
-  func learnedVias(_ slot: Int) -> BoundedArray<2, OverlayID> { peers[slot].vias }
-
   /// The peer was heard over the ring through `via`: it can be answered that way.
   mutating func learn(via: OverlayID?, of slot: Int) {
-    guard let via, via != id, !peers[slot].vias.contains(where: { $0 == via }) else { return }
+    guard let via, via != id, peers[slot].vias.isEmpty || peers[slot].vias[0] != via else { return }
+    if let old = peers[slot].vias.firstIndex(where: { $0 == via }) { peers[slot].vias.remove(at: old) }
     peers[slot].vias.insert(via, at: 0)
   }
 
@@ -67,6 +68,7 @@ extension Links {
         peers[slot].paths[0]!.probe.dueAt = context.now
       }
       peers[slot].directRetryAt = context.now + peers[slot].directRetryIn
+      wake(slot, at: context.now)
     }
     chooseBest(slot, &context)
     if peers[slot].best == nil { lose(slot, &context) }
@@ -131,21 +133,20 @@ extension Links {
 
   mutating func sendCandidates(_ slot: Int, wantsAnswer: Bool, _ context: inout Context) {
     let message = Candidates(
-      wantsAnswer: wantsAnswer, endpoints: underlay.candidates, vias: ownVias(for: slot))
+      wantsAnswer: wantsAnswer, endpoints: underlay.candidates, vias: vias(for: slot))
     send(.candidates, to: slot, &context) { message.encode(to: &$0) }
   }
 
-  /// Nodes with a direct path to us: bootstraps first, then those that are up longest.
-  func ownVias(for asker: Int) -> BoundedArray<2, OverlayID> {
+  /// Nodes with a direct path to us, other than the asker: bootstraps first, then neighbours.
+  func vias(for asker: Int?) -> BoundedArray<2, OverlayID> {
     var vias = BoundedArray<2, OverlayID>()
-    for wanted in [Roles.bootstrap, Roles.near] {
+    for isBootstrap in [true, false] {
       for slot in 0..<peers.highWater where slot != asker && peers.isUsed(slot) && !vias.isFull {
-        let peer = peers[slot]
-        if peer.isUp, peer.hasDirectPath, peer.roles.contains(wanted),
-          !vias.contains(where: { $0 == peer.id })
-        {
-          vias.append(peer.id)
-        }
+        guard peers[slot].isUp, peers[slot].hasDirectPath,
+          isBootstrap == peers[slot].roles.contains(.bootstrap),
+          isBootstrap || peers[slot].roles.contains(.near)
+        else { continue }
+        vias.append(peers[slot].id)
       }
     }
     return vias

@@ -67,6 +67,8 @@ public struct Peer: BitwiseCopyable {
   var trimAt: Instant = .never
   /// Not to be linked on hearsay before this moment.
   var deadUntil: Instant = .start
+  /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
+  var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
   /// Handshakes that the peer has us forward (a node with many new acquaintances, not a flood).
   var inits = TokenBucket(rate: 20, burst: 40, at: .start)
   /// The next moment at which something is due for this peer.

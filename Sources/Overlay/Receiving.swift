@@ -79,7 +79,7 @@ extension Links {
   }
 
   /// An authentic record came this way: a known path is alive, an unknown endpoint earns a question.
-  private mutating func note(_ slot: Int, from origin: Origin, _ context: inout Context) {
+  mutating func note(_ slot: Int, from origin: Origin, _ context: inout Context) {
     peers[slot].heardAt = context.now
     if let index = peers[slot].index(of: origin.way) {
       peers[slot].paths[index]!.heardAt = context.now

@@ -266,7 +266,8 @@ public struct Ring: ~Copyable {
     _ key: PublicKey, via: OverlayID?, _ links: inout Links, _ context: inout Context
   ) {
     let candidate = key.id
-    guard candidate != links.id else { return }
+    // Hearsay may be anything: only keys that may stand on a ring, and only so many at a time.
+    guard candidate != links.id, key.solvesPuzzle, links.linkingCount < Links.linkingMax else { return }
     if let slot = links.peer(candidate), links.peers[slot].isUp { return }
     guard links.neighbourhood.wants(candidate, around: links.id, links.peers) else { return }
     links.connect(key, role: .near, via: via == candidate ? nil : via, &context)

@@ -18,7 +18,6 @@ enum RoutingDecision: Equatable {
 /// How much data of others a node forwards.
 public struct RelayLimit: Sendable, BitwiseCopyable {
   private var bucket: TokenBucket
-  private var messages: TokenBucket
   /// Nothing but the ring's own messages is forwarded.
   public let isOff: Bool
   /// Bytes a second of data records.
@@ -30,11 +29,7 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
     isOff = rate == 0
     // A quarter of a second may pass at once, and never less than 64 KB (a TCP burst).
     bucket = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
-    messages = TokenBucket(rate: 1_000 + rate / 500, burst: 1_000 + rate / 500, at: now)
   }
-
-  /// Whether one more small message may pass: some always, more where much data may.
-  mutating func allowsMessage(at now: Instant) -> Bool { messages.take(at: now) }
 
   mutating func allows(_ bytes: Int, at now: Instant) -> Bool {
     !isOff && bucket.take(UInt64(bytes), at: now)
@@ -47,6 +42,8 @@ extension Links {
   /// Datagrams of at least this size are data; smaller ones are handshakes, hellos and pings, which always
   /// pass.
   private static let dataBytes = 600
+  /// Messages of ring and directory below this size count by number too; the largest lease has less.
+  private static let messageBytes = 800
 
   /// Where a message goes from here.
   /// - Parameter hop: the peer that handed it on; nil at its source.
@@ -62,7 +59,8 @@ extension Links {
     if header.destination == id { return .deliver }
     let directOnly = header.payload == .datagram
     if let slot = peer(header.destination), isRoutable(slot, directOnly: directOnly) { return .forward(slot) }
-    if header.destinationVia == id { header.destinationVia = nil }
+    // The named via delivers or nobody does: handing it to another via could go round for ever.
+    if header.destinationVia == id { return .undeliverable }
     if header.destinationVia == nil, let slot = peer(header.destination), peers[slot].isUp,
       !peers[slot].vias.isEmpty,
       peers[slot].vias[0] != id
@@ -170,10 +168,11 @@ extension Links {
   private mutating func mayPass(
     _ header: RoutedHeader, _ payload: PacketRef, from hop: Int, _ context: inout Context
   ) -> Bool {
-    guard header.payload == .datagram, payload.length > 0 else { return true }
-    if context.pool.frame(payload)[0] == 1 { return peers[hop].inits.take(at: context.now) }
-    if Int(payload.length) < Self.dataBytes { return relay.allowsMessage(at: context.now) }
-    return relay.allows(Int(payload.length), at: context.now)
+    let isInit = header.payload == .datagram && payload.length > 0 && context.pool.frame(payload)[0] == 1
+    if isInit { return peers[hop].inits.take(at: context.now) }
+    let limit = header.payload == .datagram ? Self.dataBytes : Self.messageBytes
+    if Int(payload.length) >= limit { return relay.allows(Int(payload.length), at: context.now) }
+    return peers[hop].messages.take(at: context.now)
   }
 
   /// Tells the source that nobody is there; never about an answer or another notice.

@@ -56,7 +56,7 @@ extension Links {
     else { return }
     switch origin {
     case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
-    case .routed: sealAndRoute(body, space: 0, Content.control, to: slot, &context)
+    case .routed(_, let via): sealAndRoute(body, space: 0, Content.control, to: slot, via: via, &context)
     }
   }
 
@@ -100,10 +100,11 @@ extension Links {
   }
 
   private mutating func sealAndRoute(
-    _ body: PacketRef, space: UInt8, _ content: UInt8, to slot: Int, _ context: inout Context
+    _ body: PacketRef, space: UInt8, _ content: UInt8, to slot: Int, via: OverlayID? = nil,
+    _ context: inout Context
   ) {
     guard let datagram = seal(body, space: space, content, to: slot, &context) else { return }
-    routeDatagram(datagram, to: peers[slot].id, &context)
+    routeDatagram(datagram, to: peers[slot].id, via: via, &context)
   }
 
   // MARK: - Data
@@ -162,7 +163,7 @@ extension Links {
     var header = RoutedHeader(
       mode: .exact, hops: Self.hopsMax, payload: .datagram, destination: destination, source: id,
       destinationVia: via ?? peer(destination).flatMap { peers[$0].vias.isEmpty ? nil : peers[$0].vias[0] })
-    if !isWellConnected { header.sourceVia = ownVia(for: destination) }
+    if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     if header.destinationVia == destination { header.destinationVia = nil }
     route(header, payload: datagram, &context)
   }
@@ -187,13 +188,16 @@ extension Links {
     var header = RoutedHeader(
       mode: mode, hops: Self.hopsMax, payload: kind, destination: destination, source: id, destinationVia: via
     )
-    if !isWellConnected { header.sourceVia = ownVia(for: destination) }
+    if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     route(header, payload: payload, &context)
   }
 
-  func ownVia(for destination: OverlayID) -> OverlayID? {
-    let vias = ownVias(for: peer(destination) ?? -1)
-    return vias.isEmpty ? nil : vias[0]
+  /// A node with a direct path to us, other than the destination itself. Worked out twice a second at most: it is
+  /// asked for with each datagram.
+  mutating func ownVia(for destination: OverlayID, _ now: Instant) -> OverlayID? {
+    if ownVias.ids.isEmpty || now - ownVias.at > .milliseconds(500) { ownVias = (now, vias(for: nil)) }
+    for i in 0..<ownVias.ids.count where ownVias.ids[i] != destination { return ownVias.ids[i] }
+    return nil
   }
 
   func prepend(_ header: RoutedHeader, to payload: PacketRef, _ context: inout Context) -> PacketRef {

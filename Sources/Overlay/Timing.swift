@@ -30,6 +30,8 @@ enum Timing {
   static let pingTries: UInt8 = 5
   /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 1.5 s on a quick network.
   static let indirectTries: UInt8 = 4
+  /// A proven size is asked again after this, when the path is pinged anyway.
+  static let sizeCheck = Interval.seconds(15)
   /// First probes of an unproven endpoint (at most five, of at most 64 bytes).
   static let candidateProbes: [Interval] = [
     .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .milliseconds(1_000),

@@ -154,7 +154,7 @@ struct Startup {
       log.warning(
         "no IPv6 address on the interface: is IPv6 switched off on this machine?",
         metadata: ["reason": "\(error)", "address": "\(address)"])
-      concerns.set(.ipv6, "the interface has no IPv6 address (is IPv6 switched off on this machine?): \(error)")
+      concerns.set(.ipv6, "the interface has no IPv6 address (is IPv6 switched off here?): \(error)")
     }
   }
 

@@ -119,7 +119,9 @@ import Testing
     for _ in 0..<2_000 where !left.isEmpty {
       town.run(for: .milliseconds(10))
       for newcomer in left where newcomer.isReady {
-        let missing = (0..<300).filter { town.speaks(newcomer, Town.key($0)) && newcomer.entry(Town.key($0)) == nil }
+        let missing = (0..<300).filter {
+          town.speaks(newcomer, Town.key($0)) && newcomer.entry(Town.key($0)) == nil
+        }
         #expect(missing.isEmpty, "\(missing.count) missing at node \(newcomer.number)")
       }
       left.removeAll { $0.isReady }
@@ -222,7 +224,9 @@ import Testing
       town.holders[$0].store.count < town.holders[$1].store.count
     }!
     let kept = (0..<12).filter { town.holders[number].entry(Town.key($0)) != nil }
-    let remaining = kept.map { town.holders[number].network.directory.index.remaining(Town.key($0), at: town.now) }
+    let remaining = kept.map {
+      town.holders[number].network.directory.index.remaining(Town.key($0), at: town.now)
+    }
     town.holders[number].isAlive = false
     town.run(for: .seconds(30))
     let holder = town.restart(number)

@@ -103,7 +103,8 @@ enum Made {
     let body = LeaseBody.open(lease, community: Made.home)
     #expect(body == LeaseBody(identity: Made.identities[0].publicKey, content: [9, 9]))
     for other in [
-      Community.shared(name: "home", secret: [UInt8](2...33)), Community.open("home"), Community.open("other"),
+      Community.shared(name: "home", secret: [UInt8](2...33)), Community.open("home"),
+      Community.open("other"),
     ] {
       #expect(LeaseBody.open(lease, community: other) == nil)
     }
@@ -130,7 +131,8 @@ enum Made {
       let stolen = try #require(
         Made.read(
           Lease.make(
-            recordKey: record, owner: owner, epoch: 9, sequence: 9, timeToLive: 60, body: original.body.bytes)))
+            recordKey: record, owner: owner, epoch: 9, sequence: 9, timeToLive: 60, body: original.body.bytes)
+        ))
       #expect(stolen.isAuthentic && LeaseBody.open(stolen, community: Made.home) == nil)
     }
     #expect(LeaseBody.open(original, community: Made.home) != nil)

@@ -45,7 +45,8 @@ final class Holder {
       seed: seed)
     network = Network(
       links: Links(
-        identity: identity, sessions: sessions, relay: RelayLimit(bytesPerSecond: 1 << 30, at: now), seed: seed,
+        identity: identity, sessions: sessions, relay: RelayLimit(bytesPerSecond: 1 << 30, at: now),
+        seed: seed,
         at: now),
       ring: Ring(isFounder: isFounder, at: now),
       directory: Directory(unixAtStart: 1_000, isFounder: isFounder, at: now))
@@ -235,7 +236,9 @@ final class Town {
         _ = holder.network.receive(ref, from: holders[from].endpoint, &holder.context)
       }
     case .committed(let ticket, let life):
-      guard let holder = holders.first(where: { ObjectIdentifier($0) == life }), holder.isAlive else { return }
+      guard let holder = holders.first(where: { ObjectIdentifier($0) == life }), holder.isAlive else {
+        return
+      }
       act(holder) {
         holder.direct { directory, links, _, context in directory.stored(ticket, &links, &context) }
       }

@@ -19,7 +19,8 @@ import Testing
 
   @Test(arguments: [
     "8.8.8.8:7741", "8.8.8.8:443", "8.8.8.8:1024", "8.8.8.8:65535", "192.168.7.21:7741",
-    "[2001:db8:2::1]:7741", "[2001:db8:1::21]:7741", "192.168.7.20:7742", "172.15.0.1:7741", "172.32.0.1:7741",
+    "[2001:db8:2::1]:7741", "[2001:db8:1::21]:7741", "192.168.7.20:7742", "172.15.0.1:7741",
+    "172.32.0.1:7741",
     "100.63.0.1:7741", "100.128.0.1:7741",
   ])
   func allowed(_ text: String) { #expect(mayProbe(text)) }
@@ -71,7 +72,9 @@ import Testing
       (0..<list.count).map { list[$0].description } == [
         "192.168.7.20:7741", "[2001:db8:1::20]:7741", "5.5.5.5:5000",
       ])
-    for n in 0..<UInt32(20) { underlay.interfaces.append(IPPrefix(IPAddress(v4: 0x0A00_0001 + n), length: 8)) }
+    for n in 0..<UInt32(20) {
+      underlay.interfaces.append(IPPrefix(IPAddress(v4: 0x0A00_0001 + n), length: 8))
+    }
     for n in 0..<UInt32(8) { _ = underlay.observe(Endpoint(IPAddress(v4: 0x0505_0600 + n), port: 5_000)) }
     #expect(underlay.candidates.count == 8)
   }

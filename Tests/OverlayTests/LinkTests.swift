@@ -111,6 +111,27 @@ import Testing
     #expect(wires.sent.filter { $0.at > begin && $0.bytes.count == hello }.isEmpty)
   }
 
+  @Test func answerFromElsewhereMovesNothingForLong() throws {
+    let wires = Wires(count: 2)
+    let (a, b) = (wires.sides[0], wires.sides[1])
+    // Somebody on the way is quicker with the answer to the handshake, from another address.
+    let elsewhere = Endpoint("10.0.0.99:9000")!
+    var isDone = false
+    wires.passes = { datagram in
+      guard datagram.from == b.endpoint, datagram.bytes[0] == 2, !isDone else { return true }
+      isDone = true
+      wires.inject(datagram.bytes, from: elsewhere, to: a.endpoint)
+      return true
+    }
+    wires.connect(a, b)
+    wires.run(for: .seconds(10))
+    #expect(isDone && a.isUp(b) && b.isUp(a))
+    #expect(a.best(b) == b.endpoint)
+    let begin = wires.now
+    wires.run(for: .seconds(60))
+    #expect(!wires.sent.contains { $0.at > begin && $0.to == elsewhere })
+  }
+
   @Test func closeIsTakenAtItsWord() throws {
     let wires = Wires(count: 2)
     let (a, b) = (wires.sides[0], wires.sides[1])

@@ -197,7 +197,9 @@ import Testing
     introduce(wires, a, b)
     try #require(wires.run(upTo: .seconds(3)) { a.best(b) == b.endpoint } != nil)
     wires.run(for: .seconds(5))
-    wires.passes = { !([a.endpoint, b.endpoint].contains($0.from) && [a.endpoint, b.endpoint].contains($0.to)) }
+    wires.passes = {
+      !([a.endpoint, b.endpoint].contains($0.from) && [a.endpoint, b.endpoint].contains($0.to))
+    }
     let closed = wires.now
     for _ in 0..<100 where a.best(b) == b.endpoint {
       wires.send([1], from: a, to: b)
@@ -232,7 +234,9 @@ import Testing
   }
 
   /// A side with two proven paths to its peer, of these round-trip times in milliseconds.
-  private func choice(_ first: (ms: UInt64, isLAN: Bool), _ second: (ms: UInt64, isLAN: Bool), best: Int) -> Side {
+  private func choice(_ first: (ms: UInt64, isLAN: Bool), _ second: (ms: UInt64, isLAN: Bool), best: Int)
+    -> Side
+  {
     let side = Side(0)
     let slot = side.links.find(Fixed.identities[1].publicKey, at: .start)!
     side.links.peers[slot].isUp = true
@@ -280,7 +284,9 @@ import Testing
 
   @Test func pathsOfAPeerAreBounded() {
     let side = choice((5, false), (50, false), best: 1)
-    for n in 0..<20 { _ = side.links.addPath(0, Endpoint(IPAddress(v4: 99 + UInt32(n)), port: 5_000), .start) }
+    for n in 0..<20 {
+      _ = side.links.addPath(0, Endpoint(IPAddress(v4: 99 + UInt32(n)), port: 5_000), .start)
+    }
     let paths = (1..<5).map { side.links.peers[0].path($0)?.isValid }
     #expect(paths == [true, true, false, false], "proven ones stay")
     for i in 1..<5 { side.links.peers[0].paths[i]!.isValid = true }

@@ -27,7 +27,8 @@ extension Links {
   private func raise(_ side: Side, _ slot: Int) {
     side.links.peers[slot].isUp = true
     side.links.peers[slot].paths[1] = Path(
-      way: .endpoint(Endpoint(IPAddress(v4: 0x0A00_1000 + UInt32(slot)), port: 7_741)), isLAN: true, at: .start)
+      way: .endpoint(Endpoint(IPAddress(v4: 0x0A00_1000 + UInt32(slot)), port: 7_741)), isLAN: true,
+      at: .start)
     side.links.peers[slot].paths[1]!.isValid = true
     side.links.peers[slot].best = 1
     side.links.recompute()

@@ -36,7 +36,8 @@ final class Side {
     endpoint = Endpoint(IPAddress(v4: 0x0A00_0001 + UInt32(number)), port: 7_741)
     let seed = [UInt8](repeating: UInt8(number) + UInt8(truncatingIfNeeded: incarnation), count: 32)
     let sessions = SessionTable(
-      identity: identity, network: "test", incarnation: incarnation, capabilities: .aes256gcm, capacity: 1_024,
+      identity: identity, network: "test", incarnation: incarnation, capabilities: .aes256gcm,
+      capacity: 1_024,
       seed: seed)
     links = Links(
       identity: identity, sessions: sessions, relay: RelayLimit(bytesPerSecond: 1 << 30, at: now), seed: seed,

@@ -19,7 +19,8 @@ import Testing
     for n in 0..<200 {
       let plan = AddressPlan.standard(for: .open("community \(n)"))
       #expect(plan == AddressPlan.standard(for: .open("community \(n)")))
-      #expect(plan.pool.length == 16 && space.contains(plan.pool.address) && space.contains(plan.pool.broadcast))
+      #expect(
+        plan.pool.length == 16 && space.contains(plan.pool.address) && space.contains(plan.pool.broadcast))
       #expect(plan.pool == plan.pool.network)
       pools.insert(plan.pool)
     }
@@ -60,7 +61,8 @@ import Testing
   @Test func onlyAddressesOfMachinesAreAdmitted() {
     let plan = AddressPlan(pool: IPPrefix("10.1.2.0/24")!)
     for (text, isAdmitted) in [
-      ("10.1.2.1", true), ("10.1.2.254", true), ("10.1.2.0", false), ("10.1.2.255", false), ("10.1.3.1", false),
+      ("10.1.2.1", true), ("10.1.2.254", true), ("10.1.2.0", false), ("10.1.2.255", false),
+      ("10.1.3.1", false),
       ("fd00::1", false),
     ] { #expect(plan.admits(IPAddress(text)!) == isAdmitted, "\(text)") }
   }

@@ -114,7 +114,8 @@ enum Packets {
   @Test(arguments: [0, 1, 7, 100, 1_360]) func unreachableOfIPv6IsWellFormed(payload: Int) throws {
     let packet = Packets.v6((0..<payload).map { UInt8(truncatingIfNeeded: $0 &* 41) })
     let answer = try #require(self.answer(packet, from: Packets.a6))
-    #expect(answer.count == 48 + min(packet.count, 128) && answer[6] == 58 && answer[40] == 1 && answer[41] == 3)
+    #expect(
+      answer.count == 48 + min(packet.count, 128) && answer[6] == 58 && answer[40] == 1 && answer[41] == 3)
     let length = answer.count - 40
     let pseudo = Array(answer[8..<40]) + [0, 0, UInt8(length >> 8), UInt8(length & 255), 0, 0, 0, 58]
     #expect(Packets.sum(pseudo + answer[40...]) == 0xFFFF)

@@ -14,7 +14,9 @@ import Testing
 
 extension NodeCore {
   /// Takes a packet as if it had come in a record of the peer.
-  fileprivate mutating func accept(_ packet: PacketRef, from slot: Int, content: UInt8, _ context: inout Context) {
+  fileprivate mutating func accept(
+    _ packet: PacketRef, from slot: Int, content: UInt8, _ context: inout Context
+  ) {
     tunnel?.receive(packet, from: slot, content: content, counter: 1, &network, &context)
     settle(&context)
   }
@@ -57,13 +59,17 @@ extension Host {
 
   /// Both have sent each other a packet, so that there is a link on which the claims were shown.
   private func meet(_ world: World, _ a: Int, _ b: Int) throws {
-    world.send(Packets.v4([1, 2, 3, 4, 5, 6, 7, 8], from: address(world.hosts[a]), to: address(world.hosts[b])), from: a)
+    world.send(
+      Packets.v4([1, 2, 3, 4, 5, 6, 7, 8], from: address(world.hosts[a]), to: address(world.hosts[b])),
+      from: a)
     let before = world.hosts[b].delivered.count
     try #require(world.run(upTo: .seconds(5)) { world.hosts[b].delivered.count > before } != nil)
     world.run(for: .seconds(2))
   }
 
-  private func feed(_ world: World, _ bytes: [UInt8], to host: Host, from peer: Host, content: UInt8? = nil) throws {
+  private func feed(_ world: World, _ bytes: [UInt8], to host: Host, from peer: Host, content: UInt8? = nil)
+    throws
+  {
     let slot = try #require(host.slot(of: peer))
     let content = try #require(content ?? host.receiveSlot(of: peer))
     world.act(host) {
@@ -90,7 +96,8 @@ extension Host {
     let own = home.ula(of: b.core.id)
     try feed(world, Packets.v6([1], from: foreign, to: own), to: b, from: a)
     #expect(counters(b).spoofed == 5)
-    for target in [address(c), IPAddress("8.8.8.8")!, IPAddress("255.255.255.255")!, IPAddress("127.0.0.1")!] {
+    for target in [address(c), IPAddress("8.8.8.8")!, IPAddress("255.255.255.255")!, IPAddress("127.0.0.1")!]
+    {
       try feed(world, Packets.v4([1], from: address(a), to: target), to: b, from: a)
     }
     #expect(counters(b).foreignDestination == 4)
@@ -191,7 +198,9 @@ extension Host {
       world.send(Packets.v4([UInt8(n)], from: address(a), to: gone), from: 1)
       world.run(for: .milliseconds(300))
     }
-    for host in world.hosts where host.isAlive && host.number > 0 { #expect(counters(host).foreignDestination == 0) }
+    for host in world.hosts where host.isAlive && host.number > 0 {
+      #expect(counters(host).foreignDestination == 0)
+    }
   }
 
   @Test func unansweredErrorsLoseNoSlots() throws {
