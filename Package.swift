@@ -2,7 +2,7 @@
 //
 // The rooms of the project and who may import whom (the arrows point downwards only):
 //
-//   p2pvpn ─► Platform ─► Session ─► Base          the daemon: the only code that touches the machine
+//   p2pvpn ─► Platform ─► Base          the daemon: the only code that touches the machine
 //   p2pvpn ─► Node ─► VPN ─► DHT ─► Overlay ─► Session ─► Base      decides everything, touches nothing
 //
 // Each dependency stands here with its reason.
@@ -14,6 +14,9 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 /// The pure modules also have no unsafe construct that is not marked as such.
 let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
 
+/// What the tests of the layers above Session may use: a layer is also tried inside whole nodes.
+let layers: [Target.Dependency] = ["Base", "Session", "Overlay", "DHT", "VPN", "Node", "Simulator"]
+
 let package = Package(
   name: "p2pvpn",
   products: [
@@ -24,8 +27,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     // Levels and metadata of the log; a handler that systemd and people can read.
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    // HTTP on a Unix socket for the local API: no dependencies of its own, streams, many clients.
-    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     // Debian's libsodium-dev: X25519, Ed25519, BLAKE2b, the AEADs, Argon2id.
@@ -53,8 +54,6 @@ let package = Package(
         "Base", "Session", "Overlay", "DHT", "VPN", "Node", "Platform",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "FlyingFox", package: "FlyingFox"),
-        .product(name: "FlyingSocks", package: "FlyingFox"),
       ],
       swiftSettings: strict),
 
@@ -64,10 +63,10 @@ let package = Package(
 
     .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
     .testTarget(name: "SessionTests", dependencies: ["Session", "CSodium"], swiftSettings: strict),
-    .testTarget(name: "OverlayTests", dependencies: ["Overlay"], swiftSettings: strict),
-    .testTarget(name: "DHTTests", dependencies: ["DHT"], swiftSettings: strict),
-    .testTarget(name: "VPNTests", dependencies: ["VPN"], swiftSettings: strict),
-    .testTarget(name: "NodeTests", dependencies: ["Node", "Simulator"], swiftSettings: strict),
+    .testTarget(name: "OverlayTests", dependencies: layers, swiftSettings: strict),
+    .testTarget(name: "DHTTests", dependencies: layers, swiftSettings: strict),
+    .testTarget(name: "VPNTests", dependencies: layers, swiftSettings: strict),
+    .testTarget(name: "NodeTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

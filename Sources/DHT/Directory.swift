@@ -39,6 +39,12 @@ enum Pending: BitwiseCopyable {
   case handedOver(Asker, count: UInt8, through: OverlayID)
 }
 
+/// What waits, and since when: an answer of the store may never come (a full disk).
+struct Waiting: BitwiseCopyable {
+  var what: Pending
+  let since: Instant
+}
+
 /// A put on its way.
 struct Put: BitwiseCopyable {
   let asker: Asker
@@ -59,9 +65,12 @@ public struct Directory: ~Copyable {
   public var events = Outbox<DirectoryEvent>(capacity: 128)
   public internal(set) var counters = DirectoryCounters()
   var index = LeaseIndex()
-  var pending = SlotTable<Pending>(capacity: 500)
+  var pending = SlotTable<Waiting>(capacity: 500)
   var requests = SlotTable<Request>(capacity: 128)
   var puts = TokenBucket(rate: 200, burst: 400, at: .start)
+  var gets = TokenBucket(rate: 1_000, burst: 2_000, at: .start)
+  var copiesTaken = TokenBucket(rate: 400, burst: 800, at: .start)
+  var takeOvers = TokenBucket(rate: 50, burst: 100, at: .start)
   /// Unix time at `Instant.start`: leases in the store outlive the process.
   let unixAtStart: UInt64
   var takingOver: TakeOver?
@@ -69,6 +78,8 @@ public struct Directory: ~Copyable {
   public internal(set) var isReady = false
   /// What is stored between here and this node is all here; nil when that is the whole ring.
   var completeFrom: OverlayID?
+  /// The successor that was asked last for this node's range; nil after having been alone.
+  var pulledFrom: OverlayID?
   var replicateAt: Instant = .never
   var replicated: OverlayID?
   var sweepAt: Instant
@@ -88,7 +99,7 @@ public struct Directory: ~Copyable {
     if let takingOver { next = min(next, takingOver.nextAt) }
     for slot in 0..<requests.highWater where requests.isUsed(slot) { next = min(next, requests[slot].nextAt) }
     for slot in 0..<pending.highWater where pending.isUsed(slot) {
-      if case .put(let put) = pending[slot] { next = min(next, put.nextAt) }
+      if case .put(let put) = pending[slot].what { next = min(next, put.nextAt) }
     }
     return next
   }
@@ -102,8 +113,11 @@ public struct Directory: ~Copyable {
   }
 
   /// Takes a message that was routed here. The frame stays the caller's.
+  /// - Parameter isFirstHand: whether the source itself handed it on, in its own session. Neighbours always do,
+  ///   and only they may hand over and copy; anybody could write a neighbour's ID into a header.
   public mutating func receive(
-    _ frame: Frame, from header: RoutedHeader, _ links: inout Links, _ ring: borrowing Ring,
+    _ frame: Frame, from header: RoutedHeader, isFirstHand: Bool, _ links: inout Links,
+    _ ring: borrowing Ring,
     _ context: inout Context
   ) {
     guard let message = try? DirectoryMessage(decoding: frame) else {
@@ -118,8 +132,11 @@ public struct Directory: ~Copyable {
       receivePut(lease, from: asker(ticket), &links, ring, &context)
     case .answer(let ticket, let status, let remaining, let lease):
       receiveAnswer(ticket, status, remaining, lease, &context)
+    case .copy where !isFirstHand, .copied where !isFirstHand, .takeOver where !isFirstHand,
+      .handedOver where !isFirstHand:
+      counters.invalid &+= 1
     case .copy(let ticket, let remaining, let lease):
-      receiveCopy(lease, remaining, from: asker(ticket), &links, &context)
+      receiveCopy(lease, remaining, from: asker(ticket), &links, ring, &context)
     case .copied(let ticket):
       receiveCopied(ticket, from: header.source, &links, &context)
     case .takeOver(let ticket, let after):
@@ -154,10 +171,10 @@ public struct Directory: ~Copyable {
   /// The store has committed.
   public mutating func stored(_ ticket: UInt32, _ links: inout Links, _ context: inout Context) {
     guard let slot = slot(ticket) else { return }
-    switch pending[slot] {
+    switch pending[slot].what {
     case .put(var put):
       put.isCommitted = true
-      pending[slot] = .put(put)
+      pending[slot].what = .put(put)
       finishPut(slot, &links, &context)
     case .copy(let asker, let key):
       pending.remove(slot)
@@ -173,7 +190,7 @@ public struct Directory: ~Copyable {
     _ ticket: UInt32, _ value: Frame?, _ links: inout Links, _ context: inout Context
   ) {
     guard let slot = slot(ticket) else { return }
-    let what = pending[slot]
+    let what = pending[slot].what
     pending.remove(slot)
     let lease = value.flatMap { $0.count > 8 ? try? Lease(decoding: $0.dropping(8)) : nil }
     switch what {
@@ -206,7 +223,7 @@ public struct Directory: ~Copyable {
 
   /// Reads a stored lease for `purpose`.
   mutating func load(_ key: OverlayID, for purpose: Pending, _ context: inout Context) {
-    guard let slot = pending.insert(purpose) else {
+    guard let slot = pending.insert(Waiting(what: purpose, since: context.now)) else {
       counters.busy &+= 1
       return
     }
@@ -236,6 +253,11 @@ public struct Directory: ~Copyable {
     let expired = index.keys(limit: 64, where: { $1.expires <= now })
     // A full round: the rest soon, or dead leases would keep new ones out.
     if expired.count == 64 { sweepAt = now + .milliseconds(100) }
+    for slot in 0..<pending.highWater where pending.isUsed(slot) && pending[slot].since + Self.sweep < now {
+      if case .put = pending[slot].what { continue }
+      pending.remove(slot)
+      counters.abandoned &+= 1
+    }
     for key in expired {
       index.entries.remove(key)
       guard let packet = context.pool.take(length: 1 + OverlayID.byteCount) else { return }
@@ -254,4 +276,6 @@ public struct DirectoryCounters: Sendable, BitwiseCopyable {
   public var busy: UInt64 = 0
   public var limited: UInt64 = 0
   public var full: UInt64 = 0
+  /// Questions to the store that it never answered.
+  public var abandoned: UInt64 = 0
 }

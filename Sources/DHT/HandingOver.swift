@@ -16,6 +16,8 @@ struct TakeOver: BitwiseCopyable {
   /// How often those who were asked said that they do not have the range: the successor first, then the nodes
   /// behind it.
   var refusals: UInt8 = 0
+  /// Whether the question of this turn was refused: one refusal a question counts.
+  var isRefused = false
   var nextAt: Instant
 }
 
@@ -35,13 +37,18 @@ extension Directory {
     guard let predecessor = links.neighbourhood.predecessor.map({ links.peers[$0].id }) else {
       isReady = true
       completeFrom = nil
+      pulledFrom = nil
       return
     }
+    let successor = links.neighbourhood.successor.map { links.peers[$0].id }
     if isReady, let begin = completeFrom, begin.isIn(after: predecessor, through: links.id) {
       // Nodes before this one are gone: their copies are here.
       completeFrom = predecessor
     }
-    if isReady || takingOver != nil { return }
+    // Asked again of every new successor: while this node was away, or alone, others may have answered for its
+    // range. What is here already goes on being answered for.
+    if takingOver != nil || (isReady && pulledFrom == successor) { return }
+    pulledFrom = successor
     takingOver = TakeOver(
       ticket: context.random.next(), start: predecessor, after: predecessor, nextAt: context.now)
     retryTakeOver(&links, ring, &context)
@@ -51,11 +58,12 @@ extension Directory {
     guard var current = takingOver, current.nextAt <= context.now else { return }
     let right = links.neighbourhood.right
     let turn = Int(current.refusals / Self.refusalsMax)
-    guard turn < right.count, current.tries < Self.triesMax else { return finishTakeOver() }
+    guard turn < right.count, current.tries < Self.triesMax else { return finishTakeOver(isComplete: false) }
     let holder = links.peers[Int(right[turn])].id
     // As long as the neighbours do not agree, nobody is asked, and silence means nothing.
     if ring.isSettled { current.tries += 1 }
     current.received = 0
+    current.isRefused = false
     current.nextAt = context.now + Self.takeOverRetry
     takingOver = current
     if ring.isSettled {
@@ -74,7 +82,7 @@ extension Directory {
   mutating func receiveTakeOver(
     _ after: OverlayID, from asker: Asker, _ links: inout Links, _ context: inout Context
   ) {
-    guard links.isNeighbour(asker.id), puts.take(at: context.now) else {
+    guard links.isNeighbour(asker.id), takeOvers.take(at: context.now) else {
       counters.limited &+= 1
       return
     }
@@ -100,6 +108,8 @@ extension Directory {
   ) {
     guard var current = takingOver, current.ticket == ticket else { return }
     if !isReady {
+      guard !current.isRefused else { return }
+      current.isRefused = true
       current.refusals += 1
       current.tries = 0
       current.nextAt = context.now + Self.takeOverRetry / 2
@@ -108,7 +118,7 @@ extension Directory {
     }
     // A copy was lost: this piece is asked for again by the timer.
     guard current.received >= count else { return }
-    if through == links.id { return finishTakeOver() }
+    if through == links.id { return finishTakeOver(isComplete: true) }
     current.after = through
     current.tries = 0
     current.nextAt = context.now
@@ -116,9 +126,11 @@ extension Directory {
     retryTakeOver(&links, ring, &context)
   }
 
-  private mutating func finishTakeOver() {
+  /// - Parameter isComplete: false when nobody had the range: then it begins here, unless this node answered
+  ///   for it before.
+  private mutating func finishTakeOver(isComplete: Bool) {
+    if isComplete || !isReady { completeFrom = takingOver?.start }
     isReady = true
-    completeFrom = takingOver?.start
     takingOver = nil
   }
 

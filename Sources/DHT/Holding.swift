@@ -23,7 +23,9 @@ extension Directory {
     _ key: OverlayID, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
     _ context: inout Context
   ) {
-    guard speaks(for: key, links, ring) else { return answer(asker, .later, &links, &context) }
+    guard speaks(for: key, links, ring), gets.take(at: context.now) else {
+      return answer(asker, .later, &links, &context)
+    }
     guard index.live(key, at: context.now) != nil else { return answer(asker, .absent, &links, &context) }
     load(key, for: .answer(asker, .granted, key: key), &context)
   }
@@ -53,7 +55,7 @@ extension Directory {
 
   private func isPutting(_ key: OverlayID) -> Bool {
     for slot in 0..<pending.highWater where pending.isUsed(slot) {
-      if case .put(let put) = pending[slot], put.key == key { return true }
+      if case .put(let put) = pending[slot].what, put.key == key { return true }
     }
     return false
   }
@@ -65,7 +67,7 @@ extension Directory {
     let length = lease.encode(into: context.pool.room(copy)) ?? 0
     let kept = PacketRef(slot: copy.slot, offset: copy.offset, length: UInt16(length))
     let put = Put(asker: asker, key: lease.key, lease: kept, nextAt: context.now)
-    guard let slot = pending.insert(.put(put)) else {
+    guard let slot = pending.insert(Waiting(what: .put(put), since: context.now)) else {
       context.pool.release(kept)
       counters.busy &+= 1
       return answer(asker, .later, &links, &context)
@@ -89,7 +91,8 @@ extension Directory {
   }
 
   private mutating func copyPut(_ slot: Int, _ links: inout Links, _ context: inout Context) {
-    guard case .put(var put) = pending[slot], let lease = try? Lease(decoding: context.pool.frame(put.lease))
+    guard case .put(var put) = pending[slot].what,
+      let lease = try? Lease(decoding: context.pool.frame(put.lease))
     else {
       return
     }
@@ -97,7 +100,7 @@ extension Directory {
     if keepers.isEmpty { put.isCopied = true }
     put.tries += 1
     put.nextAt = context.now + Self.retry
-    pending[slot] = .put(put)
+    pending[slot].what = .put(put)
     for i in 0..<keepers.count {
       let copy = DirectoryMessage.copy(
         ticket: UInt64(ticket(slot)), remaining: index.remaining(put.key, at: context.now), lease)
@@ -107,7 +110,7 @@ extension Directory {
 
   mutating func retryPuts(_ links: inout Links, _ context: inout Context) {
     for slot in 0..<pending.highWater where pending.isUsed(slot) {
-      guard case .put(let put) = pending[slot], put.nextAt <= context.now else { continue }
+      guard case .put(let put) = pending[slot].what, put.nextAt <= context.now else { continue }
       if put.tries >= 10 {
         context.pool.release(put.lease)
         pending.remove(slot)
@@ -121,16 +124,16 @@ extension Directory {
   mutating func receiveCopied(
     _ ticket: UInt64, from keeper: OverlayID, _ links: inout Links, _ context: inout Context
   ) {
-    guard let slot = slot(UInt32(truncatingIfNeeded: ticket)), case .put(var put) = pending[slot],
+    guard let slot = slot(UInt32(truncatingIfNeeded: ticket)), case .put(var put) = pending[slot].what,
       keepers(links).contains(where: { $0 == keeper })
     else { return }
     put.isCopied = true
-    pending[slot] = .put(put)
+    pending[slot].what = .put(put)
     finishPut(slot, &links, &context)
   }
 
   mutating func finishPut(_ slot: Int, _ links: inout Links, _ context: inout Context) {
-    guard case .put(let put) = pending[slot], put.isCommitted, put.isCopied else { return }
+    guard case .put(let put) = pending[slot].what, put.isCommitted, put.isCopied else { return }
     context.pool.release(put.lease)
     pending.remove(slot)
     index.keep(put.key)
@@ -138,10 +141,14 @@ extension Directory {
   }
 
   mutating func receiveCopy(
-    _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ context: inout Context
+    _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
+    _ context: inout Context
   ) {
+    let isHandedOver = takingOver?.ticket == asker.ticket
     // Copies come from neighbours on the ring: nobody else has a reason to fill this store.
-    guard remaining > 0, links.isNeighbour(asker.id), puts.take(at: context.now), lease.isAuthentic else {
+    guard remaining > 0, links.isNeighbour(asker.id),
+      isHandedOver || copiesTaken.take(at: context.now), lease.isAuthentic
+    else {
       counters.invalid &+= 1
       return
     }
@@ -150,13 +157,16 @@ extension Directory {
     case .known, .stale:
       return send(.copied(ticket: asker.ticket), to: asker.id, via: asker.via, &links, &context)
     case .taken:
-      guard let entry = index.live(lease.key, at: context.now), index.prefers(lease, over: entry) else {
+      // Who speaks for the key lets nobody displace a lease, but for what it takes over from its successor.
+      guard let entry = index.live(lease.key, at: context.now),
+        isHandedOver || (!speaks(for: lease.key, links, ring) && index.prefers(lease, over: entry))
+      else {
         return send(.copied(ticket: asker.ticket), to: asker.id, via: asker.via, &links, &context)
       }
     case .accept:
       break
     }
-    guard let slot = pending.insert(.copy(asker, key: lease.key)) else {
+    guard let slot = pending.insert(Waiting(what: .copy(asker, key: lease.key), since: context.now)) else {
       counters.busy &+= 1
       return
     }

@@ -24,8 +24,8 @@ public struct Lease: Sendable, BitwiseCopyable {
   /// Envelope and signatures without the body.
   public static let overhead = 82 + 128
   public static let bytesMax = overhead + bodyMax
-  /// Longest life of any lease, in seconds.
-  public static let timeToLiveMax: UInt32 = 86_400
+  /// Longest life of any lease, in seconds: that of a community's plan.
+  public static let timeToLiveMax: UInt32 = 3_600
 
   public let recordKey: PublicKey
   public let owner: PublicKey

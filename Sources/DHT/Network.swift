@@ -81,7 +81,7 @@ public struct Network: ~Copyable {
           origin = .routed(header.source, via: header.sourceVia)
           continue
         }
-        receive(header, context.pool.frame(payload), &context)
+        receive(header, context.pool.frame(payload), from: hop, &context)
         context.pool.release(ref)
         return .none
       }
@@ -102,9 +102,12 @@ public struct Network: ~Copyable {
     }
   }
 
-  private mutating func receive(_ header: RoutedHeader, _ payload: Frame, _ context: inout Context) {
+  private mutating func receive(
+    _ header: RoutedHeader, _ payload: Frame, from hop: Int, _ context: inout Context
+  ) {
     if header.payload == .directory {
-      directory.receive(payload, from: header, &links, ring, &context)
+      let isFirstHand = links.peers.isUsed(hop) && links.peers[hop].id == header.source
+      directory.receive(payload, from: header, isFirstHand: isFirstHand, &links, ring, &context)
     } else if let message = try? RingMessage(decoding: payload) {
       ring.receive(message, header: header, &links, &context)
     } else {

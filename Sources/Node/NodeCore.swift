@@ -187,7 +187,19 @@ public struct NodeCore: ~Copyable {
       i += 1
     }
     network.events.removeAll()
-    if !pings.isEmpty { progressPings(&context) }
+    if !pings.isEmpty {
+      progressPings(&context)
+      failAbsentPings(&context)
+    }
+    raiseIncarnation(&context)
+  }
+
+  /// Somebody remembers a later life of this node (its clock went back, or its state is a backup): goes on above
+  /// that, or its own leases would count as old.
+  private mutating func raiseIncarnation(_ context: inout Context) {
+    guard let seen = network.links.sessions.outrankedBy else { return }
+    network.links.sessions.raiseIncarnation(to: seen + 1)
+    context.notify(.identityInUseTwice)
   }
 
   private func release(_ event: NetworkEvent, _ context: inout Context) {

@@ -89,6 +89,16 @@ extension NodeCore {
     pings.remove(slot)
   }
 
+  /// Pings to addresses that turned out to be nobody's.
+  mutating func failAbsentPings(_ context: inout Context) {
+    for slot in 0..<pings.highWater where pings.isUsed(slot) && !pings[slot].isSent {
+      guard case .address(let address) = pings[slot].target,
+        reading({ $0.isKnownAbsent(address, at: context.now) }) == true
+      else { continue }
+      fail(slot, .notFound, &context)
+    }
+  }
+
   mutating func expirePings(_ context: inout Context) {
     for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].giveUpAt <= context.now {
       var reason = PingFailure.timedOut

@@ -34,7 +34,8 @@ extension Tunnel {
       return context.notify(.lookedUp(ticket: ticket, .nothing))
     }
     if let address, address.isV4 {
-      network.get(claimKey(address), tag: DirectoryTag.make(DirectoryTag.lookupClaim, slot, in: lookups), &context)
+      let tag = DirectoryTag.make(DirectoryTag.lookupClaim, slot, in: lookups)
+      network.get(claimKey(address), tag: tag, &context)
     } else if let address {
       network.find(Self.start(of: address), nonce: lookup.nonce, &context)
     } else if let id {
@@ -62,7 +63,8 @@ extension Tunnel {
     let scratch = Scratch(capacity: OverlayID.byteCount)
     key.id.write(to: scratch.frame)
     let record = community.recordKey(kind: LeaseKind.endpoints.rawValue, name: scratch.frame.bytes)
-    network.get(record.publicKey.id, tag: DirectoryTag.make(DirectoryTag.lookupEndpoints, slot, in: lookups), &context)
+    let tag = DirectoryTag.make(DirectoryTag.lookupEndpoints, slot, in: lookups)
+    network.get(record.publicKey.id, tag: tag, &context)
   }
 
   mutating func onLookupFound(_ nonce: UInt64, _ key: PublicKey, _ context: inout Context) {

@@ -24,6 +24,8 @@ struct Resolver: ~Copyable {
     var key: PublicKey?
     /// The number that an answer carries.
     let nonce: UInt64
+    /// When a question to the ring, which nobody repeats for us, is asked again.
+    var nextAt: Instant = .never
     var packets = BoundedArray<16, PacketRef>()
   }
 
@@ -52,6 +54,8 @@ struct Resolver: ~Copyable {
   }
 
   mutating func enqueue(_ packet: PacketRef?, for address: IPAddress, _ context: inout Context) -> Outcome {
+    // What waits must not starve what works.
+    if packet != nil, context.pool.available < context.pool.capacity / 4 { return .refused }
     if let slot = byAddress[address].map(Int.init) {
       if let packet, !questions[slot].packets.append(packet) {
         // The oldest gives way: a newer packet is more likely to be still wanted.
@@ -83,7 +87,10 @@ struct Resolver: ~Copyable {
     return nil
   }
 
-  mutating func found(_ slot: Int, _ key: PublicKey) { questions[slot].key = key }
+  mutating func found(_ slot: Int, _ key: PublicKey) {
+    questions[slot].key = key
+    questions[slot].nextAt = .never
+  }
 
   /// Ends the question: the packets are the caller's.
   mutating func resolve(_ slot: Int) -> Question {
@@ -104,6 +111,14 @@ struct Resolver: ~Copyable {
     return question
   }
 
+  /// Sets when the question is asked again.
+  mutating func askAgain(_ slot: Int, at instant: Instant) { questions[slot].nextAt = instant }
+
+  /// Questions that are to be asked again.
+  func due(at now: Instant) -> [Int] {
+    (0..<questions.highWater).filter { questions.isUsed($0) && questions[$0].nextAt <= now }
+  }
+
   /// Questions that have waited too long.
   func overdue(at now: Instant) -> [Int] {
     (0..<questions.highWater).filter { questions.isUsed($0) && questions[$0].askedAt + Self.patience <= now }
@@ -117,7 +132,7 @@ struct Resolver: ~Copyable {
   var deadline: Instant {
     var next = Instant.never
     for slot in 0..<questions.highWater where questions.isUsed(slot) {
-      next = min(next, questions[slot].askedAt + Self.patience)
+      next = min(next, questions[slot].askedAt + Self.patience, questions[slot].nextAt)
     }
     return next
   }

@@ -27,9 +27,18 @@ extension Tunnel {
     _ slot: Int, _ address: IPAddress, _ network: inout Network, _ context: inout Context
   ) {
     if address.isV4 {
-      network.get(claimKey(address), tag: DirectoryTag.make(DirectoryTag.resolve, slot, in: resolver.questions), &context)
+      let tag = DirectoryTag.make(DirectoryTag.resolve, slot, in: resolver.questions)
+      network.get(claimKey(address), tag: tag, &context)
     } else {
       network.find(Self.start(of: address), nonce: resolver.questions[slot].nonce, &context)
+      resolver.askAgain(slot, at: context.now + Self.findRetry)
+    }
+  }
+
+  /// Asks the ring again.
+  mutating func askAgain(_ network: inout Network, _ context: inout Context) {
+    for slot in resolver.due(at: context.now) {
+      ask(slot, resolver.questions[slot].address, &network, &context)
     }
   }
 
@@ -111,13 +120,16 @@ extension Tunnel {
 
   /// A peer's proofs are known: if it is a member, it is shown our claim, and gets what waits for it.
   mutating func onProved(_ slot: Int, _ network: inout Network, _ context: inout Context) {
-    guard sendSlot(slot, network.links) != nil else { return }
+    guard sendSlot(slot, network.links) != nil else { return forget(UInt32(slot)) }
     let key = network.links.peers[slot].key
     if members[UInt32(slot)] == nil {
       context.notify(.memberFound(key.id))
       met(&context)
     }
-    members.set(UInt32(slot), Member(address: members[UInt32(slot)]?.address, nextAt: context.now))
+    let known = members[UInt32(slot)]
+    members.set(
+      UInt32(slot), Member(address: known?.address, knowsOurs: known?.knowsOurs ?? false, nextAt: context.now)
+    )
     routes.set(community.ula(of: key.id), UInt32(slot))
     network.links.introduce(slot, &context)
     show(slot, wantsAnswer: true, &network, &context)
@@ -129,7 +141,10 @@ extension Tunnel {
     var due: [UInt32] = []
     let now = context.now
     members.visit { slot, member in if !member.knowsOurs && member.nextAt <= now { due.append(slot) } }
-    for slot in due { show(Int(slot), wantsAnswer: true, &network, &context) }
+    for slot in due {
+      if sendSlot(Int(slot), network.links) == nil { forget(slot) }
+      show(Int(slot), wantsAnswer: true, &network, &context)
+    }
   }
 
   /// Our claim is another one now.
@@ -200,7 +215,8 @@ extension Tunnel {
     }
     if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
     if routes[address] == nil || routes[address] == UInt32(slot) { grant(address, to: slot) }
-    network.get(lease.key, tag: DirectoryTag.make(DirectoryTag.verify, slot, in: network.links.peers), &context)
+    let tag = DirectoryTag.make(DirectoryTag.verify, slot, in: network.links.peers)
+    network.get(lease.key, tag: tag, &context)
   }
 
   /// From now on the address is the member's.

@@ -39,6 +39,8 @@ public struct Tunnel: ~Copyable {
   static let endpointsTimeToLive: UInt32 = 300
   /// After this long without another member, the user is told.
   static let lonely = Interval.seconds(8)
+  /// A lost question to the ring, or its answer.
+  static let findRetry = Interval.milliseconds(500)
 
   public let community: Community
   public let ula: IPAddress
@@ -186,7 +188,10 @@ public struct Tunnel: ~Copyable {
 
   public mutating func on(_ event: NetworkEvent, _ network: inout Network, _ context: inout Context) {
     switch event {
-    case .linkUp, .measured:
+    case .linkUp(let slot):
+      // Whoever had this slot before is gone.
+      forget(UInt32(slot))
+    case .measured:
       break
     case .proved(let slot):
       onProved(slot, &network, &context)
@@ -211,6 +216,7 @@ public struct Tunnel: ~Copyable {
     startIfReady(&network, &context)
     if wasReady, let request = claim.expire(at: context.now) { carryOut(request, &network, &context) }
     for slot in resolver.overdue(at: context.now) { fail(slot, &context) }
+    askAgain(&network, &context)
     showAgain(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
     if planAt <= context.now { renewPlan(&network, &context) }
@@ -251,7 +257,7 @@ public struct Tunnel: ~Copyable {
     for slot in gone { forget(slot) }
   }
 
-  private mutating func forget(_ slot: UInt32) {
+  mutating func forget(_ slot: UInt32) {
     members.remove(slot)
     var addresses: [IPAddress] = []
     routes.visit { address, owner in if owner == slot { addresses.append(address) } }

@@ -186,8 +186,9 @@ import Testing
     let other = town.order(from: Town.key(5))[1]
     let lease = Made.read(forged)!
     town.act(other) {
-      other.direct { directory, links, _, context in
-        directory.receiveCopy(lease, 60, from: Asker(id: owner.id, via: nil, ticket: 1), &links, &context)
+      other.direct { directory, links, ring, context in
+        directory.receiveCopy(
+          lease, 60, from: Asker(id: owner.id, via: nil, ticket: 1), &links, ring, &context)
       }
     }
     #expect(other.counters.invalid == 1 && other.entry(Town.key(5)) == nil)

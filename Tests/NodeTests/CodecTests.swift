@@ -128,7 +128,7 @@ extension Random {
   fileprivate mutating func lease() -> Lease {
     let bytes = Lease.make(
       recordKey: SigningKey(seed: fixed()), owner: SigningKey(seed: fixed()), epoch: next(),
-      sequence: UInt32(truncatingIfNeeded: next()), timeToLive: 1 + UInt32(below(86_400)),
+      sequence: UInt32(truncatingIfNeeded: next()), timeToLive: 1 + UInt32(below(3_600)),
       body: bytes(Int(below(UInt64(Lease.bodyMax) + 1))))
     return try! Lease(decoding: kept(bytes))
   }

@@ -208,26 +208,25 @@ import Testing
     #expect(a.happened.filter { if case .up = $0 { true } else { false } }.count == 1)
   }
 
-  @Test func tableIsBoundedAndTheIdlestWithoutRoleGivesWay() throws {
-    let wires = Wires(count: 2)
-    let (a, b) = (wires.sides[0], wires.sides[1])
+  @Test func tableIsBoundedAndNeighboursNeverGiveWay() throws {
+    let side = Side(0)
     var random = Random(seed: 9)
     func stranger() -> PublicKey {
       PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
     }
     let first = stranger()
-    wires.act(a) { _ = a.links.find(first, at: .start) }
-    for n in 1..<Links.peersMax {
-      let slot = a.links.find(stranger(), at: Instant(ns: UInt64(n)))
-      a.links.peers[try #require(slot)].roles = n.isMultiple(of: 2) ? .near : .onDemand
+    for n in 0..<Links.peersMax {
+      let slot = try #require(side.find(n == 0 ? first : stranger(), at: Instant(ns: UInt64(n))))
+      side.links.peers[slot].isUp = true
+      side.links.peers[slot].roles = n.isMultiple(of: 2) && n > 0 ? .near : .onDemand
     }
-    #expect(a.links.peers.count == 1_024 && a.links.peer(first.id) != nil)
-    let late = a.links.find(b.key, at: .start + .seconds(1))
-    #expect(late != nil)
-    #expect(a.links.peers.count == 1_024 && a.links.peer(first.id) == nil)
-    for slot in 0..<1_024 { a.links.peers[slot].roles = .near }
-    let refused = a.links.find(stranger(), at: .start + .seconds(1))
-    #expect(refused == nil)
-    #expect(a.counters.tableFull == 1)
+    #expect(side.find(stranger(), at: .start + .seconds(1)) != nil)
+    #expect(side.peersCount == 1_024 && side.links.peer(first.id) == nil, "the one idle longest has gone")
+    for slot in 0..<Links.peersMax {
+      side.links.peers[slot].isUp = true
+      side.links.peers[slot].roles = .near
+    }
+    #expect(side.find(stranger(), at: .start + .seconds(1)) == nil)
+    #expect(side.counters.tableFull == 1 && side.peersCount == 1_024)
   }
 }

@@ -113,15 +113,17 @@ import Testing
     for _ in 1..<Links.peersMax {
       let slot = side.links.find(stranger(), at: .start)!
       side.links.peers[slot].roles = .near
+      side.links.peers[slot].isUp = true
     }
     // The table is full, and the peer that goes is the only one that may be replaced by those it names.
     side.links.peers[slot].isUp = true
     side.links.neighbourhood = Neighbourhood()
     var ring = Ring(isFounder: true, at: .start)
     var left = BoundedArray<4, PublicKey>()
-    for _ in 0..<4 { left.append(stranger()) }
+    for n in 2..<4 { left.append(Fixed.identities[n].publicKey) }
     ring.receive(Leave(left: left, right: BoundedArray()), from: slot, &side.links, &side.context)
     #expect(side.links.peer(other.id) == nil)
-    #expect(side.links.peer(left[0].id) != nil, "its place belongs to another peer now")
+    let named = (0..<2).filter { side.links.peer(left[$0].id) != nil }
+    #expect(!named.isEmpty, "its place belongs to another peer now")
   }
 }

@@ -141,11 +141,11 @@ extension Links {
     let via = side.links.peers[5].id
     let source = side.links.peers[2].id
     #expect(decide(side, header(.exact, stranger, from: source, via: via), from: 2) == .forward(5))
-    // This node is the via, and has no link to the receiver: nothing is left but the way to the receiver
-    // itself.
-    var own = header(.exact, stranger, from: source, via: side.id)
-    _ = side.links.decide(&own, from: 2)
-    #expect(own.destinationVia == nil)
+    // The named via delivers or nobody does.
+    #expect(decide(side, header(.exact, stranger, from: source, via: side.id), from: 2) == .undeliverable)
+    #expect(
+      decide(side, header(.exact, side.links.peers[3].id, from: source, via: side.id), from: 2) == .forward(3)
+    )
     // This node knows a via of a peer that it reaches over the ring only.
     relay(side, 7)
     side.links.peers[7].vias.append(via)

@@ -74,6 +74,9 @@ final class Side {
     return peer.index(of: .endpoint(endpoint)).flatMap { peer.path($0) }
   }
 
+  func find(_ key: PublicKey, at now: Instant) -> Int? { links.find(key, at: now) }
+
+  var peersCount: Int { links.peers.count }
   var available: Int { context.pool.available }
   var deadline: Instant { links.deadline }
   var upCount: Int { links.upCount }

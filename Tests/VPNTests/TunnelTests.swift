@@ -3,12 +3,12 @@
 // Method: whole nodes in a simulated network; what a cheating peer would send is put in behind its session.
 
 import Base
-import DHT
 import Overlay
 import Session
 import Simulator
 import Testing
 
+@testable import DHT
 @testable import Node
 @testable import VPN
 
@@ -33,12 +33,27 @@ extension NodeCore {
   }
 
   fileprivate var lease: [UInt8] { reading { $0.leaseBytes } ?? [] }
+
+  /// The tags of the questions to the directory that wait for their answers.
+  fileprivate var openTags: [UInt32] {
+    let requests = network.directory.requests.highWater
+    return (0..<requests).filter { network.directory.requests.isUsed($0) }.map {
+      network.directory.requests[$0].tag
+    }
+  }
+
+  /// An answer of the directory.
+  fileprivate mutating func answer(_ tag: UInt32, _ context: inout Context) {
+    tunnel?.on(.directory(.failed(tag: tag)), &network, &context)
+    settle(&context)
+  }
 }
 
 extension Host {
   fileprivate func slot(of peer: Host) -> Int? { core.peer(with: peer.core.id) }
   fileprivate func receiveSlot(of peer: Host) -> UInt8? { slot(of: peer).flatMap { core.receiveSlot($0) } }
   fileprivate var lease: [UInt8] { core.lease }
+  fileprivate var openTags: [UInt32] { core.openTags }
 }
 
 @Suite struct TunnelTests {
@@ -227,18 +242,23 @@ extension Host {
   }
 
   @Test func lateAnswerBelongsToItsOwnQuestion() throws {
-    let world = try network(2, seed: 108)
+    let world = try network(3, seed: 108)
     let (a, b) = (world.hosts[1], world.hosts[2])
-    // Nobody answers any more. The directory is asked for longer than the first question lives, so that its
-    // failure comes when another question has the place.
-    world.passes = { from, to in from != 1 && to != 1 }
-    world.act(a) {
-      a.core.lookUp(address: IPAddress(v4: address(a).v4 ^ 0x33), id: nil, ticket: 1, &a.context)
+    func isAnswered(_ ticket: UInt32) -> Bool {
+      a.events.contains { if case .lookedUp(ticket, _) = $0 { true } else { false } }
     }
-    world.run(for: .milliseconds(8_100))
-    #expect(a.events.contains { if case .lookedUp(ticket: 1, .nothing) = $0 { true } else { false } })
+    world.act(a) { a.core.lookUp(address: IPAddress("100.80.3.3")!, id: nil, ticket: 1, &a.context) }
+    let tag = try #require(a.openTags.first)
+    try #require(world.run(upTo: .seconds(5)) { isAnswered(1) } != nil)
+    // The place of the first question belongs to a second one when another answer to the first comes.
     world.act(a) { a.core.lookUp(address: address(b), id: nil, ticket: 2, &a.context) }
-    world.run(for: .seconds(5))
-    #expect(!a.events.contains { if case .lookedUp(ticket: 2, _) = $0 { true } else { false } })
+    try #require(!isAnswered(2))
+    world.act(a) { a.core.answer(tag, &a.context) }
+    #expect(!isAnswered(2))
+    world.run(for: .seconds(2))
+    #expect(
+      a.events.contains {
+        if case .lookedUp(2, .found(let id, _, _, _)) = $0 { id == b.core.id } else { false }
+      })
   }
 }
