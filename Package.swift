@@ -61,13 +61,19 @@ let package = Package(
     .target(
       name: "Simulator", dependencies: ["Base", "Node"], path: "Simulations/Simulator", swiftSettings: strict),
 
+    // Counts allocations, for the test that the way of a packet makes none.
+    .target(name: "CMallocCount", path: "Tests/Support/CMallocCount"),
+
     .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
     .testTarget(name: "SessionTests", dependencies: ["Session", "CSodium"], swiftSettings: strict),
     .testTarget(name: "OverlayTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "DHTTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "VPNTests", dependencies: layers, swiftSettings: strict),
-    .testTarget(name: "NodeTests", dependencies: layers, swiftSettings: strict),
+    .testTarget(name: "NodeTests", dependencies: layers + ["CMallocCount"], swiftSettings: strict),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: strict),
+    .testTarget(
+      name: "ProgramTests", dependencies: ["p2pvpn", "Base", "Session", "Overlay", "VPN", "Node", "Platform"],
+      swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -82,7 +82,6 @@ public final class World {
     let old = hosts[number]
     var configuration = old.configuration
     configuration.incarnation += 1
-    configuration.unixSeconds += now.ns / 1_000_000_000
     configuration.entropy = secure.key().bytes
     configuration.isFounder = bootstraps.isEmpty && (old.store[.peers] ?? [:]).isEmpty
     if let community = configuration.tunnel?.community,

@@ -30,6 +30,7 @@ public struct PacketRef: Sendable, BitwiseCopyable, Equatable {
   public let capacity: Int
   private let arena: UnsafeMutableRawPointer
   private let free: UnsafeMutablePointer<UInt32>
+  private let isTaken: UnsafeMutablePointer<Bool>
   private var freeCount: Int
   /// How often no slot was left.
   public private(set) var exhausted: UInt64 = 0
@@ -41,12 +42,15 @@ public struct PacketRef: Sendable, BitwiseCopyable, Equatable {
     arena = .allocate(byteCount: capacity * Self.slotBytes, alignment: 64)
     free = .allocate(capacity: capacity)
     for i in 0..<capacity { free[i] = UInt32(capacity - 1 - i) }
+    isTaken = .allocate(capacity: capacity)
+    isTaken.initialize(repeating: false, count: capacity)
     freeCount = capacity
   }
 
   deinit {
     arena.deallocate()
     free.deallocate()
+    isTaken.deallocate()
   }
 
   public var available: Int { freeCount }
@@ -59,13 +63,14 @@ public struct PacketRef: Sendable, BitwiseCopyable, Equatable {
       return nil
     }
     freeCount -= 1
+    isTaken[Int(free[freeCount])] = true
     return PacketRef(slot: free[freeCount], offset: UInt16(Self.headroom), length: UInt16(length))
   }
 
-  /// Gives the slot back. *Precondition:* it is not given back twice (checked in debug builds).
+  /// Gives the slot back. *Precondition:* it is not given back twice.
   public mutating func release(_ ref: PacketRef) {
-    precondition(Int(ref.slot) < capacity && freeCount < capacity)
-    assert(!(0..<freeCount).contains { free[$0] == ref.slot }, "slot released twice")
+    precondition(Int(ref.slot) < capacity && isTaken[Int(ref.slot)], "slot released twice")
+    isTaken[Int(ref.slot)] = false
     free[freeCount] = ref.slot
     freeCount += 1
   }

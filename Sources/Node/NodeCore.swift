@@ -49,7 +49,7 @@ public struct NodeConfiguration: Sendable {
 /// The machine of one node.
 public struct NodeCore: ~Copyable {
   public internal(set) var network: Network
-  public internal(set) var tunnel: Tunnel?
+  var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
 
   public init(_ configuration: NodeConfiguration, at now: Instant) {
@@ -70,7 +70,7 @@ public struct NodeCore: ~Copyable {
       directory: Directory(
         unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
     tunnel = configuration.tunnel.map {
-      Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes)
+      Box(Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes))
     }
   }
 
@@ -79,7 +79,7 @@ public struct NodeCore: ~Copyable {
   /// Looks at the tunnel; nil on a seed.
   borrowing func reading<Result>(_ look: (borrowing Tunnel) -> Result) -> Result? {
     switch tunnel {
-    case .some(let tunnel): look(tunnel)
+    case .some(let tunnel): look(tunnel.value)
     case .none: nil
     }
   }
@@ -132,10 +132,10 @@ public struct NodeCore: ~Copyable {
     case .none: break
     case .claim(let peer, let packet):
       if tunnel == nil { context.pool.release(packet) }
-      tunnel?.receiveClaim(packet, from: peer, &network, &context)
+      tunnel?.value.receiveClaim(packet, from: peer, &network, &context)
     case .data(let peer, let content, let counter, let packet):
       if tunnel == nil { context.pool.release(packet) }
-      tunnel?.receive(packet, from: peer, content: content, counter: counter, &network, &context)
+      tunnel?.value.receive(packet, from: peer, content: content, counter: counter, &network, &context)
     }
     settle(&context)
   }
@@ -143,7 +143,7 @@ public struct NodeCore: ~Copyable {
   /// A packet came from the virtual device. Takes its slot.
   public mutating func send(_ packet: PacketRef, _ context: inout Context) {
     if tunnel == nil { context.pool.release(packet) }
-    tunnel?.send(packet, &network, &context)
+    tunnel?.value.send(packet, &network, &context)
     settle(&context)
   }
 
@@ -162,7 +162,7 @@ public struct NodeCore: ~Copyable {
   /// Time has passed.
   public mutating func expire(_ context: inout Context) {
     network.expire(&context)
-    tunnel?.expire(&network, &context)
+    tunnel?.value.expire(&network, &context)
     settle(&context)
     expirePings(&context)
   }
@@ -181,7 +181,7 @@ public struct NodeCore: ~Copyable {
     while i < network.events.count {
       let event = network.events[i]
       if tunnel == nil { release(event, &context) }
-      tunnel?.on(event, &network, &context)
+      tunnel?.value.on(event, &network, &context)
       onPingEvent(event, &context)
       network.pump(&context)
       i += 1
@@ -220,7 +220,7 @@ public struct NodeCore: ~Copyable {
   /// Finds out who has an address, or whether a node with this ID exists.
   public mutating func lookUp(address: IPAddress?, id: OverlayID?, ticket: UInt32, _ context: inout Context) {
     if tunnel == nil { context.notify(.lookedUp(ticket: ticket, .nothing)) }
-    tunnel?.lookUp(address: address, id: id, ticket: ticket, &network, &context)
+    tunnel?.value.lookUp(address: address, id: id, ticket: ticket, &network, &context)
     settle(&context)
   }
 }

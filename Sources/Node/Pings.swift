@@ -32,7 +32,7 @@ extension NodeCore {
     guard pings.insert(ping) != nil else { return context.notify(.pingFailed(ticket: ticket, .timedOut)) }
     switch target {
     case .address(let address):
-      if peer(target) == nil { tunnel?.seek(address, &network, &context) }
+      if peer(target) == nil { tunnel?.value.seek(address, &network, &context) }
     case .id(let id):
       if let slot = network.links.peer(id), !network.links.peers[slot].isUp {
         network.links.connect(network.links.peers[slot].key, role: .onDemand, firstHand: true, &context)

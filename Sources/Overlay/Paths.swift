@@ -156,13 +156,21 @@ extension Links {
     if !candidates.vias.isEmpty { peers[slot].vias = candidates.vias }
     for i in 0..<candidates.endpoints.count {
       let endpoint = candidates.endpoints[i]
-      guard underlay.mayProbe(endpoint), peers[slot].index(of: .endpoint(endpoint)) == nil else { continue }
+      guard underlay.mayProbe(endpoint), peers[slot].index(of: .endpoint(endpoint)) == nil,
+        mayTryCandidate(slot, context.now)
+      else { continue }
       _ = addPath(slot, endpoint, mayReplace: false, context.now)
     }
     // Only ring links and members of the own community hear where we are.
     if candidates.wantsAnswer, peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: false, &context) }
     wake(slot, at: context.now)
     tick(slot, &context)
+  }
+
+  private mutating func mayTryCandidate(_ slot: Int, _ now: Instant) -> Bool {
+    if now - peers[slot].candidates.since > Timing.candidatesSpan { peers[slot].candidates = (0, now) }
+    peers[slot].candidates.count += 1
+    return peers[slot].candidates.count <= Timing.candidatesMax
   }
 
   /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.

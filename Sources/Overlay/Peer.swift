@@ -63,6 +63,8 @@ public struct Peer: BitwiseCopyable {
   var wantedAt: Instant = .start
   var directRetryAt: Instant = .never
   var directRetryIn = Timing.directRetryMin
+  /// Candidates of the peer that were tried, and since when they are counted.
+  var candidates = (count: 0, since: Instant.start)
   /// When it stopped being one of the nearest.
   var trimAt: Instant = .never
   /// Not to be linked on hearsay before this moment.

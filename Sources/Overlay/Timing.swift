@@ -36,6 +36,9 @@ enum Timing {
   static let candidateProbes: [Interval] = [
     .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .milliseconds(1_000),
   ]
+  /// Candidates of one peer that are tried in this time: a peer cannot have us knock at many doors.
+  static let candidatesMax = 8
+  static let candidatesSpan = Interval.seconds(30)
   /// While relayed, the direct way is tried again, first soon and then ever more rarely.
   static let directRetryMin = Interval.seconds(5)
   static let directRetryMax = Interval.minutes(5)

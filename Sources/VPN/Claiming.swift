@@ -97,7 +97,7 @@ extension Tunnel {
       onResolved(slot, body, &network, &context)
     case DirectoryTag.verify:
       guard let slot = DirectoryTag.slot(tag, in: network.links.peers) else { return }
-      onVerified(slot, body, network.links)
+      onVerified(slot, status, body, network.links)
     case DirectoryTag.lookupClaim, DirectoryTag.lookupEndpoints:
       onLookupAnswer(tag, body, remaining, &network, &context)
     default:

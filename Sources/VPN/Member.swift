@@ -10,6 +10,8 @@ public struct Member: BitwiseCopyable, Sendable {
   /// Whether it has seen our claim.
   var knowsOurs = false
   var tries: UInt8 = 0
+  /// When it was last asked to show its claim because it used an address that is not known to be its own.
+  var askedAt: Instant = .start
   /// When it is shown our claim again, unless it has seen it.
   var nextAt: Instant
 }

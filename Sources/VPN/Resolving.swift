@@ -138,6 +138,8 @@ extension Tunnel {
 
   /// Shows the claims again to members that have not seen them.
   mutating func showAgain(_ network: inout Network, _ context: inout Context) {
+    guard showAt <= context.now else { return }
+    showAt = .never
     var due: [UInt32] = []
     let now = context.now
     members.visit { slot, member in if !member.knowsOurs && member.nextAt <= now { due.append(slot) } }
@@ -145,10 +147,12 @@ extension Tunnel {
       if sendSlot(Int(slot), network.links) == nil { forget(slot) }
       show(Int(slot), wantsAnswer: true, &network, &context)
     }
+    members.visit { _, member in if !member.knowsOurs { showAt = min(showAt, member.nextAt) } }
   }
 
   /// Our claim is another one now.
   mutating func forgetShown() {
+    showAt = .start
     var slots: [UInt32] = []
     members.visit { slot, _ in slots.append(slot) }
     for slot in slots {
@@ -170,6 +174,7 @@ extension Tunnel {
       member.nextAt =
         member.tries > 8 ? .never : context.now + .milliseconds(150) * (1 << UInt64(min(member.tries, 6)))
       members.set(UInt32(slot), member)
+      showAt = min(showAt, member.nextAt)
     }
     let lease = Scratch(capacity: Lease.bytesMax)
     let bytes = claim.address == nil ? [] : leaseBytes
@@ -177,6 +182,15 @@ extension Tunnel {
     let message = ClaimMessage(
       wantsAnswer: wantsAnswer, slot: content, lease: lease.frame.prefix(bytes.count))
     network.links.send(.claim, to: slot, &context) { message.encode(to: &$0) }
+  }
+
+  /// A member uses an address whose claim we do not have: it was lost, or the directory did not know it. Asked
+  /// for once a second at most.
+  mutating func askForClaim(_ slot: Int, _ network: inout Network, _ context: inout Context) {
+    guard var member = members[UInt32(slot)], context.now - member.askedAt >= .seconds(1) else { return }
+    member.askedAt = context.now
+    members.set(UInt32(slot), member)
+    show(slot, wantsAnswer: true, &network, &context)
   }
 
   /// Takes the claim that a peer shows, and its slot.
@@ -229,15 +243,28 @@ extension Tunnel {
   }
 
   /// The directory has said whose the address is that a member has shown.
-  mutating func onVerified(_ slot: Int, _ body: LeaseBody?, _ links: borrowing Links) {
+  /// - Parameter status: nil when nobody answered.
+  mutating func onVerified(
+    _ slot: Int, _ status: DirectoryStatus?, _ body: LeaseBody?, _ links: borrowing Links
+  ) {
+    if status == .absent, let address = members[UInt32(slot)]?.address {
+      return withdraw(address, from: slot)
+    }
     guard let body, let address = Self.decode(IPAddress.self, body.content) else { return }
     if let owner = links.peer(body.identity.id), isMember(owner) { grant(address, to: owner) }
     if let member = members[UInt32(slot)], member.address == address,
       links.peers[slot].key != body.identity
     {
       counters.badClaims &+= 1
-      if routes[address] == UInt32(slot) { routes.remove(address) }
-      members.set(UInt32(slot), Member(address: nil, knowsOurs: member.knowsOurs, nextAt: .never))
+      withdraw(address, from: slot)
     }
+  }
+
+  /// The address is not the member's, or no longer.
+  private mutating func withdraw(_ address: IPAddress, from slot: Int) {
+    if routes[address] == UInt32(slot) { routes.remove(address) }
+    guard var member = members[UInt32(slot)] else { return }
+    member.address = nil
+    members.set(UInt32(slot), member)
   }
 }

@@ -58,6 +58,8 @@ public struct Tunnel: ~Copyable {
   var secure: SecureRandom
   var endpointsAt: Instant = .never
   var planAt: Instant = .never
+  /// When a member is shown our claim again.
+  var showAt: Instant = .never
   var lookups = SlotTable<Lookup>(capacity: 64)
   private var aloneAt: Instant = .never
   private var hasMet = false
@@ -80,8 +82,7 @@ public struct Tunnel: ~Copyable {
   public var failure: ClaimFailure? { claim.failure }
 
   public var deadline: Instant {
-    var next = min(claim.nextAt, resolver.deadline, endpointsAt, planAt, aloneAt)
-    members.visit { _, member in if !member.knowsOurs { next = min(next, member.nextAt) } }
+    var next = min(claim.nextAt, resolver.deadline, endpointsAt, planAt, aloneAt, showAt)
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
   }
@@ -141,17 +142,17 @@ public struct Tunnel: ~Copyable {
       return context.pool.release(packet)
     }
     guard content & ~Content.classMask != 0 else {
-      return accept(packet, from: slot, network.links, &context)
+      return accept(packet, from: slot, &network, &context)
     }
     let isFirst = content & Content.firstPart != 0
     let whole = reassembly.add(peer: slot, counter: counter, isFirst: isFirst, packet, &context)
     context.pool.release(packet)
-    if let whole { accept(whole, from: slot, network.links, &context) }
+    if let whole { accept(whole, from: slot, &network, &context) }
   }
 
   /// Delivers a packet whose source belongs to the peer and whose destination is this node.
   private mutating func accept(
-    _ packet: PacketRef, from slot: Int, _ links: borrowing Links, _ context: inout Context
+    _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
   ) {
     guard let header = IPPacket(context.pool.frame(packet)) else {
       counters.malformed &+= 1
@@ -159,6 +160,7 @@ public struct Tunnel: ~Copyable {
     }
     guard routes[header.source] == UInt32(slot) else {
       counters.spoofed &+= 1
+      askForClaim(slot, &network, &context)
       return context.pool.release(packet)
     }
     guard isOwn(header.destination) else {

@@ -43,7 +43,11 @@ struct HTTPRequest: Sendable, Equatable {
       guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else {
         throw .bad("a header without a colon")
       }
-      let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+      // Who reads such a name leniently takes the body for another request (RFC 9112 §5.1).
+      guard !line[..<colon].contains(where: \.isWhitespace) else {
+        throw .bad("white space in the name of a header")
+      }
+      let value = Self.trimmed(line[line.index(after: colon)...])
       switch line[..<colon].lowercased() {
       case "content-length":
         guard length == nil, value.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(value) else {
@@ -60,6 +64,12 @@ struct HTTPRequest: Sendable, Equatable {
     bodyBytes = length ?? 0
     staysOpen = connection != "close"
     awaitsContinue = expects
+  }
+
+  private static func trimmed(_ value: Substring) -> Substring {
+    func isSpace(_ character: Character) -> Bool { character == " " || character == "\t" }
+    guard let last = value.lastIndex(where: { !isSpace($0) }) else { return "" }
+    return value[...last].drop(while: isSpace)
   }
 
   /// The bytes of a response.

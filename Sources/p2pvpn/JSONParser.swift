@@ -91,15 +91,27 @@ struct JSONParser {
     return .array(values)
   }
 
+  /// A sign, digits without a zero before them, a fraction, an exponent (§6).
   private mutating func number() throws(JSONError) -> JSON {
     let start = at
-    while let byte = next, (48...57).contains(byte) || "+-.eE".utf8.contains(byte) { at += 1 }
+    _ = take("-")
+    if !take("0") { try digits() }
+    let end = at
+    if take(".") { try digits() }
+    if take("e") || take("E") {
+      if !take("+") { _ = take("-") }
+      try digits()
+    }
     let text = String(decoding: bytes[start..<at], as: UTF8.self)
-    if let integer = Int64(text), text.first != "+" { return .integer(integer) }
-    guard let first = text.utf8.first, first == UInt8(ascii: "-") || (48...57).contains(first),
-      let number = Double(text), number.isFinite
-    else { throw error("not a value") }
+    if at == end, let integer = Int64(text) { return .integer(integer) }
+    guard let number = Double(text), number.isFinite else { throw error("too large a number") }
     return .number(number)
+  }
+
+  private mutating func digits() throws(JSONError) {
+    let start = at
+    while let byte = next, (48...57).contains(byte) { at += 1 }
+    if at == start { throw error("not a value") }
   }
 
   private mutating func string() throws(JSONError) -> String {

@@ -17,13 +17,13 @@ extension NodeCore {
   fileprivate mutating func accept(
     _ packet: PacketRef, from slot: Int, content: UInt8, _ context: inout Context
   ) {
-    tunnel?.receive(packet, from: slot, content: content, counter: 1, &network, &context)
+    tunnel?.value.receive(packet, from: slot, content: content, counter: 1, &network, &context)
     settle(&context)
   }
 
   /// Takes a claim as if the peer had shown it.
   fileprivate mutating func acceptClaim(_ packet: PacketRef, from slot: Int, _ context: inout Context) {
-    tunnel?.receiveClaim(packet, from: slot, &network, &context)
+    tunnel?.value.receiveClaim(packet, from: slot, &network, &context)
     settle(&context)
   }
 
@@ -44,7 +44,7 @@ extension NodeCore {
 
   /// An answer of the directory.
   fileprivate mutating func answer(_ tag: UInt32, _ context: inout Context) {
-    tunnel?.on(.directory(.failed(tag: tag)), &network, &context)
+    tunnel?.value.on(.directory(.failed(tag: tag)), &network, &context)
     settle(&context)
   }
 }
