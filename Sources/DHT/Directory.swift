@@ -35,6 +35,8 @@ enum Pending: BitwiseCopyable {
   case copy(Asker, key: OverlayID)
   /// A stored lease is being read, to be sent as a copy.
   case push(to: OverlayID, ticket: UInt64, key: OverlayID)
+  /// A stored lease is being read, to be sent to whoever owns its key now.
+  case forward(key: OverlayID)
   /// All copies of a hand-over were read: the store answers in order.
   case handedOver(Asker, count: UInt8, through: OverlayID)
 }
@@ -80,6 +82,8 @@ public struct Directory: ~Copyable {
   var completeFrom: OverlayID?
   /// The successor that was asked last for this node's range; nil after having been alone.
   var pulledFrom: OverlayID?
+  /// Until then, leases of the own range may still be on their way here from whoever owned it before.
+  var incompleteUntil: Instant = .start
   var replicateAt: Instant = .never
   var replicated: OverlayID?
   var sweepAt: Instant
@@ -132,8 +136,9 @@ public struct Directory: ~Copyable {
       receivePut(lease, from: asker(ticket), &links, ring, &context)
     case .answer(let ticket, let status, let remaining, let lease):
       receiveAnswer(ticket, status, remaining, lease, &context)
-    case .copy where !isFirstHand, .copied where !isFirstHand, .takeOver where !isFirstHand,
-      .handedOver where !isFirstHand:
+    case .copy(let ticket, let remaining, let lease) where !isFirstHand:
+      receiveStray(lease, remaining, from: asker(ticket), &links, ring, &context)
+    case .copied where !isFirstHand, .takeOver where !isFirstHand, .handedOver where !isFirstHand:
       counters.invalid &+= 1
     case .copy(let ticket, let remaining, let lease):
       receiveCopy(lease, remaining, from: asker(ticket), &links, ring, &context)
@@ -201,6 +206,10 @@ public struct Directory: ~Copyable {
       guard let lease else { return }
       let remaining = index.remaining(key, at: context.now)
       send(.copy(ticket: ticket, remaining: remaining, lease), to: target, via: nil, &links, &context)
+    case .forward(let key):
+      guard let lease else { return }
+      let stray = DirectoryMessage.copy(ticket: 0, remaining: index.remaining(key, at: context.now), lease)
+      links.routeMessage(.directory, mode: .owner, to: key, &context) { stray.encode(to: &$0) }
     case .handedOver(let asker, let count, let through):
       send(
         .handedOver(ticket: asker.ticket, isReady: true, count: count, through: through), to: asker.id,

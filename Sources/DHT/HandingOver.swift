@@ -25,6 +25,8 @@ extension Directory {
   /// Leases in one piece of a hand-over or one round of copying.
   private static let piece = 64
   private static let takeOverRetry = Interval.milliseconds(200)
+  /// How long leases may take to come from an owner that is no neighbour.
+  private static let strayTime = Interval.seconds(2)
   /// A successor that stays silent or empty-handed this many times has nothing: the copies of others must do.
   private static let triesMax: UInt8 = 10
   private static let refusalsMax: UInt8 = 3
@@ -58,7 +60,14 @@ extension Directory {
     guard var current = takingOver, current.nextAt <= context.now else { return }
     let right = links.neighbourhood.right
     let turn = Int(current.refusals / Self.refusalsMax)
-    guard turn < right.count, current.tries < Self.triesMax else { return finishTakeOver(isComplete: false) }
+    guard turn < right.count, current.tries < Self.triesMax else {
+      // Nobody near has the range. In a ring that ends where our view does, nobody has it at all; in a larger
+      // one its last owner is farther away, and sends what it has as soon as it sees that the range moved.
+      if !isReady, ring.sizeEstimate(links) > right.count + 1 {
+        incompleteUntil = context.now + Self.strayTime
+      }
+      return finishTakeOver(isComplete: false)
+    }
     let holder = links.peers[Int(right[turn])].id
     // As long as the neighbours do not agree, nobody is asked, and silence means nothing.
     if ring.isSettled { current.tries += 1 }
@@ -141,9 +150,25 @@ extension Directory {
     return start == completeFrom || start.isIn(after: completeFrom, through: links.id)
   }
 
+  /// Sends leases on that lie outside what this node owns or keeps copies of: the ring grew while they stayed.
+  private mutating func forwardStrays(_ links: borrowing Links, _ context: inout Context) {
+    let left = links.neighbourhood.left
+    guard left.count > Self.copies else { return }
+    let first = links.peers[Int(left[Self.copies])].id
+    let (me, now) = (links.id, context.now)
+    for key in index.keys(
+      limit: Self.piece / 2,
+      where: { $1.expires > now && !$1.isForwarded && !$0.isIn(after: first, through: me) })
+    {
+      index.forwarded(key)
+      load(key, for: .forward(key: key), &context)
+    }
+  }
+
   /// Has the next nodes keep copies of what is owned here, a piece at a time.
   mutating func replicate(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
     replicateAt = .never
+    forwardStrays(links, &context)
     guard ring.isSettled, isReady, let predecessor = links.neighbourhood.predecessor else { return }
     let start = replicated ?? links.peers[predecessor].id
     let (me, now) = (links.id, context.now)

@@ -26,7 +26,9 @@ extension Directory {
     guard speaks(for: key, links, ring), gets.take(at: context.now) else {
       return answer(asker, .later, &links, &context)
     }
-    guard index.live(key, at: context.now) != nil else { return answer(asker, .absent, &links, &context) }
+    guard index.live(key, at: context.now) != nil else {
+      return answer(asker, incompleteUntil > context.now ? .later : .absent, &links, &context)
+    }
     load(key, for: .answer(asker, .granted, key: key), &context)
   }
 
@@ -140,6 +142,19 @@ extension Directory {
     answer(put.asker, .granted, &links, &context)
   }
 
+  /// A lease that somebody keeps who no longer should: taken like a put, by the owner of its key only, and it
+  /// displaces nothing.
+  mutating func receiveStray(
+    _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
+    _ context: inout Context
+  ) {
+    guard remaining > 0, speaks(for: lease.key, links, ring), puts.take(at: context.now), lease.isAuthentic,
+      index.judge(lease, at: context.now) == .accept
+    else { return }
+    keepCopy(lease, remaining, from: asker, &context)
+    replicateAt = min(replicateAt, context.now + .milliseconds(200))
+  }
+
   mutating func receiveCopy(
     _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
     _ context: inout Context
@@ -166,6 +181,12 @@ extension Directory {
     case .accept:
       break
     }
+    keepCopy(lease, remaining, from: asker, &context)
+  }
+
+  private mutating func keepCopy(
+    _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ context: inout Context
+  ) {
     guard let slot = pending.insert(Waiting(what: .copy(asker, key: lease.key), since: context.now)) else {
       counters.busy &+= 1
       return

@@ -12,6 +12,8 @@ public struct LeaseEntry: Sendable, BitwiseCopyable {
   public let expires: Instant
   /// Whether it is committed, and copied if it is this node's to copy: only then may a put be called granted.
   public var isKept = false
+  /// Whether it was sent on to the owner of its key.
+  public var isForwarded = false
 }
 
 /// How a lease compares with what is stored under its key.
@@ -66,6 +68,13 @@ struct LeaseIndex: ~Copyable {
   mutating func keep(_ key: OverlayID) {
     guard var entry = entries[key] else { return }
     entry.isKept = true
+    entries.set(key, entry)
+  }
+
+  /// The lease under `key` was sent on.
+  mutating func forwarded(_ key: OverlayID) {
+    guard var entry = entries[key] else { return }
+    entry.isForwarded = true
     entries.set(key, entry)
   }
 

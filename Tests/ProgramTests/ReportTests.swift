@@ -1,0 +1,174 @@
+// Goal: what the node says about itself has the keys that other programs rely on, reads well, and contains no
+// secret.
+
+import Base
+import Session
+import Testing
+
+@testable import Node
+@testable import Overlay
+@testable import VPN
+@testable import p2pvpn
+
+@Suite struct ReportTests {
+  private static let identity = Identity(seed: Key(bytes: [UInt8](repeating: 3, count: 32))!)
+  private static let community = Community.shared(name: "home", secret: [UInt8](101...132))
+  private static let facts = Report.Facts(
+    uptime: .seconds(200), interface: "p2pvpn0", port: 7741, warnings: ["the secret is easy to guess"])
+
+  private static func id(_ number: UInt64) -> OverlayID { OverlayID(high: number << 32, middle: 0, low: 1) }
+
+  private static func peer(_ number: UInt64, _ path: PathKind) -> PeerSnapshot {
+    PeerSnapshot(
+      id: id(number), key: identity.publicKey, isMember: path != .idle, isSeed: path == .idle,
+      address: path == .idle ? nil : IPAddress(v4: 0x6450_0000 + UInt32(number)), address6: nil, path: path,
+      endpoint: path == .lan ? Endpoint(IPAddress(v4: 0xC000_0201), port: 7741) : nil,
+      via: path == .overlay ? id(1) : nil, roundTrip: path == .idle ? nil : .microseconds(1_234),
+      pingsSent: 8,
+      pingsLost: 2, receivedBytes: 1_500, sentBytes: .max, isPinned: false, roles: [])
+  }
+
+  private static let snapshot = Snapshot(
+    id: identity.id, key: identity.publicKey, isSettled: true, isReady: true, sizeEstimate: 5,
+    successor: id(1),
+    predecessor: id(2), leases: 7,
+    community: CommunitySnapshot(
+      name: "home", isOpen: false, address: IPPrefix(IPAddress(v4: 0x6450_0009), length: 16),
+      address6: community.ula(of: identity.id), pool: IPPrefix(IPAddress(v4: 0x6450_0000), length: 16),
+      isAlone: false),
+    peers: [peer(1, .lan), peer(2, .overlay), peer(3, .idle)], links: LinkCounters(), tunnel: TunnelCounters()
+  )
+
+  private static var seed: Snapshot {
+    var seed = snapshot
+    seed.community = nil
+    seed.successor = nil
+    seed.predecessor = nil
+    seed.peers = []
+    return seed
+  }
+
+  private static func keys(_ value: JSON) -> [String] {
+    guard case .object(let members) = value else { return [] }
+    return members.map(\.key)
+  }
+
+  @Test func statusHasTheKeysOfTheContract() {
+    let status = Report.status(Self.snapshot, Self.facts)
+    #expect(
+      Self.keys(status) == [
+        "schema", "id", "key", "version", "uptime_s", "ready", "port", "ring", "communities", "peers",
+        "leases",
+        "warnings",
+      ])
+    #expect(Self.keys(status["ring"]) == ["size_estimate", "successor", "predecessor", "settled"])
+    let communities = status["communities"].asArray
+    #expect(communities.map(Self.keys) == [["name", "open", "address", "address6", "pool", "interface"]])
+    #expect(status["schema"] == 1 && status["uptime_s"] == 200 && status["port"] == 7741)
+    #expect(communities.first?["address"] == "100.80.0.9", "no prefix length")
+    #expect(communities.first?["pool"] == "100.80.0.0/16")
+    #expect(status["peers"] == ["lan": 1, "direct": 0, "overlay": 1, "idle": 1, "offline": 0])
+  }
+
+  @Test func whatIsNotThereIsNull() {
+    var snapshot = Self.snapshot
+    snapshot.community?.address = nil
+    snapshot.community?.pool = nil
+    let status = Report.status(snapshot, Self.facts)
+    #expect(status["communities"].asArray.first?["address"] == .null)
+    #expect(status["communities"].asArray.first?["pool"] == .null)
+    let seed = Report.status(Self.seed, Self.facts)
+    #expect(seed["communities"] == [] && seed["ring"]["successor"] == .null)
+  }
+
+  @Test func peersHaveTheKeysOfTheContract() throws {
+    let answer = Report.peers(Self.snapshot)
+    #expect(Self.keys(answer) == ["schema", "peers"])
+    let peers = answer["peers"].asArray
+    let keys = [
+      "id", "name", "community", "address", "address6", "seed", "path", "via", "hops", "endpoint", "rtt_ms",
+      "loss",
+      "rx_bytes", "tx_bytes", "reason",
+    ]
+    try #require(peers.map(Self.keys) == [keys, keys, keys])
+    #expect(peers.map { $0["path"] } == ["lan", "overlay", "idle"])
+    #expect(peers.map { $0["community"] } == ["home", "home", nil])
+    #expect(peers.map { $0["reason"] == nil } == [true, false, false])
+    #expect(peers[0]["rtt_ms"] == .number(1.234) && peers[0]["loss"] == .number(0.25))
+    #expect(peers[0]["hops"] == 1 && peers[0]["endpoint"] == "192.0.2.1:7741")
+    #expect(peers[0]["tx_bytes"] == .integer(.max), "a count beyond JSON's integers stays at their end")
+    #expect(peers[1]["via"] == JSON(Self.id(1)) && peers[2]["address"] == .null)
+  }
+
+  @Test func reportsAreJSON() throws {
+    for report in [Report.status(Self.snapshot, Self.facts), Report.peers(Self.snapshot)] {
+      #expect(try JSONParser.parse(Array(report.text.utf8)) == report)
+    }
+  }
+
+  @Test func statusReadsWell() {
+    let lines = Presentation.status(Report.status(Self.snapshot, Self.facts))
+    #expect(lines.contains("version    \(Program.version), up for 3 min"))
+    #expect(lines.contains("state      ready"))
+    #expect(lines.contains("ring       about 5 nodes, between 0000000200 and 0000000100"))
+    #expect(lines.contains("community  home (with a secret)"))
+    #expect(lines.contains("address    100.80.0.9 of 100.80.0.0/16"))
+    #expect(lines.contains("peers      1 lan, 1 overlay, 1 idle"))
+    #expect(lines.last == "warnings   the secret is easy to guess")
+    #expect(Presentation.status(Report.status(Self.seed, Self.facts)).contains("ring       alone"))
+    #expect(!Presentation.status([:]).isEmpty, "an answer of another version is no reason to trap")
+  }
+
+  @Test func peersReadWell() {
+    let lines = Presentation.peers(Report.peers(Self.snapshot))
+    #expect(lines.count == 4 && lines[0].hasPrefix("ID "))
+    let header = lines[0].split(separator: " ").map(String.init)
+    #expect(header == ["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"])
+    #expect(lines.contains { $0.contains("overlay via 100.80.0.1 (no direct path yet)") })
+    #expect(lines.contains { $0.contains("(seed)") && $0.contains("idle") })
+    #expect(lines.contains { $0.contains("1.2 ms") && $0.contains("25 %") && $0.contains("1.5 kB") })
+    #expect(Set(lines.map(\.count)).count == 1, "the last column ends below its head")
+    #expect(Presentation.peers(Report.peers(Self.seed)) == ["no peers"])
+    #expect(Presentation.peers(["peers": [[:], nil]]).count == 3)
+  }
+
+  @Test(arguments: [
+    (0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h 0 min"), (172_800, "2 days"),
+  ]) func durationsReadWell(_ seconds: Int64, _ text: String) {
+    #expect(Presentation.duration(seconds) == text)
+  }
+
+  @Test(arguments: [
+    (0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_260_000, "1.3 MB"), (Int64.max, "9223372.0 TB"),
+  ]) func sizesReadWell(_ bytes: Int64, _ text: String) { #expect(Presentation.bytes(bytes) == text) }
+
+  /// A node with a secret, and everything that is ever said about it.
+  @Test func noSecretIsEverSaid() {
+    let secret = [UInt8](101...132)
+    let core = NodeCore(
+      NodeConfiguration(
+        identity: Self.identity, incarnation: 1, tunnel: TunnelConfiguration(community: Self.community),
+        isFounder: true, unixSeconds: 1_000_000, entropy: [UInt8](repeating: 9, count: 32)), at: .start)
+    var said: [String] = []
+    for snapshot in [core.snapshot(at: .start), Self.snapshot] {
+      let reports = [Report.status(snapshot, Self.facts), Report.peers(snapshot)]
+      said += reports.map(\.text) + Presentation.status(reports[0]) + Presentation.peers(reports[1])
+      said.append(RemoteCall.response(1, .success(reports[0])))
+    }
+    let keys = [
+      secret, Self.identity.seed.bytes, Self.community.directoryKey.bytes, Self.community.knockKey.bytes,
+      Self.community.sealKey.bytes,
+    ]
+    let all = said.joined(separator: "\n").lowercased()
+    #expect(
+      all.contains(Hex.string(Self.identity.publicKey.bytes)),
+      "the public key is there, as hexadecimal digits")
+    for key in keys {
+      // Half of it would be too much; and whatever way a byte array or a key describes itself.
+      #expect(
+        !all.contains(Hex.string(Array(key.prefix(8)))) && !all.contains(Hex.string(Array(key.suffix(8)))))
+      #expect(!all.contains("\(key[0]), \(key[1]), \(key[2])"))
+    }
+    #expect(!all.contains(String(decoding: secret, as: UTF8.self).lowercased()))
+  }
+}
