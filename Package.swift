@@ -72,7 +72,8 @@ let package = Package(
     .testTarget(name: "NodeTests", dependencies: layers + ["CMallocCount"], swiftSettings: strict),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: strict),
     .testTarget(
-      name: "ProgramTests", dependencies: ["p2pvpn", "Base", "Session", "Overlay", "VPN", "Node", "Platform"],
+      name: "ProgramTests",
+      dependencies: ["p2pvpn", "Base", "Session", "Overlay", "VPN", "Node", "Platform"],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

@@ -1,7 +1,7 @@
 // A value in memory of its own.
 //
-// An optional of a large struct without copies is moved out and in again by every call through `?.`; an optional box
-// is one pointer, and the value stays where it is.
+// An optional of a large struct without copies is moved out and in again by every call through `?.`; an
+// optional box is one pointer, and the value stays where it is.
 
 /// Owns one value, which is used in place.
 @safe public struct Box<Value: ~Copyable>: ~Copyable {

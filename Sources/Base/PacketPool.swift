@@ -22,7 +22,8 @@ public struct PacketRef: Sendable, BitwiseCopyable, Equatable {
 @safe public struct PacketPool: ~Copyable {
   /// Bytes in a slot: the largest datagram on a 1,500-byte underlay, and all headers around it.
   public static let slotBytes = 2_048
-  /// Bytes left free before a packet: three record headers and two routed headers at their largest (216 bytes).
+  /// Bytes left free before a packet: three record headers and two routed headers at their largest (216
+  /// bytes).
   public static let headroom = 256
   /// The largest datagram or packet a slot takes behind its headroom, with 64 bytes left for tags.
   public static let payloadMax = slotBytes - headroom - 64

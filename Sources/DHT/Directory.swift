@@ -117,8 +117,8 @@ public struct Directory: ~Copyable {
   }
 
   /// Takes a message that was routed here. The frame stays the caller's.
-  /// - Parameter isFirstHand: whether the source itself handed it on, in its own session. Neighbours always do,
-  ///   and only they may hand over and copy; anybody could write a neighbour's ID into a header.
+  /// - Parameter isFirstHand: whether the source itself handed it on, in its own session. Neighbours always
+  ///   do, and only they may hand over and copy; anybody could write a neighbour's ID into a header.
   public mutating func receive(
     _ frame: Frame, from header: RoutedHeader, isFirstHand: Bool, _ links: inout Links,
     _ ring: borrowing Ring,
@@ -224,7 +224,7 @@ public struct Directory: ~Copyable {
     guard value.count > 8, let lease = try? Lease(decoding: value.dropping(8)) else { return }
     let expires = value.big(0, as: UInt64.self)
     let unix = unixAtStart + now.ns / 1_000_000_000
-    // One that ended while the node was down is swept with the others, so that it goes from the store as well.
+    // One that ended while the node was down is swept with the others, so that it goes from the store too.
     let remaining = expires > unix ? min(expires - unix, UInt64(lease.timeToLive)) : 0
     _ = index.put(lease, remaining: UInt32(remaining), at: now)
     index.keep(lease.key)
@@ -268,8 +268,8 @@ public struct Directory: ~Copyable {
       counters.abandoned &+= 1
     }
     for key in expired {
-      index.entries.remove(key)
       guard let packet = context.pool.take(length: 1 + OverlayID.byteCount) else { return }
+      index.entries.remove(key)
       var writer = WireWriter(context.pool.frame(packet))
       writer.byte(UInt8(OverlayID.byteCount))
       key.encode(to: &writer)

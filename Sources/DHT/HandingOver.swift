@@ -47,8 +47,8 @@ extension Directory {
       // Nodes before this one are gone: their copies are here.
       completeFrom = predecessor
     }
-    // Asked again of every new successor: while this node was away, or alone, others may have answered for its
-    // range. What is here already goes on being answered for.
+    // Asked again of every new successor: while this node was away, or alone, others may have answered for
+    // its range. What is here already goes on being answered for.
     if takingOver != nil || (isReady && pulledFrom == successor) { return }
     pulledFrom = successor
     takingOver = TakeOver(
@@ -91,7 +91,7 @@ extension Directory {
   mutating func receiveTakeOver(
     _ after: OverlayID, from asker: Asker, _ links: inout Links, _ context: inout Context
   ) {
-    guard links.isNeighbour(asker.id), takeOvers.take(at: context.now) else {
+    guard links.isNeighbour(asker.id, at: context.now), takeOvers.take(at: context.now) else {
       counters.limited &+= 1
       return
     }
@@ -150,7 +150,8 @@ extension Directory {
     return start == completeFrom || start.isIn(after: completeFrom, through: links.id)
   }
 
-  /// Sends leases on that lie outside what this node owns or keeps copies of: the ring grew while they stayed.
+  /// Sends leases on that lie outside what this node owns or keeps copies of: the ring grew while they
+  /// stayed.
   private mutating func forwardStrays(_ links: borrowing Links, _ context: inout Context) {
     let left = links.neighbourhood.left
     guard left.count > Self.copies else { return }

@@ -160,8 +160,11 @@ extension Directory {
     _ context: inout Context
   ) {
     let isHandedOver = takingOver?.ticket == asker.ticket
-    // Copies come from neighbours on the ring: nobody else has a reason to fill this store.
-    guard remaining > 0, links.isNeighbour(asker.id),
+    // Copies come from neighbours on the ring; what others send must find its place free.
+    guard links.isNeighbour(asker.id, at: context.now) else {
+      return receiveStray(lease, remaining, from: asker, &links, ring, &context)
+    }
+    guard remaining > 0,
       isHandedOver || copiesTaken.take(at: context.now), lease.isAuthentic
     else {
       counters.invalid &+= 1

@@ -51,6 +51,9 @@ public struct NodeCore: ~Copyable {
   public internal(set) var network: Network
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
+  private var hasBeenOutranked = false
+  /// Incarnations follow Unix time; what somebody claims to remember beyond this (the year 36,000) is nonsense.
+  private static let incarnationMax: UInt64 = 1 << 40
 
   public init(_ configuration: NodeConfiguration, at now: Instant) {
     var entropy = SecureRandom(seed: configuration.entropy)
@@ -194,12 +197,13 @@ public struct NodeCore: ~Copyable {
     raiseIncarnation(&context)
   }
 
-  /// Somebody remembers a later life of this node (its clock went back, or its state is a backup): goes on above
-  /// that, or its own leases would count as old.
+  /// Somebody remembers a later life of this node (its clock went back, or its state is a backup): goes on
+  /// above that, or its own leases would count as old.
   private mutating func raiseIncarnation(_ context: inout Context) {
-    guard let seen = network.links.sessions.outrankedBy else { return }
+    guard let seen = network.links.sessions.outrankedBy, seen < Self.incarnationMax else { return }
     network.links.sessions.raiseIncarnation(to: seen + 1)
-    context.notify(.identityInUseTwice)
+    if !hasBeenOutranked { context.notify(.identityInUseTwice) }
+    hasBeenOutranked = true
   }
 
   private func release(_ event: NetworkEvent, _ context: inout Context) {

@@ -165,7 +165,7 @@ extension Links {
     return slot
   }
 
-  /// A handshake or its first record is as good as an echo: the way it came works.
+  /// The first handshake of a link is as good as an echo: the way it came works.
   private mutating func prove(_ origin: Origin, of slot: Int, _ context: inout Context) {
     let index: Int?
     switch origin {

@@ -159,7 +159,7 @@ extension Links {
       guard underlay.mayProbe(endpoint), peers[slot].index(of: .endpoint(endpoint)) == nil,
         mayTryCandidate(slot, context.now)
       else { continue }
-      _ = addPath(slot, endpoint, mayReplace: false, context.now)
+      if addPath(slot, endpoint, mayReplace: false, context.now) != nil { peers[slot].candidates.count += 1 }
     }
     // Only ring links and members of the own community hear where we are.
     if candidates.wantsAnswer, peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: false, &context) }
@@ -169,8 +169,7 @@ extension Links {
 
   private mutating func mayTryCandidate(_ slot: Int, _ now: Instant) -> Bool {
     if now - peers[slot].candidates.since > Timing.candidatesSpan { peers[slot].candidates = (0, now) }
-    peers[slot].candidates.count += 1
-    return peers[slot].candidates.count <= Timing.candidatesMax
+    return peers[slot].candidates.count < Timing.candidatesMax
   }
 
   /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.

@@ -1,7 +1,7 @@
 // The header of a message that travels over the ring, inside the record of each hop.
 //
 //  offset  size  field
-//       0     1  mode (bits 0–1), destination via present (bit 4), source via present (bit 5), other bits zero
+//       0     1  mode (bits 0–1), destination via present (bit 4), source via present (bit 5), others zero
 //       1     1  hops that remain, decremented in place
 //       2     1  payload kind
 //       3     1  zero

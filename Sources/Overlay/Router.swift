@@ -188,9 +188,10 @@ extension Links {
 
 extension Links {
   /// Whether the node with this ID is linked as one of the nearest on the ring, for it or for us.
-  public func isNeighbour(_ id: OverlayID) -> Bool {
+  public func isNeighbour(_ id: OverlayID, at now: Instant) -> Bool {
     guard let slot = peer(id), peers[slot].isUp else { return false }
-    return peers[slot].roles.contains(.near) || peers[slot].wantedAt != .start
+    return peers[slot].roles.contains(.near)
+      || (peers[slot].wantedAt != .start && now - peers[slot].wantedAt < Timing.wanted)
   }
 
   /// Whether the key lies between the predecessor and this node, as far as this node can see.

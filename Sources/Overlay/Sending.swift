@@ -192,8 +192,8 @@ extension Links {
     route(header, payload: payload, &context)
   }
 
-  /// A node with a direct path to us, other than the destination itself. Worked out twice a second at most: it is
-  /// asked for with each datagram.
+  /// A node with a direct path to us, other than the destination itself. Worked out twice a second at most:
+  /// it is asked for with each datagram.
   mutating func ownVia(for destination: OverlayID, _ now: Instant) -> OverlayID? {
     if ownVias.ids.isEmpty || now - ownVias.at > .milliseconds(500) { ownVias = (now, vias(for: nil)) }
     for i in 0..<ownVias.ids.count where ownVias.ids[i] != destination { return ownVias.ids[i] }

@@ -28,7 +28,8 @@ enum Timing {
   static let activity = Interval.seconds(5)
   /// Unanswered pings after which a way is dead; with doubled waits from 100 ms on that is 3.1 s.
   static let pingTries: UInt8 = 5
-  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 1.5 s on a quick network.
+  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 1.5 s on a quick
+  /// network.
   static let indirectTries: UInt8 = 4
   /// A proven size is asked again after this, when the path is pinged anyway.
   static let sizeCheck = Interval.seconds(15)
@@ -44,12 +45,13 @@ enum Timing {
   static let directRetryMax = Interval.minutes(5)
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)
-  /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least once a
-  /// minute).
+  /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least
+  /// once a minute).
   static let wanted = Interval.minutes(2)
   /// A neighbour that others have come before keeps its role this long.
   static let trim = Interval.seconds(30)
-  /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees another).
+  /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees
+  /// another).
   static let announce = Interval.seconds(2)
   /// Stabilisation: often after a change, rarely in quiet.
   static let stabiliseSoon = Interval.seconds(1)

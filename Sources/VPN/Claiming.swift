@@ -5,8 +5,8 @@ import DHT
 import Overlay
 import Session
 
-/// Which question an answer of the directory belongs to: kind in the top byte; below it a slot of the table of
-/// such questions and, since answers may come late, the number of its tenant.
+/// Which question an answer of the directory belongs to: kind in the top byte; below it a slot of the table
+/// of such questions and, since answers may come late, the number of its tenant.
 enum DirectoryTag {
   static let readPlan: UInt32 = 1 << 24
   static let writePlan: UInt32 = 2 << 24
@@ -97,7 +97,7 @@ extension Tunnel {
       onResolved(slot, body, &network, &context)
     case DirectoryTag.verify:
       guard let slot = DirectoryTag.slot(tag, in: network.links.peers) else { return }
-      onVerified(slot, status, body, network.links)
+      onVerified(slot, status, body, network.links, context.now)
     case DirectoryTag.lookupClaim, DirectoryTag.lookupEndpoints:
       onLookupAnswer(tag, body, remaining, &network, &context)
     default:

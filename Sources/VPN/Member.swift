@@ -12,6 +12,10 @@ public struct Member: BitwiseCopyable, Sendable {
   var tries: UInt8 = 0
   /// When it was last asked to show its claim because it used an address that is not known to be its own.
   var askedAt: Instant = .start
+  /// The address about which the directory is asked, how often it knew nothing, and when it is asked again.
+  var asked: IPAddress?
+  var doubts: UInt8 = 0
+  var verifyAt: Instant = .never
   /// When it is shown our claim again, unless it has seen it.
   var nextAt: Instant
 }

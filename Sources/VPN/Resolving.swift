@@ -184,8 +184,8 @@ extension Tunnel {
     network.links.send(.claim, to: slot, &context) { message.encode(to: &$0) }
   }
 
-  /// A member uses an address whose claim we do not have: it was lost, or the directory did not know it. Asked
-  /// for once a second at most.
+  /// A member uses an address whose claim we do not have: it was lost, or the directory did not know it.
+  /// Asked for once a second at most.
   mutating func askForClaim(_ slot: Int, _ network: inout Network, _ context: inout Context) {
     guard var member = members[UInt32(slot)], context.now - member.askedAt >= .seconds(1) else { return }
     member.askedAt = context.now
@@ -229,8 +229,7 @@ extension Tunnel {
     }
     if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
     if routes[address] == nil || routes[address] == UInt32(slot) { grant(address, to: slot) }
-    let tag = DirectoryTag.make(DirectoryTag.verify, slot, in: network.links.peers)
-    network.get(lease.key, tag: tag, &context)
+    verify(address, of: slot, &network, &context)
   }
 
   /// From now on the address is the member's.
@@ -245,25 +244,56 @@ extension Tunnel {
   /// The directory has said whose the address is that a member has shown.
   /// - Parameter status: nil when nobody answered.
   mutating func onVerified(
-    _ slot: Int, _ status: DirectoryStatus?, _ body: LeaseBody?, _ links: borrowing Links
+    _ slot: Int, _ status: DirectoryStatus?, _ body: LeaseBody?, _ links: borrowing Links, _ now: Instant
   ) {
-    if status == .absent, let address = members[UInt32(slot)]?.address {
-      return withdraw(address, from: slot)
+    guard var member = members[UInt32(slot)], let asked = member.asked else { return }
+    guard let body, body.content == Self.bytes(asked) else {
+      // Not there, or no answer: it may be on its way. Asked again a few times before it is believed.
+      member.doubts += status == .absent ? 1 : 0
+      member.verifyAt = member.doubts < Self.doubtsMax ? now + Self.verifyRetry : .never
+      members.set(UInt32(slot), member)
+      verifyAt = min(verifyAt, member.verifyAt)
+      if member.doubts >= Self.doubtsMax { withdraw(asked, from: slot) }
+      return
     }
-    guard let body, let address = Self.decode(IPAddress.self, body.content) else { return }
-    if let owner = links.peer(body.identity.id), isMember(owner) { grant(address, to: owner) }
-    if let member = members[UInt32(slot)], member.address == address,
-      links.peers[slot].key != body.identity
-    {
-      counters.badClaims &+= 1
-      withdraw(address, from: slot)
+    member.doubts = 0
+    members.set(UInt32(slot), member)
+    if body.identity == links.peers[slot].key { return grant(asked, to: slot) }
+    counters.badClaims &+= 1
+    withdraw(asked, from: slot)
+    if let owner = links.peer(body.identity.id), isMember(owner) { grant(asked, to: owner) }
+  }
+
+  /// Asks the directory again about claims that it did not know.
+  mutating func verifyAgain(_ network: inout Network, _ context: inout Context) {
+    guard verifyAt <= context.now else { return }
+    verifyAt = .never
+    var due: [UInt32] = []
+    let now = context.now
+    members.visit { slot, member in
+      if member.verifyAt <= now { due.append(slot) } else { verifyAt = min(verifyAt, member.verifyAt) }
     }
+    for slot in due {
+      guard let address = members[slot]?.asked else { continue }
+      verify(address, of: Int(slot), &network, &context)
+    }
+  }
+
+  private mutating func verify(
+    _ address: IPAddress, of slot: Int, _ network: inout Network, _ context: inout Context
+  ) {
+    guard var member = members[UInt32(slot)] else { return }
+    member.asked = address
+    member.verifyAt = .never
+    members.set(UInt32(slot), member)
+    let tag = DirectoryTag.make(DirectoryTag.verify, slot, in: network.links.peers)
+    network.get(claimKey(address), tag: tag, &context)
   }
 
   /// The address is not the member's, or no longer.
   private mutating func withdraw(_ address: IPAddress, from slot: Int) {
     if routes[address] == UInt32(slot) { routes.remove(address) }
-    guard var member = members[UInt32(slot)] else { return }
+    guard var member = members[UInt32(slot)], member.address == address else { return }
     member.address = nil
     members.set(UInt32(slot), member)
   }

@@ -39,6 +39,9 @@ public struct Tunnel: ~Copyable {
   static let endpointsTimeToLive: UInt32 = 300
   /// After this long without another member, the user is told.
   static let lonely = Interval.seconds(8)
+  /// A claim that the directory does not know this many times, this far apart, is none.
+  static let doubtsMax: UInt8 = 3
+  static let verifyRetry = Interval.seconds(10)
   /// A lost question to the ring, or its answer.
   static let findRetry = Interval.milliseconds(500)
 
@@ -60,6 +63,8 @@ public struct Tunnel: ~Copyable {
   var planAt: Instant = .never
   /// When a member is shown our claim again.
   var showAt: Instant = .never
+  /// When the directory is asked again about a claim.
+  var verifyAt: Instant = .never
   var lookups = SlotTable<Lookup>(capacity: 64)
   private var aloneAt: Instant = .never
   private var hasMet = false
@@ -82,7 +87,8 @@ public struct Tunnel: ~Copyable {
   public var failure: ClaimFailure? { claim.failure }
 
   public var deadline: Instant {
-    var next = min(claim.nextAt, resolver.deadline, endpointsAt, planAt, aloneAt, showAt)
+    // By threes at most: a longer `min` makes an array, and this is read after each packet.
+    var next = min(min(claim.nextAt, resolver.deadline, endpointsAt), min(planAt, aloneAt, showAt, verifyAt))
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
   }
@@ -220,6 +226,7 @@ public struct Tunnel: ~Copyable {
     for slot in resolver.overdue(at: context.now) { fail(slot, &context) }
     askAgain(&network, &context)
     showAgain(&network, &context)
+    verifyAgain(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
     if planAt <= context.now { renewPlan(&network, &context) }
     expireLookups(&context)

@@ -22,7 +22,7 @@ private let warmUp = 100
     let world = try network { _, _ in true }
     let (a, b) = (world.hosts[1], world.hosts[2])
     try #require(path(world) == .lan)
-    let packet = Self.packet(from: addresses(world)[0], to: addresses(world)[1], bytes: 1_300)
+    let packet = Self.packet(from: addresses(world)[0], to: addresses(world)[1], bytes: 1_200)
     let result = Self.exchange(packet, from: a, to: b)
     #expect(result.delivered == packets + warmUp)
     #expect(result.allocations == 0)

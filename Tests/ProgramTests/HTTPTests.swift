@@ -98,7 +98,8 @@ private final class Conversation {
   }
 
   private static func statuses(_ answer: String) -> [String] {
-    answer.split(separator: "\r\n").filter { $0.hasPrefix("HTTP/1.1 ") }.map { String($0.dropFirst(9)) }
+    let heads = answer.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("HTTP/1.1 ") }
+    return heads.map { String($0.dropFirst(9)) }
   }
 
   private static func call(_ id: Int) -> String { #"{"jsonrpc":"2.0","id":\#(id),"method":"none"}"# }

@@ -115,7 +115,7 @@ import Testing
     #expect(lines.contains("address    100.80.0.9 of 100.80.0.0/16"))
     #expect(lines.contains("peers      1 lan, 1 overlay, 1 idle"))
     #expect(lines.last == "warnings   the secret is easy to guess")
-    #expect(Presentation.status(Report.status(Self.seed, Self.facts)).contains("ring       alone"))
+    #expect(Presentation.status(Report.status(Self.seed, Self.facts)).contains("ring      alone"))
     #expect(!Presentation.status([:]).isEmpty, "an answer of another version is no reason to trap")
   }
 

@@ -56,9 +56,9 @@ struct PublishedVectorTests {
 
   @Test func chaCha20Poly1305OfRFC8439AppendixA5() throws {
     let text = Array(
-      ("Internet-Drafts are draft documents valid for a maximum of six months and may be updated, replaced, or "
-        + "obsoleted by other documents at any time. It is inappropriate to use Internet-Drafts as reference "
-        + "material or to cite them other than as /\u{201C}work in progress./\u{201D}").utf8)
+      ("Internet-Drafts are draft documents valid for a maximum of six months and may be updated, replaced, "
+        + "or obsoleted by other documents at any time. It is inappropriate to use Internet-Drafts as "
+        + "reference material or to cite them other than as /\u{201C}work in progress./\u{201D}").utf8)
     let sealed = try seal(
       .chacha20poly1305, key: "1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0",
       counter: 0x0807_0605_0403_0201, associated: "f33388860000000000004e91", text: text)
@@ -92,8 +92,8 @@ struct PublishedVectorTests {
   @Test func xChaCha20Poly1305OfTheDraft() throws {
     Sodium.start()
     let text = Array(
-      ("Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen "
-        + "would be it.").utf8)
+      ("Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
+        + "sunscreen would be it.").utf8)
     let associated = try #require(Hex.bytes("50515253c0c1c2c3c4c5c6c7"))
     let key = (0..<32).map { UInt8(0x80 + $0) }
     let nonce = (0..<24).map { UInt8(0x40 + $0) }

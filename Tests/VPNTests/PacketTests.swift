@@ -38,7 +38,8 @@ enum Packets {
     return frame
   }
 
-  /// The one's complement sum of 16-bit words, written from scratch: 0xFFFF for what carries its own checksum.
+  /// The one's complement sum of 16-bit words, written from scratch: 0xFFFF for what carries its own
+  /// checksum.
   static func sum(_ bytes: [UInt8]) -> Int {
     var total = 0
     for (i, byte) in bytes.enumerated() { total += Int(byte) << (i % 2 == 0 ? 8 : 0) }
