@@ -52,7 +52,8 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   private var hasBeenOutranked = false
-  /// Incarnations follow Unix time; what somebody claims to remember beyond this (the year 36,000) is nonsense.
+  /// Incarnations follow Unix time; what somebody claims to remember beyond this (the year 36,000) is
+  /// nonsense.
   private static let incarnationMax: UInt64 = 1 << 40
 
   public init(_ configuration: NodeConfiguration, at now: Instant) {

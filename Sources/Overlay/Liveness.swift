@@ -1,8 +1,8 @@
 // What is due for a peer: handshake tries, pings, the larger size of a path, the direct way while relayed.
 //
 // A path is asked when it was silent: every 5 s for ring neighbours and under traffic, every 25 s otherwise
-// (NATs forget), at once when we send and hear nothing. The pings of a series share one nonce, so that an answer
-// later than the next question still counts.
+// (NATs forget), at once when we send and hear nothing. The pings of a series share one nonce, so that an
+// answer later than the next question still counts.
 
 import Base
 import Session

@@ -87,8 +87,10 @@ public struct Tunnel: ~Copyable {
   public var failure: ClaimFailure? { claim.failure }
 
   public var deadline: Instant {
-    // By threes at most: a longer `min` makes an array, and this is read after each packet.
-    var next = min(min(claim.nextAt, resolver.deadline, endpointsAt), min(planAt, aloneAt, showAt, verifyAt))
+    // At most three at a time: a `min` of four makes an array, and this is read after each packet.
+    var next = min(claim.nextAt, resolver.deadline, endpointsAt)
+    next = min(next, planAt, aloneAt)
+    next = min(next, showAt, verifyAt)
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
   }
