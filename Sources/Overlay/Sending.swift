@@ -27,18 +27,7 @@ extension Links {
       counters.noWay &+= 1
       return
     }
-    guard
-      let body = compose(
-        &context,
-        { writer in
-          writer.byte(type.rawValue)
-          write(&writer)
-        })
-    else { return }
-    switch way {
-    case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
-    case .overlay: sealAndRoute(body, space: 0, Content.control, to: slot, &context)
-    }
+    send(type, to: slot, way, via: nil, &context, write)
   }
 
   /// Sends a control message back the way another came.
@@ -46,17 +35,23 @@ extension Links {
     _ type: LinkMessageType, to slot: Int, _ origin: Origin, _ context: inout Context,
     _ write: (inout WireWriter) -> Void
   ) {
-    guard
-      let body = compose(
-        &context,
-        { writer in
-          writer.byte(type.rawValue)
-          write(&writer)
-        })
-    else { return }
-    switch origin {
+    var via: OverlayID?
+    if case .routed(_, let named) = origin { via = named }
+    send(type, to: slot, origin.way, via: via, &context, write)
+  }
+
+  private mutating func send(
+    _ type: LinkMessageType, to slot: Int, _ way: Way, via: OverlayID?, _ context: inout Context,
+    _ write: (inout WireWriter) -> Void
+  ) {
+    let body = compose(&context) { writer in
+      writer.byte(type.rawValue)
+      write(&writer)
+    }
+    guard let body else { return }
+    switch way {
     case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
-    case .routed(_, let via): sealAndRoute(body, space: 0, Content.control, to: slot, via: via, &context)
+    case .overlay: sealAndRoute(body, space: 0, Content.control, to: slot, via: via, &context)
     }
   }
 
