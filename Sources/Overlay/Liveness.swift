@@ -1,8 +1,8 @@
 // What is due for a peer: handshake tries, pings, the larger size of a path, the direct way while relayed.
 //
 // A path is asked when it was silent: every 5 s for ring neighbours and under traffic, every 25 s otherwise
-// (NATs forget), at once when we send and hear nothing. The pings of a series share one nonce, so that an
-// answer later than the next question still counts.
+// (NATs forget), at once when we send and hear nothing. The nonces of a series follow each other, so that an
+// answer later than the next question still counts, and is known for what it answers.
 
 import Base
 import Session
@@ -93,7 +93,6 @@ extension Links {
     }
     if index == 0, probe.tries > 0, peers[slot].vias.count > 0 { rotateVias(slot) }
     let wait = path.roundTrip.timeout * (1 << UInt64(probe.tries))
-    probe.tries += 1
     probe.dueAt = context.now + min(wait, Interval.seconds(2))
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
@@ -133,21 +132,13 @@ extension Links {
     }
     guard probes.take(at: context.now) else { return wake(slot, at: context.now + .milliseconds(50)) }
     probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
-    probe.tries += 1
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
   }
 
   private mutating func sendPing(_ slot: Int, _ index: Int, probe: inout Probe, _ context: inout Context) {
-    // One nonce a series: an answer that comes after the next question still counts.
-    if probe.tries <= 1 {
-      probe.nonce = Nonce(high: secure.next(), low: secure.next())
-      probe.firstAt = context.now
-    }
-    probe.sentAt = context.now
-    probe.isUrgent = false
-    let ping = Ping(nonce: probe.nonce)
+    let ping = Ping(nonce: probe.ask(&secure, at: context.now))
     peers[slot].pingsSent &+= 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
   }
@@ -190,8 +181,8 @@ extension Links {
       peers[slot].paths[index]!.sizeProbe = nil
       peers[slot].paths[index]!.sizeTries = 0
       peers[slot].paths[index]!.sizeAt = context.now
-    } else if peers[slot].paths[index]!.probe.tries > 0, peers[slot].paths[index]!.probe.nonce == pong.nonce {
-      peers[slot].paths[index]!.roundTrip.add(context.now - peers[slot].paths[index]!.probe.firstAt)
+    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
+      peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
       validate(slot, index, &context)
     } else {
       return

@@ -5,6 +5,7 @@
 // when it was silent, and left when several questions stay unanswered.
 
 import Base
+import Session
 
 /// How bytes get to a peer.
 public enum Way: Equatable, Sendable, BitwiseCopyable {
@@ -12,12 +13,18 @@ public enum Way: Equatable, Sendable, BitwiseCopyable {
   case endpoint(Endpoint)
 }
 
-/// A question that waits for its answer.
+/// A series of questions that waits for an answer to any of them.
+///
+/// The nonces of a series follow each other, so that a pong says which ping it answers: a late one still counts,
+/// and its round trip is the right one.
 struct Probe: BitwiseCopyable {
-  var nonce: Nonce
-  var sentAt: Instant
-  /// When the first question of this series was sent.
-  var firstAt: Instant = .start
+  /// More than any series has (`Timing.pingTries`, `Timing.candidateProbes`).
+  private static let seriesMax = 6
+
+  private var nonce: Nonce
+  private var times: InlineArray<6, Instant>
+  /// When the last question was sent.
+  private(set) var sentAt: Instant
   /// Questions without an answer so far; 0 when none is open.
   var tries: UInt8 = 0
   /// The next ping is due: the first of a series, or a repeated one.
@@ -27,8 +34,26 @@ struct Probe: BitwiseCopyable {
 
   init(dueAt: Instant) {
     nonce = Nonce(high: 0, low: 0)
+    times = InlineArray(repeating: .start)
     sentAt = .start
     self.dueAt = dueAt
+  }
+
+  /// The nonce of the next question, which is sent now.
+  mutating func ask(_ secure: inout SecureRandom, at now: Instant) -> Nonce {
+    if tries == 0 { nonce = Nonce(high: secure.next(), low: secure.next()) }
+    times[Int(tries) % Self.seriesMax] = now
+    tries += 1
+    sentAt = now
+    isUrgent = false
+    return Nonce(high: nonce.high, low: nonce.low &+ UInt64(tries))
+  }
+
+  /// When the question was sent that this nonce answers; nil when it answers none of the series.
+  func sentAt(answeredBy answer: Nonce) -> Instant? {
+    let number = answer.low &- nonce.low
+    guard answer.high == nonce.high, number >= 1, number <= UInt64(tries) else { return nil }
+    return times[Int(number - 1) % Self.seriesMax]
   }
 }
 
