@@ -15,8 +15,8 @@ public enum Way: Equatable, Sendable, BitwiseCopyable {
 
 /// A series of questions that waits for an answer to any of them.
 ///
-/// The nonces of a series follow each other, so that a pong says which ping it answers: a late one still counts,
-/// and its round trip is the right one.
+/// The nonces of a series follow each other, so that a pong says which ping it answers: a late one still
+/// counts, and its round trip is the right one.
 struct Probe: BitwiseCopyable {
   /// More than any series has (`Timing.pingTries`, `Timing.candidateProbes`).
   private static let seriesMax = 6
