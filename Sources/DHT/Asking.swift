@@ -46,13 +46,6 @@ extension Directory {
     begin(key, lease: packet, tag: tag, &links, ring, &context)
   }
 
-  /// No longer wants the answer.
-  public mutating func cancel(tag: UInt32, _ context: inout Context) {
-    for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].tag == tag {
-      end(slot, &context)
-    }
-  }
-
   private mutating func begin(
     _ key: OverlayID, lease: PacketRef?, tag: UInt32, _ links: inout Links, _ ring: borrowing Ring,
     _ context: inout Context

@@ -13,9 +13,6 @@ extension Links {
     deadline = min(deadline, context.now)
   }
 
-  /// Whether bootstraps are configured.
-  public var hasBootstraps: Bool { !bootstraps.isEmpty || recalled > 0 }
-
   mutating func contactBootstraps(_ context: inout Context) {
     for i in 0..<bootstraps.count where bootstraps[i].nextAt <= context.now {
       if let key = bootstraps[i].key, let slot = peer(key.id), peers[slot].isUp {

@@ -64,7 +64,6 @@ struct Bootstrap: BitwiseCopyable {
 /// The table of peers and the machine that keeps it.
 public struct Links: ~Copyable {
   static let peersMax = 1_024
-  static let bootstrapsMax = 16
   /// Nodes known by hearsay that are asked for a handshake at the same time.
   static let linkingMax = 64
 
@@ -85,8 +84,6 @@ public struct Links: ~Copyable {
   var announcedAt: Instant = .start
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
-  /// Peers of an earlier run that may still be there.
-  var recalled = 0
   var measurements = SlotTable<Measurement>(capacity: 64)
   var secure: SecureRandom
   var resets: TokenBucket
@@ -152,9 +149,6 @@ public struct Links: ~Copyable {
     return slot
   }
 
-  /// Takes a reason away. A peer without reasons is let go when it is idle.
-  public mutating func release(_ slot: Int, role: Roles) { peers[slot].roles.subtract(role) }
-
   /// Keeps a peer's traffic on the ring, or lets it choose freely again.
   public mutating func pin(_ slot: Int, toOverlay: Bool, _ context: inout Context) {
     peers[slot].isPinnedToOverlay = toOverlay
@@ -165,7 +159,6 @@ public struct Links: ~Copyable {
 
   /// A peer of an earlier run, and where it was: tried at once, without expecting much.
   public mutating func recall(_ key: PublicKey, at endpoint: Endpoint, _ context: inout Context) {
-    recalled += 1
     connect(key, role: [], hint: endpoint, firstHand: true, &context)
   }
 

@@ -39,8 +39,6 @@ public enum RoutedPayload: UInt8, Sendable, BitwiseCopyable {
 /// The header's fields.
 public struct RoutedHeader: Equatable, Sendable, BitwiseCopyable {
   public static let bytesMax = 84
-  /// Where the hop count stands, for forwarding in place.
-  static let hopsOffset = 1
 
   public var mode: RoutingMode
   public var hops: UInt8
