@@ -130,7 +130,8 @@ extension Random {
       recordKey: SigningKey(seed: fixed()), owner: SigningKey(seed: fixed()), epoch: next(),
       sequence: UInt32(truncatingIfNeeded: next()), timeToLive: 1 + UInt32(below(3_600)),
       body: bytes(Int(below(UInt64(Lease.bodyMax) + 1))))
-    return try! Lease(decoding: kept(bytes))
+    guard let lease = try? Lease(decoding: kept(bytes)) else { preconditionFailure("a made lease decodes") }
+    return lease
   }
 
   fileprivate mutating func seconds() -> UInt32 { UInt32(truncatingIfNeeded: next()) }
