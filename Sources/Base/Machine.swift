@@ -79,6 +79,8 @@ public enum Event: BitwiseCopyable, Sendable {
   case pingAnswered(ticket: UInt32, Interval, PathKind)
   case pingFailed(ticket: UInt32, PingFailure)
   case lookedUp(ticket: UInt32, LookupAnswer)
+  /// The answer to `locate`: who is there, and how many hops away.
+  case located(nonce: UInt64, OverlayID, hops: UInt8)
   case left
 }
 

@@ -15,8 +15,8 @@ public enum NetworkEvent: BitwiseCopyable, Sendable {
   /// The peer's proofs of membership are known.
   case proved(peer: Int)
   case ringChanged
-  /// The answer to `find`.
-  case found(nonce: UInt64, PublicKey)
+  /// The answer to `find`, and the hops that the question took.
+  case found(nonce: UInt64, PublicKey, hops: UInt8)
   case directory(DirectoryEvent)
   /// A peer has answered `measure`.
   case measured(ticket: UInt32)
@@ -161,8 +161,8 @@ public struct Network: ~Copyable {
       case .changed:
         directory.onRingChanged(&links, ring, &context)
         events.append(.ringChanged)
-      case .found(let nonce, let key):
-        events.append(.found(nonce: nonce, key))
+      case .found(let nonce, let key, let hops):
+        events.append(.found(nonce: nonce, key, hops: hops))
       }
       i += 1
     }
@@ -179,8 +179,10 @@ public struct Network: ~Copyable {
     directory.put(lease, tag: tag, &links, ring, &context)
   }
 
-  public mutating func find(_ target: OverlayID, nonce: UInt64, _ context: inout Context) {
-    ring.find(target, nonce: nonce, &links, &context)
+  public mutating func find(
+    _ target: OverlayID, mode: RoutingMode = .nearest, nonce: UInt64, _ context: inout Context
+  ) {
+    ring.find(target, mode: mode, nonce: nonce, &links, &context)
   }
 
   // MARK: - Peers of the last run

@@ -187,6 +187,7 @@ public struct NodeCore: ~Copyable {
       if tunnel == nil { release(event, &context) }
       tunnel?.value.on(event, &network, &context)
       onPingEvent(event, &context)
+      onLocated(event, &context)
       network.pump(&context)
       i += 1
     }

@@ -71,7 +71,7 @@ extension NodeCore {
       for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].ticket == ticket {
         pings.remove(slot)
       }
-    case .found(let nonce, let key):
+    case .found(let nonce, let key, _):
       for slot in 0..<pings.highWater where pings.isUsed(slot) && pings[slot].nonce == nonce {
         guard pings[slot].target == .id(key.id) else {
           fail(slot, .notFound, &context)

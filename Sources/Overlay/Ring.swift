@@ -26,8 +26,8 @@ public enum RingPhase: Sendable, BitwiseCopyable {
 public enum RingEvent: BitwiseCopyable, Sendable {
   /// The nearest neighbours are others than before, or settledness changed.
   case changed
-  /// The node nearest to the destination of a search, and its key.
-  case found(nonce: UInt64, PublicKey)
+  /// The node that a search came to, its key, and the hops on the way there.
+  case found(nonce: UInt64, PublicKey, hops: UInt8)
 }
 
 /// Membership of the ring.
@@ -139,28 +139,30 @@ public struct Ring: ~Copyable {
       for list in [links.neighbourhood.left, links.neighbourhood.right] {
         for i in 0..<list.count { keys.append(links.peers[Int(list[i])].key) }
       }
-      let answer = RingMessage.welcome(nonce: nonce, keys: keys)
+      let hops = Links.hopsMax &- header.hops &+ 1
+      let answer = RingMessage.welcome(nonce: nonce, hops: hops, keys: keys)
       links.routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {
         answer.encode(to: &$0)
       }
-    case .welcome(let nonce, let keys):
+    case .welcome(let nonce, let hops, let keys):
       guard !keys.isEmpty else { return }
       if nonce == findNonce {
         for i in 0..<keys.count { consider(keys[i], via: header.sourceVia, &links, &context) }
       } else {
-        events.append(.found(nonce: nonce, keys[0]))
+        events.append(.found(nonce: nonce, keys[0], hops: hops))
       }
     case .undeliverable:
       break
     }
   }
 
-  /// Asks who is nearest to `target`; the answer comes as an event with the nonce.
+  /// Asks which other node `target` leads to; the answer comes as an event with the nonce.
   public mutating func find(
-    _ target: OverlayID, nonce: UInt64, _ links: inout Links, _ context: inout Context
+    _ target: OverlayID, mode: RoutingMode = .nearest, nonce: UInt64, _ links: inout Links,
+    _ context: inout Context
   ) {
     let message = RingMessage.find(nonce: nonce)
-    links.routeMessage(.ring, mode: .nearest, to: target, &context) { message.encode(to: &$0) }
+    links.routeMessage(.ring, mode: mode, to: target, &context) { message.encode(to: &$0) }
   }
 
   /// Goes, and tells the neighbours about each other.

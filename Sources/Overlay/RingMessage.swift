@@ -8,8 +8,9 @@ import Session
 public enum RingMessage: Equatable, Sendable {
   /// "Who is nearest to the destination of this message?"
   case find(nonce: UInt64)
-  /// The answer: first the answering node, then its neighbours on both sides.
-  case welcome(nonce: UInt64, keys: BoundedArray<9, PublicKey>)
+  /// The answer: first the answering node, then its neighbours on both sides. `hops` is the length of the
+  /// question's way.
+  case welcome(nonce: UInt64, hops: UInt8, keys: BoundedArray<9, PublicKey>)
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
   /// but when the sender tries again.
   case undeliverable(destination: OverlayID, payload: RoutedPayload)
@@ -19,7 +20,8 @@ extension RingMessage: WireCodable {
   public init(from reader: inout WireReader) throws(WireError) {
     switch try reader.byte() {
     case 1: self = .find(nonce: try reader.integer())
-    case 2: self = .welcome(nonce: try reader.integer(), keys: try reader.keys())
+    case 2:
+      self = .welcome(nonce: try reader.integer(), hops: try reader.byte(), keys: try reader.keys())
     case 3:
       let destination = try OverlayID(from: &reader)
       guard let payload = RoutedPayload(rawValue: try reader.byte()) else {
@@ -35,9 +37,10 @@ extension RingMessage: WireCodable {
     case .find(let nonce):
       writer.byte(1)
       writer.integer(nonce)
-    case .welcome(let nonce, let keys):
+    case .welcome(let nonce, let hops, let keys):
       writer.byte(2)
       writer.integer(nonce)
+      writer.byte(hops)
       writer.list(keys) { $0.encode(to: &$1) }
     case .undeliverable(let destination, let payload):
       writer.byte(3)

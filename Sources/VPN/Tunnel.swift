@@ -211,7 +211,7 @@ public struct Tunnel: ~Copyable {
       for question in resolver.waiting(for: key) { fail(question, &context) }
     case .ringChanged:
       startIfReady(&network, &context)
-    case .found(let nonce, let key):
+    case .found(let nonce, let key, _):
       onFound(nonce, key, &network, &context)
     case .directory(.answered(let tag, let status, let remaining, let packet)):
       onAnswer(tag, status, remaining, packet, &network, &context)
