@@ -180,7 +180,10 @@ private let overlay: [Kind] = [
   },
   Kind("Leave") { Leave(left: $0.list { $0.fixed() }, right: $0.list { $0.fixed() }) },
   Kind("RingMessage.find") { RingMessage.find(nonce: $0.next()) },
-  Kind("RingMessage.welcome") { RingMessage.welcome(nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), keys: $0.list { $0.fixed() }) },
+  Kind("RingMessage.welcome") {
+    RingMessage.welcome(
+      nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), keys: $0.list { $0.fixed() })
+  },
   Kind("RingMessage.undeliverable") {
     RingMessage.undeliverable(
       destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(3)))!)
