@@ -22,6 +22,8 @@ extension Directory {
   /// Waits between tries: short at first (a lost message), then calm.
   static let retryMin = Interval.milliseconds(250)
   static let retryMax = Interval.seconds(2)
+  /// A question that did not arrive is asked again after this.
+  static let undeliverableRetry = Interval.milliseconds(200)
   /// An owner that is not ready yet is asked again after this.
   static let laterRetry = Interval.milliseconds(40)
 
@@ -74,18 +76,29 @@ extension Directory {
       guard let lease = try? Lease(decoding: context.pool.frame(packet)) else { return }
       let message = DirectoryMessage.put(ticket: request.ticket, lease)
       if isMine { return receivePut(lease, from: own(request.ticket, links), &links, ring, &context) }
-      links.routeMessage(.directory, mode: .owner, to: request.key, &context) { message.encode(to: &$0) }
+      links.routeMessage(.directory, mode: .owner, to: request.key, wantsNotice: true, &context) {
+        message.encode(to: &$0)
+      }
     } else {
       if isMine {
         return receiveGet(request.key, from: own(request.ticket, links), &links, ring, &context)
       }
       let message = DirectoryMessage.get(ticket: request.ticket)
-      links.routeMessage(.directory, mode: .owner, to: request.key, &context) { message.encode(to: &$0) }
+      links.routeMessage(.directory, mode: .owner, to: request.key, wantsNotice: true, &context) {
+        message.encode(to: &$0)
+      }
     }
   }
 
   private func own(_ ticket: UInt64, _ links: borrowing Links) -> Asker {
     Asker(id: links.id, via: nil, ticket: ticket)
+  }
+
+  /// A question did not arrive: it is asked again soon, while the ring looks for a way.
+  mutating func onUndeliverable(ticket: UInt64, _ context: inout Context) {
+    for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].ticket == ticket {
+      requests[slot].nextAt = min(requests[slot].nextAt, context.now + Self.undeliverableRetry)
+    }
   }
 
   mutating func retryRequests(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {

@@ -74,8 +74,10 @@ public struct Network: ~Copyable {
         return .none
       case .data(let peer, let content, let counter, let packet):
         return .data(peer: peer, content: content, counter: counter, packet)
-      case .routed(let message, let hop):
-        guard let (header, payload) = links.forward(message, from: hop, &context) else { return .none }
+      case .routed(let message, let hop, let number):
+        guard let (header, payload) = links.forward(message, from: hop, number: number, &context) else {
+          return .none
+        }
         if header.payload == .datagram {
           ref = payload
           origin = .routed(header.source, via: header.sourceVia)
@@ -109,9 +111,22 @@ public struct Network: ~Copyable {
       let isFirstHand = links.peers.isUsed(hop) && links.peers[hop].id == header.source
       directory.receive(payload, from: header, isFirstHand: isFirstHand, &links, ring, &context)
     } else if let message = try? RingMessage(decoding: payload) {
+      if case .undeliverable(_, let kind, let ticket) = message {
+        return onUndeliverable(kind, ticket: ticket, &context)
+      }
       ring.receive(message, header: header, &links, &context)
     } else {
       links.countMalformed()
+    }
+  }
+
+  private mutating func onUndeliverable(
+    _ payload: RoutedPayload, ticket: UInt64, _ context: inout Context
+  ) {
+    switch payload {
+    case .ring: ring.onUndeliverable(nonce: ticket, &context)
+    case .directory: directory.onUndeliverable(ticket: ticket, &context)
+    case .datagram: break
     }
   }
 
@@ -136,7 +151,7 @@ public struct Network: ~Copyable {
           events.append(.linkUp(peer: peer))
         }
       case .down(let key):
-        ring.onDown(&links, &context)
+        ring.onDown(key, &links, &context)
         events.append(.linkDown(key))
       case .proved(let peer):
         events.append(.proved(peer: peer))
@@ -144,9 +159,12 @@ public struct Network: ~Copyable {
         if links.peers.isUsed(peer) { remember(peer, &context) }
       case .measured(let ticket):
         events.append(.measured(ticket: ticket))
+      case .undeliverable(let payload, let ticket):
+        onUndeliverable(payload, ticket: ticket, &context)
       case .unreachable(let key):
         // Others are there and this one is not: the next start need not look for it.
         if links.upCount > 0 { forgetPeer(key, &context) }
+        ring.onUnreachable(key, &links, &context)
         events.append(.unreachable(key))
       }
       i += 1

@@ -13,6 +13,7 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case stabilise = 5
   case leave = 6
   case close = 7
+  case confirm = 8
   case claim = 16
 }
 
@@ -112,40 +113,68 @@ public struct Candidates: Equatable, Sendable, WireCodable {
   }
 }
 
-/// What the sender sees of the ring: its own neighbours, and those of its acquaintances that are nearest to
-/// the receiver. Keys, not IDs: an ID follows from its key, and a key is what a handshake needs.
+/// The neighbours that the sender sees. Keys, not IDs: an ID follows from its key, and a key is what a
+/// handshake needs.
+public struct NeighbourLists: Equatable, Sendable, WireCodable, BitwiseCopyable {
+  /// Nearest first, counter-clockwise.
+  public var left = BoundedArray<4, PublicKey>()
+  /// Nearest first, clockwise.
+  public var right = BoundedArray<4, PublicKey>()
+  /// Those of the sender's acquaintances that are nearest to the receiver.
+  public var nearReceiver = BoundedArray<4, PublicKey>()
+
+  public init() {}
+
+  public init(from reader: inout WireReader) throws(WireError) {
+    left = try reader.keys()
+    right = try reader.keys()
+    nearReceiver = try reader.keys()
+  }
+
+  public func encode(to writer: inout WireWriter) {
+    for list in [left, right, nearReceiver] { writer.list(list) { $0.encode(to: &$1) } }
+  }
+}
+
+/// What the sender sees of the ring. The lists are sent only to whom they are news: two fingerprints say who
+/// knows what.
 public struct Stabilise: Equatable, Sendable, WireCodable {
   public var wantsAnswer: Bool
   /// Whether both neighbours of the sender agree with it about who lies between them.
   public var settled: Bool
-  /// Nearest first, counter-clockwise.
-  public var left: BoundedArray<4, PublicKey>
-  /// Nearest first, clockwise.
-  public var right: BoundedArray<4, PublicKey>
-  public var nearReceiver: BoundedArray<4, PublicKey>
+  /// The fingerprint of the sender's lists for this receiver.
+  public var view: UInt32
+  /// The fingerprint of the receiver's lists that the sender has; 0 when it has none.
+  public var seen: UInt32
+  public var bearings: Bearings
+  public var lists: NeighbourLists?
 
   public init(
-    wantsAnswer: Bool, settled: Bool, left: BoundedArray<4, PublicKey>, right: BoundedArray<4, PublicKey>,
-    nearReceiver: BoundedArray<4, PublicKey>
+    wantsAnswer: Bool, settled: Bool, view: UInt32, seen: UInt32, bearings: Bearings, lists: NeighbourLists?
   ) {
     self.wantsAnswer = wantsAnswer
     self.settled = settled
-    self.left = left
-    self.right = right
-    self.nearReceiver = nearReceiver
+    self.view = view
+    self.seen = seen
+    self.bearings = bearings
+    self.lists = lists
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
     let flags = try reader.byte()
-    try reader.require(flags <= 3)
+    try reader.require(flags <= 7)
     self.init(
-      wantsAnswer: flags & 1 != 0, settled: flags & 2 != 0, left: try reader.keys(), right: try reader.keys(),
-      nearReceiver: try reader.keys())
+      wantsAnswer: flags & 1 != 0, settled: flags & 2 != 0, view: try reader.integer(),
+      seen: try reader.integer(), bearings: try Bearings(from: &reader), lists: nil)
+    if flags & 4 != 0 { lists = try NeighbourLists(from: &reader) }
   }
 
   public func encode(to writer: inout WireWriter) {
-    writer.byte((wantsAnswer ? 1 : 0) | (settled ? 2 : 0))
-    for list in [left, right, nearReceiver] { writer.list(list) { $0.encode(to: &$1) } }
+    writer.byte((wantsAnswer ? 1 : 0) | (settled ? 2 : 0) | (lists == nil ? 0 : 4))
+    writer.integer(view)
+    writer.integer(seen)
+    bearings.encode(to: &writer)
+    lists?.encode(to: &writer)
   }
 }
 
@@ -166,6 +195,30 @@ public struct Leave: Equatable, Sendable, WireCodable {
   public func encode(to writer: inout WireWriter) {
     writer.list(left) { $0.encode(to: &$1) }
     writer.list(right) { $0.encode(to: &$1) }
+  }
+}
+
+/// What became of a routed message that was handed to the sender under this number.
+public struct HopConfirmation: Equatable, Sendable, WireCodable {
+  public var number: UInt32
+  /// The sender sees to it now; otherwise it knows no way.
+  public var isTaken: Bool
+
+  public init(number: UInt32, isTaken: Bool) {
+    self.number = number
+    self.isTaken = isTaken
+  }
+
+  public init(from reader: inout WireReader) throws(WireError) {
+    number = try reader.integer()
+    let flag = try reader.byte()
+    try reader.require(flag <= 1)
+    isTaken = flag == 1
+  }
+
+  public func encode(to writer: inout WireWriter) {
+    writer.integer(number)
+    writer.byte(isTaken ? 1 : 0)
   }
 }
 

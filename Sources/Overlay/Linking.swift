@@ -80,7 +80,7 @@ extension Links {
     }
   }
 
-  private func endpointForInit(_ slot: Int, tries: UInt8) -> Endpoint? {
+  private mutating func endpointForInit(_ slot: Int, tries: UInt8) -> Endpoint? {
     if let best = peers[slot].best, best > 0, tries < 2 { return peers[slot].paths[best]?.endpoint }
     let hints = peers[slot].hints
     if hints.isEmpty { return nil }
@@ -155,6 +155,7 @@ extension Links {
       peers[slot].upAt = context.now
       peers[slot].isIntroduced = false
       neighbourhood.recompute(id, peers)
+      routesAreStale = true
       events.append(.up(peer: slot))
       context.notify(.linkUp(peers[slot].id))
     }

@@ -32,7 +32,8 @@ public enum Arrival: BitwiseCopyable, Sendable {
   /// A control message for the ring or a layer above it; `body` begins behind the type.
   case message(peer: Int, LinkMessageType, body: PacketRef)
   /// A routed message, beginning with its header, and the peer that handed it on.
-  case routed(PacketRef, from: Int)
+  /// `number` is 0 unless the peer wants to know what becomes of it.
+  case routed(PacketRef, from: Int, number: UInt32)
   /// Data of a community: the content byte and the packet. `counter` is that of its record.
   case data(peer: Int, content: UInt8, counter: UInt64, PacketRef)
 }
@@ -49,6 +50,8 @@ public enum LinkEvent: BitwiseCopyable, Sendable {
   case unreachable(PublicKey)
   /// The peer has answered `measure`.
   case measured(ticket: UInt32)
+  /// A question of ours did not arrive.
+  case undeliverable(RoutedPayload, ticket: UInt64)
 }
 
 /// A node to come in through.
@@ -78,6 +81,10 @@ public struct Links: ~Copyable {
   public internal(set) var counters = LinkCounters()
   /// How much data of others is forwarded.
   public var relay: RelayLimit
+  var routes = RouteTable()
+  var routesAreStale = false
+  var hops = SlotTable<Hop>(capacity: hopsPending)
+  var hopsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
   var bootstraps = BoundedArray<16, Bootstrap>()
@@ -213,6 +220,8 @@ public struct Links: ~Copyable {
     }
     byID.remove(peers[slot].id)
     peers.remove(slot)
+    routes.forget(slot)
+    routesAreStale = true
     if wasUp {
       neighbourhood.recompute(id, peers)
       events.append(.down(key))
@@ -232,11 +241,13 @@ public struct Links: ~Copyable {
     deadline = .never
     sessions.expire(at: now)
     contactBootstraps(&context)
+    expireHops(&context)
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       if peers[slot].wakeAt <= now { tick(slot, &context) }
       if peers.isUsed(slot) { deadline = min(deadline, peers[slot].wakeAt) }
     }
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
+    deadline = min(deadline, hopsAt)
   }
 }
 
@@ -252,5 +263,7 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var relayLimited: UInt64 = 0
   public var undeliverable: UInt64 = 0
   public var forwarded: UInt64 = 0
+  /// Messages that another hop took because the first did not.
+  public var rerouted: UInt64 = 0
   public var resets: UInt64 = 0
 }

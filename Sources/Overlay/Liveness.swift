@@ -16,6 +16,7 @@ extension Links {
     if isGone(slot, serial) { return }
     if peers[slot].isUp {
       helloIfDue(slot, &context)
+      askIfSilent(slot, context.now)
       for index in 0..<5 {
         probeIfDue(slot, index, &context)
         if isGone(slot, serial) { return }
@@ -69,6 +70,37 @@ extension Links {
     attemptIfDue(slot, &context)
   }
 
+  // MARK: - Doubt
+
+  /// A question was sent outside of the series of pings: if nothing is heard in time, pings follow.
+  mutating func expectAnswer(_ slot: Int, _ now: Instant) {
+    guard peers.isUsed(slot), peers[slot].askedAt == .never, let path = peers[slot].bestPath else { return }
+    peers[slot].askedAt = now
+    wake(slot, at: now + path.roundTrip.timeout)
+  }
+
+  private mutating func askIfSilent(_ slot: Int, _ now: Instant) {
+    let askedAt = peers[slot].askedAt
+    guard askedAt != .never, let path = peers[slot].bestPath else { return }
+    if peers[slot].heardAt > askedAt {
+      peers[slot].askedAt = .never
+    } else if askedAt + path.roundTrip.timeout <= now {
+      peers[slot].askedAt = .never
+      doubt(slot, now)
+    } else {
+      wake(slot, at: askedAt + path.roundTrip.timeout)
+    }
+  }
+
+  /// Something speaks against the peer's being there: it is asked at once.
+  mutating func doubt(_ slot: Int, _ now: Instant) {
+    guard peers[slot].isUp, let best = peers[slot].best, peers[slot].paths[best]!.probe.tries == 0 else {
+      return
+    }
+    peers[slot].paths[best]!.probe.isUrgent = true
+    wake(slot, at: now)
+  }
+
   // MARK: - Pings
 
   private mutating func probeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
@@ -103,8 +135,7 @@ extension Links {
   /// When a proven, quiet path shall be asked again.
   private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
     if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
-    let isHot = peers[slot].roles.contains(.near) || isActive(slot, now)
-    let regular = path.heardAt + (isHot ? Timing.neighbourProbe : Timing.keepalive)
+    let regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : Timing.keepalive)
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
       return max(regular, path.probe.sentAt + Timing.silence)
     }

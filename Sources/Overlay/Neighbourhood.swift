@@ -21,6 +21,15 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
     left.contains { $0 == slot } || right.contains { $0 == slot }
   }
 
+  /// The slots of both sides, each once.
+  var all: BoundedArray<8, Int32> {
+    var slots = BoundedArray<8, Int32>()
+    for list in [left, right] {
+      for i in 0..<list.count where !slots.contains(where: { $0 == list[i] }) { slots.append(list[i]) }
+    }
+    return slots
+  }
+
   /// Whether a node with this ID would be among the nearest of one side.
   func wants(_ candidate: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Bool {
     if left.count < Self.side || right.count < Self.side { return true }
@@ -28,6 +37,11 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
     let lastLeft = peers[Int(left[left.count - 1])].id
     return me.clockwise(to: candidate) < me.clockwise(to: lastRight)
       || candidate.clockwise(to: me) < lastLeft.clockwise(to: me)
+  }
+
+  /// Whether a node with this ID, if there is one, ought to be linked here.
+  func covers(_ id: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Bool {
+    !left.isEmpty && wants(id, around: me, peers)
   }
 
   mutating func recompute(_ me: OverlayID, _ peers: borrowing SlotTable<Peer>) {

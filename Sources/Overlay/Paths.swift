@@ -26,6 +26,7 @@ extension Links {
   mutating func dropPaths(_ slot: Int) {
     for i in 0..<5 { peers[slot].paths[i] = nil }
     peers[slot].best = nil
+    routesAreStale = true
   }
 
   /// The peer was heard over the ring through `via`: it can be answered that way.
@@ -45,6 +46,7 @@ extension Links {
     peers[slot].paths[index]!.isLastResort = false
     peers[slot].heardAt = context.now
     if !wasValid {
+      routesAreStale = true
       peers[slot].paths[index]!.probe.dueAt = context.now
       peers[slot].directRetryIn = Timing.directRetryMin
       wake(slot, at: context.now)
@@ -57,6 +59,7 @@ extension Links {
   mutating func abandon(_ slot: Int, _ index: Int, _ context: inout Context) {
     let roundTrip = peers[slot].paths[index]!.roundTrip
     peers[slot].paths[index] = nil
+    routesAreStale = true
     if peers[slot].best == index { peers[slot].best = nil }
     if index > 0, !peers[slot].hasDirectPath {
       openOverlayPath(slot, context.now)
@@ -105,6 +108,7 @@ extension Links {
     }
     guard best != old else { return }
     peers[slot].best = best
+    routesAreStale = true
     guard let best, let path = peers[slot].paths[best] else { return }
     if best == 0 {
       peers[slot].directRetryAt = min(peers[slot].directRetryAt, context.now + peers[slot].directRetryIn)

@@ -61,6 +61,17 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var usedAt: Instant = .start
   /// When the peer last told us its neighbours: we are one of them, though it need not be one of ours.
   var wantedAt: Instant = .start
+  /// When it last said anything about the ring.
+  var toldAt: Instant = .start
+  /// Whether its last lists have us as its nearest neighbour, clockwise and counter-clockwise.
+  var namesUsSuccessor = false
+  var namesUsPredecessor = false
+  /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
+  var viewSent: UInt32 = 0
+  var viewSeen: UInt32 = 0
+  var bearings = Bearings(size: 0)
+  /// When a question was sent that nothing was heard after yet.
+  var askedAt: Instant = .never
   var directRetryAt: Instant = .never
   var directRetryIn = Timing.directRetryMin
   /// Candidates of the peer that were tried, and since when they are counted.

@@ -66,7 +66,10 @@ extension Links {
     case Content.control:
       return receiveMessage(body, from: slot, origin, &context)
     case Content.routed:
-      return .routed(body, from: slot)
+      return .routed(body, from: slot, number: 0)
+    case Content.numbered where body.length > 4:
+      let rest = PacketRef(slot: body.slot, offset: body.offset + 4, length: body.length - 4)
+      return .routed(rest, from: slot, number: context.pool.frame(body).big(0, as: UInt32.self))
     default:
       guard content & Content.classMask >= Content.communities else {
         counters.malformed &+= 1
@@ -125,6 +128,7 @@ extension Links {
       case .hello: receiveHello(try Hello(decoding: rest), from: slot, &context)
       case .ping: receive(try Ping(decoding: rest), from: slot, origin, &context)
       case .pong: receive(try Pong(decoding: rest), from: slot, origin, &context)
+      case .confirm: receive(try HopConfirmation(decoding: rest), from: slot, &context)
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
       case .close:
         try WireReader(rest).finish()

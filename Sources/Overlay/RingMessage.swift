@@ -12,8 +12,8 @@ public enum RingMessage: Equatable, Sendable {
   /// question's way.
   case welcome(nonce: UInt64, hops: UInt8, keys: BoundedArray<9, PublicKey>)
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
-  /// but when the sender tries again.
-  case undeliverable(destination: OverlayID, payload: RoutedPayload)
+  /// but when the sender tries again. `ticket` is that of the question (or its nonce), 0 for a datagram.
+  case undeliverable(destination: OverlayID, payload: RoutedPayload, ticket: UInt64)
 }
 
 extension RingMessage: WireCodable {
@@ -27,7 +27,7 @@ extension RingMessage: WireCodable {
       guard let payload = RoutedPayload(rawValue: try reader.byte()) else {
         throw .invalid(offset: reader.offset)
       }
-      self = .undeliverable(destination: destination, payload: payload)
+      self = .undeliverable(destination: destination, payload: payload, ticket: try reader.integer())
     default: throw .invalid(offset: reader.offset)
     }
   }
@@ -42,10 +42,11 @@ extension RingMessage: WireCodable {
       writer.integer(nonce)
       writer.byte(hops)
       writer.list(keys) { $0.encode(to: &$1) }
-    case .undeliverable(let destination, let payload):
+    case .undeliverable(let destination, let payload, let ticket):
       writer.byte(3)
       destination.encode(to: &writer)
       writer.byte(payload.rawValue)
+      writer.integer(ticket)
     }
   }
 }

@@ -4,7 +4,7 @@
 //       0     1  mode (bits 0–1), destination via present (bit 4), source via present (bit 5), others zero
 //       1     1  hops that remain, decremented in place
 //       2     1  payload kind
-//       3     1  zero
+//       3     1  detours taken (bits 0–1), notice wanted (bit 2), others zero
 //       4    20  destination: an overlay ID, or the key of a record
 //      24    20  source
 //      44    20  destination via, when present
@@ -47,6 +47,10 @@ public struct RoutedHeader: Equatable, Sendable, BitwiseCopyable {
   public var source: OverlayID
   public var destinationVia: OverlayID?
   public var sourceVia: OverlayID?
+  /// Steps that led away from the destination so far.
+  public var detours: UInt8 = 0
+  /// Whether the source wants to hear when the message cannot be delivered.
+  public var wantsNotice = false
 
   public init(
     mode: RoutingMode, hops: UInt8, payload: RoutedPayload, destination: OverlayID, source: OverlayID,
@@ -74,10 +78,13 @@ extension RoutedHeader: WireCodable {
     guard let payload = RoutedPayload(rawValue: try reader.byte()) else {
       throw .invalid(offset: reader.offset)
     }
-    try reader.require(try reader.byte() == 0)
+    let flags = try reader.byte()
+    try reader.require(flags <= 7)
     self.init(
       mode: mode, hops: hops, payload: payload, destination: try OverlayID(from: &reader),
       source: try OverlayID(from: &reader))
+    detours = flags & 3
+    wantsNotice = flags & 4 != 0
     if first & 0x10 != 0 { destinationVia = try OverlayID(from: &reader) }
     if first & 0x20 != 0 { sourceVia = try OverlayID(from: &reader) }
   }
@@ -86,7 +93,7 @@ extension RoutedHeader: WireCodable {
     writer.byte(mode.rawValue | (destinationVia == nil ? 0 : 0x10) | (sourceVia == nil ? 0 : 0x20))
     writer.byte(hops)
     writer.byte(payload.rawValue)
-    writer.byte(0)
+    writer.byte(detours | (wantsNotice ? 4 : 0))
     destination.encode(to: &writer)
     source.encode(to: &writer)
     destinationVia?.encode(to: &writer)

@@ -1,9 +1,12 @@
-// Greedy recursive routing: a message goes to the linked node that is nearest to its destination, until
+// Greedy recursive routing: a message goes to the linked node that leads nearest to its destination, until
 // nobody is nearer.
 //
-// The distance is the shorter way round the ring. Each hop but the last brings the message strictly nearer,
-// so it cannot circle; the hop count bounds what a broken ring could still do. Only links that work take
-// part: those with a proven direct path, and ring neighbours that are reached over the ring themselves.
+// The distance is the shorter way round the ring. Each hop brings the message strictly nearer, so it cannot
+// circle; the hop count bounds what a broken ring could still do. Where a hop failed, or the destination
+// would be a neighbour and is none, a few steps may lead away from it (annealing:
+// Ganguly et al., "Improving peer connectivity in wide-area overlays of virtual workstations", 2009). Only
+// links that work take part: those with a proven direct path, and ring neighbours that are reached over the
+// ring themselves.
 
 import Base
 import Session
@@ -15,173 +18,127 @@ enum RoutingDecision: Equatable {
   case undeliverable
 }
 
-/// How much data of others a node forwards.
-public struct RelayLimit: Sendable, BitwiseCopyable {
-  private var bucket: TokenBucket
-  /// Nothing but the ring's own messages is forwarded.
-  public let isOff: Bool
-  /// Bytes a second of data records.
-  public let rate: UInt64
-
-  /// - Parameter bytesPerSecond: 0 forwards no data at all.
-  public init(bytesPerSecond: UInt64, at now: Instant) {
-    rate = min(bytesPerSecond, 1 << 31)
-    isOff = rate == 0
-    // A quarter of a second may pass at once, and never less than 64 KB (a TCP burst).
-    bucket = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
-  }
-
-  mutating func allows(_ bytes: Int, at now: Instant) -> Bool {
-    !isOff && bucket.take(UInt64(bytes), at: now)
-  }
-}
-
 extension Links {
   /// Twice the depth of a ring of a million nodes and some (`RoutedHeader.hops` at the start).
   static let hopsMax: UInt8 = 56
-  /// Datagrams of at least this size are data; smaller ones are handshakes, hellos and pings, which always
-  /// pass.
-  private static let dataBytes = 600
-  /// Messages of ring and directory below this size count by number too; the largest lease has less.
-  private static let messageBytes = 800
+  /// Steps away from the destination that a message may take in all.
+  static let detoursMax: UInt8 = 3
 
   /// Where a message goes from here.
-  /// - Parameter hop: the peer that handed it on; nil at its source.
-  mutating func decide(_ header: inout RoutedHeader, from hop: Int?) -> RoutingDecision {
+  /// - Parameters:
+  ///   - hop: the peer that handed it on; nil at its source.
+  ///   - tried: peers that did not take it.
+  mutating func decide(
+    _ header: inout RoutedHeader, from hop: Int?, tried: BoundedArray<3, Int32> = BoundedArray()
+  ) -> RoutingDecision {
+    refreshRoutes()
+    var excluded = Excluded()
+    if let hop { excluded.append(Int32(hop)) }
+    for i in 0..<tried.count { excluded.append(tried[i]) }
     switch header.mode {
-    case .exact: decideExact(&header, from: hop)
-    case .nearest: decideNearest(header)
-    case .owner: decideOwner(header)
+    case .exact: return decideExact(&header, from: hop, excluded)
+    case .nearest: return decideNearest(header, excluded)
+    case .owner: return decideOwner(&header, excluded)
     }
   }
 
-  private func decideExact(_ header: inout RoutedHeader, from hop: Int?) -> RoutingDecision {
+  private func decideExact(
+    _ header: inout RoutedHeader, from hop: Int?, _ excluded: Excluded
+  ) -> RoutingDecision {
     if header.destination == id { return .deliver }
     let directOnly = header.payload == .datagram
-    if let slot = peer(header.destination), isRoutable(slot, directOnly: directOnly) { return .forward(slot) }
+    if let slot = peer(header.destination), !excluded.contains(where: { $0 == slot }),
+      let kind = routeKind(slot), kind == .direct || !directOnly
+    {
+      return .forward(slot)
+    }
     // The named via delivers or nobody does: handing it to another via could go round for ever.
     if header.destinationVia == id { return .undeliverable }
     if header.destinationVia == nil, let slot = peer(header.destination), peers[slot].isUp,
-      !peers[slot].vias.isEmpty,
-      peers[slot].vias[0] != id
+      !peers[slot].vias.isEmpty, peers[slot].vias[0] != id
     {
       header.destinationVia = peers[slot].vias[0]
     }
     let target = header.destinationVia ?? header.destination
-    let from = hop.map { peers[$0].id } ?? header.source
-    guard let next = nextHop(toward: target, excluding: from, directOnly: directOnly) else {
-      return .undeliverable
+    if let next = routes.next(
+      toward: target, from: id, excluding: excluded, ignoring: nil, directOnly: directOnly)
+    {
+      return .forward(next)
     }
     // At the source one step away from the target is allowed: the nearest node may be one we cannot reach.
-    if hop == nil || peers[next].id.distance(to: target) < id.distance(to: target) { return .forward(next) }
-    return .undeliverable
+    return detour(&header, toward: target, excluded, isFree: hop == nil, directOnly: directOnly)
   }
 
-  private func decideNearest(_ header: RoutedHeader) -> RoutingDecision {
-    guard let next = nextHop(toward: header.destination, excluding: header.source, directOnly: false) else {
-      return header.source == id ? .undeliverable : .deliver
+  private func decideNearest(_ header: RoutedHeader, _ excluded: Excluded) -> RoutingDecision {
+    var excluded = excluded
+    if let source = peer(header.source) { excluded.append(Int32(source)) }
+    if let next = routes.next(
+      toward: header.destination, from: id, excluding: excluded, ignoring: header.source, directOnly: false)
+    {
+      return .forward(next)
     }
-    let isNearer = peers[next].id.distance(to: header.destination) < id.distance(to: header.destination)
-    return isNearer || header.source == id ? .forward(next) : .deliver
+    if header.source != id { return .deliver }
+    let next = routes.nearest(to: header.destination, excluding: excluded, directOnly: false)
+    return next.map { .forward($0) } ?? .undeliverable
   }
 
-  private func decideOwner(_ header: RoutedHeader) -> RoutingDecision {
+  private func decideOwner(_ header: inout RoutedHeader, _ excluded: Excluded) -> RoutingDecision {
     let key = header.destination
     guard let predecessor = neighbourhood.predecessor, let successor = neighbourhood.successor else {
       return .deliver
     }
     if key.isIn(after: peers[predecessor].id, through: id) { return .deliver }
-    if key.isIn(after: id, through: peers[successor].id) { return .forward(successor) }
-    guard let next = nextHop(toward: key, excluding: header.source, directOnly: false),
-      peers[next].id.distance(to: key) < id.distance(to: key)
+    if key.isIn(after: id, through: peers[successor].id), !excluded.contains(where: { $0 == successor }) {
+      return .forward(successor)
+    }
+    if let next = routes.next(
+      toward: key, from: id, excluding: excluded, ignoring: nil, directOnly: false)
+    {
+      return .forward(next)
+    }
+    return detour(&header, toward: key, excluded, isFree: false, directOnly: false)
+  }
+
+  /// A step that leads away: when a better hop failed, when the destination ought to be linked here and is
+  /// not, and (`isFree`) from the source.
+  private func detour(
+    _ header: inout RoutedHeader, toward target: OverlayID, _ excluded: Excluded, isFree: Bool,
+    directOnly: Bool
+  ) -> RoutingDecision {
+    let isLost = excluded.count > 1 || neighbourhood.covers(target, around: id, peers)
+    guard isFree || (isLost && header.detours < Self.detoursMax),
+      let next = routes.nearest(to: target, excluding: excluded, directOnly: directOnly)
     else { return .undeliverable }
+    if !isFree { header.detours += 1 }
     return .forward(next)
   }
 
-  /// Whether messages can be handed to the peer.
-  private func isRoutable(_ slot: Int, directOnly: Bool) -> Bool {
-    guard peers[slot].isUp, let best = peers[slot].best else { return false }
-    if best > 0 || peers[slot].hasDirectPath { return best > 0 || !directOnly }
-    return !directOnly && peers[slot].roles.contains(.near)
-  }
+  // MARK: - The table of routes
 
-  /// The usable peer nearest to `target`, without the node `excluded`.
-  func nextHop(toward target: OverlayID, excluding excluded: OverlayID, directOnly: Bool) -> Int? {
-    var best: Int?
-    var distance = OverlayID.zero
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && isRoutable(slot, directOnly: directOnly) {
-      if peers[slot].id == excluded { continue }
-      let d = peers[slot].id.distance(to: target)
-      if best == nil || d < distance {
-        best = slot
-        distance = d
-      }
-    }
-    return best
-  }
-
-  // MARK: - Forwarding
-
-  /// Takes a routed message that came from `hop` and takes its slot, unless it is for this node.
-  /// - Returns: the header and the payload when the message is for this node; the slot stays the caller's
-  ///   then.
-  public mutating func forward(
-    _ message: PacketRef, from hop: Int, _ context: inout Context
-  ) -> (header: RoutedHeader, payload: PacketRef)? {
-    let frame = context.pool.frame(message)
-    var reader = WireReader(frame)
-    guard var header = try? RoutedHeader(from: &reader), header.source != id else {
-      counters.malformed &+= 1
-      context.pool.release(message)
-      return nil
-    }
-    let length = UInt16(reader.offset)
-    let payload = PacketRef(
-      slot: message.slot, offset: message.offset + length, length: message.length - length)
-    let decision = decide(&header, from: hop)
-    if decision == .deliver { return (header, payload) }
-    pass(header, payload, from: hop, decision, &context)
+  /// How messages can be handed to the peer; nil when they cannot.
+  private func routeKind(_ slot: Int) -> RouteKind? {
+    guard peers[slot].isUp, let best = peers[slot].best else { return nil }
+    if best > 0 { return .direct }
+    if peers[slot].hasDirectPath || peers[slot].roles.contains(.near) { return .indirect }
     return nil
   }
 
-  private mutating func pass(
-    _ header: RoutedHeader, _ payload: PacketRef, from hop: Int, _ decision: RoutingDecision,
-    _ context: inout Context
-  ) {
-    guard case .forward(let next) = decision, header.hops > 0 else {
-      if header.hops == 0 { counters.hopsExceeded &+= 1 }
-      counters.undeliverable &+= 1
-      refuse(header, context.pool.frame(payload), &context)
-      return context.pool.release(payload)
-    }
-    guard mayPass(header, payload, from: hop, &context) else {
-      counters.relayLimited &+= 1
-      return context.pool.release(payload)
-    }
-    var header = header
-    header.hops -= 1
-    counters.forwarded &+= 1
-    send(routed: prepend(header, to: payload, &context), to: next, &context)
+  /// The usable peer that leads nearest to `target`, or is nearest to it without leading nearer.
+  mutating func nextHop(toward target: OverlayID, excluding excluded: OverlayID, directOnly: Bool) -> Int? {
+    refreshRoutes()
+    var slots = Excluded()
+    if let slot = peer(excluded) { slots.append(Int32(slot)) }
+    return routes.next(toward: target, from: id, excluding: slots, ignoring: nil, directOnly: directOnly)
+      ?? routes.nearest(to: target, excluding: slots, directOnly: directOnly)
   }
 
-  /// Whether the limits on what others have us forward allow this message.
-  private mutating func mayPass(
-    _ header: RoutedHeader, _ payload: PacketRef, from hop: Int, _ context: inout Context
-  ) -> Bool {
-    let isInit = header.payload == .datagram && payload.length > 0 && context.pool.frame(payload)[0] == 1
-    if isInit { return peers[hop].inits.take(at: context.now) }
-    let limit = header.payload == .datagram ? Self.dataBytes : Self.messageBytes
-    if Int(payload.length) >= limit { return relay.allows(Int(payload.length), at: context.now) }
-    return peers[hop].messages.take(at: context.now)
-  }
-
-  /// Tells the source that nobody is there; never about an answer or another notice.
-  private mutating func refuse(_ header: RoutedHeader, _ payload: Frame, _ context: inout Context) {
-    guard header.payload == .datagram, payload.count > 0, payload[0] == 1, notices.take(at: context.now)
-    else { return }
-    let notice = RingMessage.undeliverable(destination: header.destination, payload: header.payload)
-    routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {
-      notice.encode(to: &$0)
+  /// Links or their paths changed since the table was made.
+  mutating func refreshRoutes() {
+    guard routesAreStale else { return }
+    routesAreStale = false
+    routes.removeAll()
+    for slot in 0..<peers.highWater where peers.isUsed(slot) {
+      if let kind = routeKind(slot) { routes.append(slot, peers[slot].id, kind) }
     }
   }
 }

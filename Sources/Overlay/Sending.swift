@@ -10,6 +10,8 @@ import Session
 public enum Content {
   public static let control: UInt8 = 0
   public static let routed: UInt8 = 1
+  /// A routed message behind a number of 4 bytes, under which the receiver confirms it.
+  public static let numbered: UInt8 = 2
   /// Community slots are `communities ..< communities + 8`.
   public static let communities: UInt8 = 8
   public static let classMask: UInt8 = 0x3F
@@ -160,29 +162,32 @@ extension Links {
       destinationVia: via ?? peer(destination).flatMap { peers[$0].vias.isEmpty ? nil : peers[$0].vias[0] })
     if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     if header.destinationVia == destination { header.destinationVia = nil }
+    header.wantsNotice = context.pool.frame(datagram)[0] == 1
     route(header, payload: datagram, &context)
   }
 
   /// Sends a message over the ring. Takes the slot of the payload.
   public mutating func route(_ header: RoutedHeader, payload: PacketRef, _ context: inout Context) {
     var header = header
-    let decision = decide(&header, from: nil)
-    guard case .forward(let hop) = decision else {
+    guard case .forward(let hop) = decide(&header, from: nil) else {
       counters.undeliverable &+= 1
+      refuse(header, context.pool.frame(payload), &context)
       return context.pool.release(payload)
     }
-    send(routed: prepend(header, to: payload, &context), to: hop, &context)
+    hand(header, payload, to: hop, from: nil, &context)
   }
 
   /// A message to whichever node the header says, with the way back that others need.
+  /// - Parameter wantsNotice: whether this node wants to hear when it cannot be delivered: for questions.
   public mutating func routeMessage(
     _ kind: RoutedPayload, mode: RoutingMode, to destination: OverlayID, via: OverlayID? = nil,
-    _ context: inout Context, _ write: (inout WireWriter) -> Void
+    wantsNotice: Bool = false, _ context: inout Context, _ write: (inout WireWriter) -> Void
   ) {
     guard let payload = compose(&context, write) else { return }
     var header = RoutedHeader(
       mode: mode, hops: Self.hopsMax, payload: kind, destination: destination, source: id, destinationVia: via
     )
+    header.wantsNotice = wantsNotice
     if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     route(header, payload: payload, &context)
   }
@@ -195,16 +200,26 @@ extension Links {
     return nil
   }
 
-  func prepend(_ header: RoutedHeader, to payload: PacketRef, _ context: inout Context) -> PacketRef {
-    let length = UInt16(header.byteCount)
+  /// Puts the header before a payload in place, and before that the number unless it is 0.
+  func prepend(
+    _ header: RoutedHeader, _ number: UInt32, to payload: PacketRef, _ context: inout Context
+  ) -> PacketRef {
+    let numberBytes: UInt16 = number == 0 ? 0 : 4
+    let length = UInt16(header.byteCount) + numberBytes
     let message = PacketRef(
       slot: payload.slot, offset: payload.offset - length, length: payload.length + length)
-    _ = header.encode(into: context.pool.frame(message).prefix(Int(length)))
+    let frame = context.pool.frame(message).prefix(Int(length))
+    if number != 0 { frame.setBig(0, number) }
+    _ = header.encode(into: frame.dropping(Int(numberBytes)))
     return message
   }
 
   /// Hands a routed message to the next hop.
-  mutating func send(routed message: PacketRef, to hop: Int, _ context: inout Context) {
+  /// - Parameter isNumbered: whether it begins with a number.
+  mutating func send(
+    routed message: PacketRef, to hop: Int, isNumbered: Bool, _ context: inout Context
+  ) {
+    let content = isNumbered ? Content.numbered : Content.routed
     guard let index = peers[hop].best, let way = peers[hop].paths[index]?.way else {
       counters.noWay &+= 1
       return context.pool.release(message)
@@ -212,9 +227,9 @@ extension Links {
     switch way {
     case .endpoint(let endpoint):
       peers[hop].paths[index]!.usedAt = context.now
-      sealAndTransmit(message, Content.routed, to: hop, endpoint, &context)
+      sealAndTransmit(message, content, to: hop, endpoint, &context)
     case .overlay:
-      sealAndRoute(message, space: 0, Content.routed, to: hop, &context)
+      sealAndRoute(message, space: 0, content, to: hop, &context)
     }
   }
 }

@@ -18,19 +18,20 @@ enum Timing {
   static let bootstrapRetryMax = Interval.seconds(5)
   /// A bootstrap that is gone while others are there is looked for now and then.
   static let bootstrapRetryCalm = Interval.seconds(30)
-  /// A ring neighbour is asked this often whether it is there (the rest of the ring depends on it).
-  static let neighbourProbe = Interval.seconds(5)
+  /// Under traffic, a path is asked this often whether it is there. (Ring neighbours are asked by
+  /// `stabilise`.)
+  static let activeProbe = Interval.seconds(5)
   /// Other paths are kept open through NATs, which may forget after 30 s.
   static let keepalive = Interval.seconds(25)
   /// Under traffic, a path that is silent this long is asked.
   static let silence = Interval.milliseconds(1_500)
   /// Traffic within this time counts as "under traffic".
   static let activity = Interval.seconds(5)
-  /// Unanswered pings after which a way is dead; with doubled waits from 100 ms on that is 3.1 s.
-  static let pingTries: UInt8 = 5
-  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 1.5 s on a quick
+  /// Unanswered pings after which a way is dead; with doubled waits from 100 ms on that is 1.5 s.
+  static let pingTries: UInt8 = 4
+  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.7 s on a quick
   /// network.
-  static let indirectTries: UInt8 = 4
+  static let indirectTries: UInt8 = 3
   /// A proven size is asked again after this, when the path is pinged anyway.
   static let sizeCheck = Interval.seconds(15)
   /// First probes of an unproven endpoint (at most five, of at most 64 bytes).
@@ -61,6 +62,7 @@ enum Timing {
   static let coalesce = Interval.milliseconds(50)
   /// A newcomer asks again for its place.
   static let find = Interval.seconds(1)
+  static let findSoon = Interval.milliseconds(200)
 }
 
 /// Sizes of datagrams (UDP payload, in bytes) that a path can carry.

@@ -89,6 +89,16 @@ extension Random {
     return Endpoint(address, port: UInt16(truncatingIfNeeded: next()))
   }
 
+  fileprivate mutating func bearings() -> Bearings { Bearings(size: seconds()) }
+
+  fileprivate mutating func neighbours() -> NeighbourLists {
+    var lists = NeighbourLists()
+    lists.left = list { $0.fixed() }
+    lists.right = list { $0.fixed() }
+    lists.nearReceiver = list { $0.fixed() }
+    return lists
+  }
+
   fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
 
   fileprivate mutating func list<Element, let capacity: Int>(
@@ -175,9 +185,12 @@ private let overlay: [Kind] = [
   },
   Kind("Stabilise") {
     Stabilise(
-      wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, left: $0.list { $0.fixed() },
-      right: $0.list { $0.fixed() }, nearReceiver: $0.list { $0.fixed() })
+      wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, view: $0.seconds(), seen: $0.seconds(),
+      bearings: $0.bearings(), lists: $0.below(2) == 0 ? nil : $0.neighbours())
   },
+  Kind("NeighbourLists") { $0.neighbours() },
+  Kind("Bearings") { $0.bearings() },
+  Kind("HopConfirmation") { HopConfirmation(number: $0.seconds(), isTaken: $0.below(2) == 1) },
   Kind("Leave") { Leave(left: $0.list { $0.fixed() }, right: $0.list { $0.fixed() }) },
   Kind("RingMessage.find") { RingMessage.find(nonce: $0.next()) },
   Kind("RingMessage.welcome") {
@@ -186,7 +199,7 @@ private let overlay: [Kind] = [
   },
   Kind("RingMessage.undeliverable") {
     RingMessage.undeliverable(
-      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(3)))!)
+      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(3)))!, ticket: $0.next())
   },
   Kind("RoutedHeader") {
     RoutedHeader(

@@ -106,8 +106,12 @@ import Testing
     let side = Side(0)
     let other = Side(1)
     var random = Random(seed: 3)
+    // Farther away, on both sides, than those that the peer will name.
     func stranger() -> PublicKey {
-      PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
+      while true {
+        let key = PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
+        if key.id.isIn(after: Fixed.identities[2].id, through: Fixed.identities[3].id) { return key }
+      }
     }
     let slot = side.links.find(other.key, at: .start)!
     for _ in 1..<Links.peersMax {

@@ -31,6 +31,7 @@ extension Links {
       at: .start)
     side.links.peers[slot].paths[1]!.isValid = true
     side.links.peers[slot].best = 1
+    side.links.routesAreStale = true
     side.links.recompute()
   }
 
@@ -40,6 +41,7 @@ extension Links {
     side.links.peers[slot].paths[0] = Path(way: .overlay, isLAN: false, at: .start)
     side.links.peers[slot].paths[0]!.isValid = true
     side.links.peers[slot].best = 0
+    side.links.routesAreStale = true
   }
 
   private func id(_ random: inout Random) -> OverlayID {

@@ -97,8 +97,10 @@ final class Side {
       case .data(_, let content, let counter, let packet):
         packets.append((content, counter, context.pool.frame(packet).bytes))
         return context.pool.release(ref)
-      case .routed(let message, let hop):
-        guard let (header, payload) = links.forward(message, from: hop, &context) else { return }
+      case .routed(let message, let hop, let number):
+        guard let (header, payload) = links.forward(message, from: hop, number: number, &context) else {
+          return
+        }
         guard header.payload == .datagram else { return context.pool.release(payload) }
         ref = payload
         origin = .routed(header.source, via: header.sourceVia)

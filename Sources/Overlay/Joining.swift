@@ -1,0 +1,122 @@
+// Finding the place on the ring: who is nearest to this node, and who of them is asked for a link.
+
+import Base
+import Session
+
+extension Ring {
+  /// Asks which other node `target` leads to; the answer comes as an event with the nonce.
+  public mutating func find(
+    _ target: OverlayID, mode: RoutingMode = .nearest, nonce: UInt64, _ links: inout Links,
+    _ context: inout Context
+  ) {
+    let message = RingMessage.find(nonce: nonce)
+    links.routeMessage(.ring, mode: mode, to: target, wantsNotice: true, &context) { message.encode(to: &$0) }
+  }
+
+  /// Asks for its own place: soon again while unsettled, later as a look from outside now and then.
+  mutating func findPlace(_ links: inout Links, _ context: inout Context) {
+    findAt = context.now + context.random.jittered(isSettled ? .minutes(5) : Timing.find)
+    guard links.upCount > 0 else { return }
+    findNonce = context.random.next()
+    find(links.id, nonce: findNonce, &links, &context)
+  }
+
+  /// A search did not arrive: while unsettled the next begins soon.
+  public mutating func onUndeliverable(nonce: UInt64, _ context: inout Context) {
+    if nonce == findNonce, !isSettled { findAt = min(findAt, context.now + Timing.findSoon) }
+  }
+
+  public mutating func receive(
+    _ message: RingMessage, header: RoutedHeader, _ links: inout Links, _ context: inout Context
+  ) {
+    switch message {
+    case .find(let nonce):
+      answerFind(nonce, header, &links, &context)
+    case .welcome(let nonce, let hops, let keys):
+      guard !keys.isEmpty else { return }
+      if nonce == findNonce {
+        for i in 0..<keys.count {
+          consider(keys[i], via: header.sourceVia ?? header.source, &links, &context)
+        }
+      } else {
+        events.append(.found(nonce: nonce, keys[0], hops: hops))
+      }
+    case .undeliverable:
+      break
+    }
+  }
+
+  private mutating func answerFind(
+    _ nonce: UInt64, _ header: RoutedHeader, _ links: inout Links, _ context: inout Context
+  ) {
+    guard finds.take(at: context.now) else { return }
+    var keys = BoundedArray<9, PublicKey>()
+    keys.append(links.identity.publicKey)
+    let near = links.neighbourhood.all
+    for i in 0..<near.count { keys.append(links.peers[Int(near[i])].key) }
+    let hops = Links.hopsMax &- header.hops &+ 1
+    let answer = RingMessage.welcome(nonce: nonce, hops: hops, keys: keys)
+    links.routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {
+      answer.encode(to: &$0)
+    }
+  }
+
+  // MARK: - Candidates
+
+  /// A node that somebody names: remembered when it is one of the nearest, and asked for a link when it would
+  /// be a neighbour.
+  mutating func consider(
+    _ key: PublicKey, via: OverlayID, _ links: inout Links, _ context: inout Context
+  ) {
+    if key == links.identity.publicKey || known.contains(key) { return }
+    let candidate = key.id
+    // Hearsay may be anything: only keys that may stand on a ring.
+    guard candidate != links.id, key.solvesPuzzle else { return }
+    if let slot = links.peer(candidate) {
+      // Up, being asked, or dead a moment ago.
+      if links.peers[slot].isUp || links.peers[slot].attempt != nil
+        || links.peers[slot].deadUntil > context.now
+      {
+        return
+      }
+    }
+    known.insert(KnownNode(key: key, id: candidate, voucher: via), around: links.id)
+    approach(candidate, key, via, &links, &context)
+  }
+
+  /// Asks a node for a link when it would be among the nearest, also of those that are being asked.
+  private mutating func approach(
+    _ candidate: OverlayID, _ key: PublicKey, _ via: OverlayID, _ links: inout Links,
+    _ context: inout Context
+  ) {
+    guard links.linkingCount < Links.linkingMax, links.wantsNeighbour(candidate) else { return }
+    links.connect(key, role: .near, via: via == candidate ? nil : via, &context)
+  }
+
+  /// A side with too few neighbours asks the nearest that it knows of.
+  mutating func fillSides(_ links: inout Links, _ context: inout Context) {
+    let near = links.neighbourhood
+    if near.left.isFull && near.right.isFull { return }
+    for node in known.nodes { approach(node.id, node.key, node.voucher, &links, &context) }
+  }
+}
+
+extension Links {
+  /// Whether a node with this ID would be among the nearest of one side, reckoned with those that were just
+  /// asked for a link.
+  func wantsNeighbour(_ candidate: OverlayID) -> Bool {
+    let forth = id.clockwise(to: candidate)
+    let back = candidate.clockwise(to: id)
+    var nearerRight = 0
+    var nearerLeft = 0
+    for slot in 0..<peers.highWater where peers.isUsed(slot) {
+      let isPromising =
+        peers[slot].attempt.map { $0.tries <= 2 && peers[slot].roles.contains(.near) } ?? false
+      guard peers[slot].isUp || isPromising else { continue }
+      if peers[slot].id == candidate { return false }
+      if id.clockwise(to: peers[slot].id) < forth { nearerRight += 1 }
+      if peers[slot].id.clockwise(to: id) < back { nearerLeft += 1 }
+    }
+    return nearerRight < Neighbourhood.side || nearerLeft < Neighbourhood.side
+  }
+}

@@ -1,0 +1,123 @@
+// The usable links in the shape that a hop needs: the leading 64 bits of their IDs, and of the IDs that
+// they are linked with themselves.
+//
+// Choosing a hop reads all of it, so it is flat and small: a scan over some dozen words finds the nearest
+// link, a scan over some hundred more the link that leads to the nearest place in two hops
+// (neighbour-of-neighbour routing: Manku, Naor and Wieder, "Know thy neighbor's neighbor", STOC 2004).
+// What links say of their own links may be stale. It only ranks: the hop itself is always strictly nearer to
+// the destination than we are.
+//
+// Two IDs with the same leading 64 bits count as equally near here; who must know compares whole IDs.
+
+import Base
+
+/// What may carry a message.
+enum RouteKind: BitwiseCopyable {
+  /// A proven path that is not the ring itself.
+  case direct
+  /// A ring neighbour that is reached over the ring: good for messages, not for datagrams in datagrams.
+  case indirect
+}
+
+/// Slots of links that shall not be used for a message: who handed it on, its source, who failed already.
+typealias Excluded = BoundedArray<5, Int32>
+
+/// The usable links of a node.
+struct RouteTable {
+  /// Links of a link that are remembered: enough for the near and far links of a node on a ring of millions.
+  static let aheadMax = 28
+
+  private var prefixes: [UInt64] = []
+  private var slots: [Int32] = []
+  private var kinds: [RouteKind] = []
+  /// `aheadMax` words a peer slot, and how many of them are set.
+  private var ahead: [UInt64] = []
+  private var aheadCounts: [UInt8] = []
+
+  var count: Int { slots.count }
+
+  mutating func removeAll() {
+    prefixes.removeAll(keepingCapacity: true)
+    slots.removeAll(keepingCapacity: true)
+    kinds.removeAll(keepingCapacity: true)
+  }
+
+  mutating func append(_ slot: Int, _ id: OverlayID, _ kind: RouteKind) {
+    prefixes.append(id.high)
+    slots.append(Int32(slot))
+    kinds.append(kind)
+  }
+
+  // MARK: - What lies behind links
+
+  /// Remembers what the peer is linked with; the list replaces an older one.
+  mutating func learn(_ slot: Int, _ prefixes: BoundedArray<28, UInt64>) {
+    if aheadCounts.count <= slot {
+      let missing = slot + 1 - aheadCounts.count
+      aheadCounts.append(contentsOf: repeatElement(0, count: missing))
+      ahead.append(contentsOf: repeatElement(0, count: missing * Self.aheadMax))
+    }
+    for i in 0..<prefixes.count { ahead[slot * Self.aheadMax + i] = prefixes[i] }
+    aheadCounts[slot] = UInt8(prefixes.count)
+  }
+
+  mutating func forget(_ slot: Int) {
+    if slot < aheadCounts.count { aheadCounts[slot] = 0 }
+  }
+
+  // MARK: - Choosing
+
+  /// The link that leads nearest to `target`: of those strictly nearer to it than `me`, the one whose own
+  /// links come nearest.
+  /// - Parameters:
+  ///   - source: a node that is no destination, however near; its own links know it.
+  func next(
+    toward target: OverlayID, from me: OverlayID, excluding excluded: Excluded,
+    ignoring source: OverlayID?, directOnly: Bool
+  ) -> Int? {
+    let own = Self.distance(me.high, target.high)
+    var best: Int?
+    var bestReach = UInt64.max
+    var bestDistance = UInt64.max
+    for i in 0..<slots.count {
+      let distance = Self.distance(prefixes[i], target.high)
+      guard distance < own, isUsable(i, excluded, directOnly) else { continue }
+      let reach = min(distance, self.reach(slots[i], target.high, ignoring: source?.high))
+      if best == nil || reach < bestReach || (reach == bestReach && distance < bestDistance) {
+        (best, bestReach, bestDistance) = (i, reach, distance)
+      }
+    }
+    return best.map { Int(slots[$0]) }
+  }
+
+  /// The link nearest to `target`, nearer than we are or not.
+  func nearest(to target: OverlayID, excluding excluded: Excluded, directOnly: Bool) -> Int? {
+    var best: Int?
+    var bestDistance = UInt64.max
+    for i in 0..<slots.count where isUsable(i, excluded, directOnly) {
+      let distance = Self.distance(prefixes[i], target.high)
+      if best == nil || distance < bestDistance { (best, bestDistance) = (i, distance) }
+    }
+    return best.map { Int(slots[$0]) }
+  }
+
+  private func isUsable(_ i: Int, _ excluded: Excluded, _ directOnly: Bool) -> Bool {
+    if directOnly && kinds[i] != .direct { return false }
+    for j in 0..<excluded.count where excluded[j] == slots[i] { return false }
+    return true
+  }
+
+  /// How near to the target the peer's own links come.
+  private func reach(_ slot: Int32, _ target: UInt64, ignoring source: UInt64?) -> UInt64 {
+    guard slot < aheadCounts.count else { return .max }
+    let base = Int(slot) * Self.aheadMax
+    var best = UInt64.max
+    for i in base..<(base + Int(aheadCounts[Int(slot)])) where ahead[i] != source {
+      best = min(best, Self.distance(ahead[i], target))
+    }
+    return best
+  }
+
+  /// The shorter way round between two prefixes.
+  static func distance(_ a: UInt64, _ b: UInt64) -> UInt64 { min(a &- b, b &- a) }
+}
