@@ -51,6 +51,18 @@ public struct Random: Sendable {
     return next().multipliedFullWidth(by: bound).high
   }
 
+  /// Uniform in `0 ..< 1`, with 53 bits.
+  public mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+
+  /// A number in `low ..< 1` whose density falls as 1/x: each factor of two is as likely as any other.
+  ///
+  /// How far shortcuts reach, as a share of the ring, with 1/n for `low` (Manku, Bawa and Raghavan, "Symphony",
+  /// 2003, §3.1). *Precondition:* `0 < low ≤ 1`.
+  public mutating func harmonic(low: Double) -> Double {
+    precondition(low > 0 && low <= 1)
+    return Mathematics.exp2(Mathematics.log2(low) * (1 - unit()))
+  }
+
   /// `interval` ± 20 %: keeps nodes that started together from acting together for ever.
   public mutating func jittered(_ interval: Interval) -> Interval {
     let fifth = interval.ns / 5

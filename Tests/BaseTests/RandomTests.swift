@@ -66,4 +66,27 @@ import Testing
     #expect((11_950_000_000...12_000_000_000).contains(most))
     #expect(random.jittered(Interval(ns: 4)) == Interval(ns: 4))
   }
+
+  @Test func unitIsEvenBetweenNoughtAndOne() {
+    var random = Random(seed: 8)
+    var tenths = [Int](repeating: 0, count: 10)
+    for _ in 0..<100_000 {
+      let x = random.unit()
+      #expect(x >= 0 && x < 1)
+      tenths[Int(x * 10)] += 1
+    }
+    #expect(tenths.allSatisfy { (9_600...10_400).contains($0) }, "\(tenths)")
+  }
+
+  @Test func harmonicGivesEachFactorOfTwoTheSameShare() {
+    var random = Random(seed: 9)
+    var octaves = [Int](repeating: 0, count: 10)
+    for _ in 0..<100_000 {
+      let x = random.harmonic(low: 1.0 / 1024)
+      #expect(x >= 1.0 / 1024 && x < 1)
+      octaves[min(9, Int(-Mathematics.log2(x)))] += 1
+    }
+    #expect(octaves.allSatisfy { (9_600...10_400).contains($0) }, "\(octaves)")
+    #expect(random.harmonic(low: 1) == 1)
+  }
 }
