@@ -1,9 +1,9 @@
 // Logarithms and powers of two, the same bits on every machine.
 //
-// The C library's functions differ in the last bits from version to version, and a recorded seed must mean the
-// same run everywhere. IEEE 754 fixes the result of +, −, × and ÷ to the last bit, and Swift neither fuses nor
-// reorders them; so everything here is made of those. The series are cut where the next term is below one part
-// in 10^16; what is left is rounding.
+// The C library's functions differ in the last bits from version to version, and a recorded seed must mean
+// the same run everywhere. IEEE 754 fixes the result of +, −, × and ÷ to the last bit, and Swift neither
+// fuses nor reorders them; so everything here is made of those. The series are cut where the next term is
+// below one part in 10^16; what is left is rounding.
 
 /// Functions of real numbers for estimates and draws.
 public enum Mathematics {

@@ -41,6 +41,14 @@ public struct OverlayID: Hashable, Sendable, BitwiseCopyable {
     return OverlayID(high: a.high &- b.high &- (borrow1 || borrow2 ? 1 : 0), middle: middle, low: low)
   }
 
+  /// `a + b` modulo 2^160: where one arrives walking `b` clockwise from `a`.
+  public static func &+ (a: OverlayID, b: OverlayID) -> OverlayID {
+    let (low, carry0) = a.low.addingReportingOverflow(b.low)
+    let (middle1, carry1) = a.middle.addingReportingOverflow(b.middle)
+    let (middle, carry2) = middle1.addingReportingOverflow(carry0 ? 1 : 0)
+    return OverlayID(high: a.high &+ b.high &+ (carry1 || carry2 ? 1 : 0), middle: middle, low: low)
+  }
+
   /// How far one walks clockwise from here to `other`.
   public func clockwise(to other: OverlayID) -> OverlayID { other &- self }
 

@@ -56,8 +56,8 @@ public struct Random: Sendable {
 
   /// A number in `low ..< 1` whose density falls as 1/x: each factor of two is as likely as any other.
   ///
-  /// How far shortcuts reach, as a share of the ring, with 1/n for `low` (Manku, Bawa and Raghavan, "Symphony",
-  /// 2003, §3.1). *Precondition:* `0 < low ≤ 1`.
+  /// How far shortcuts reach, as a share of the ring, with 1/n for `low` (Manku, Bawa and Raghavan,
+  /// "Symphony", 2003, §3.1). *Precondition:* `0 < low ≤ 1`.
   public mutating func harmonic(low: Double) -> Double {
     precondition(low > 0 && low <= 1)
     return Mathematics.exp2(Mathematics.log2(low) * (1 - unit()))

@@ -1,15 +1,46 @@
 // Where a node believes to be: what travels with its questions and answers to whoever is linked with it.
 
 import Base
+import Session
 
 /// A node's own reckoning of the network around it.
 public struct Bearings: Equatable, Sendable, BitwiseCopyable, WireCodable {
-  /// Nodes on the ring; 0 when it cannot tell.
+  /// Nodes on the ring, from what it sees itself; 0 when it cannot tell.
   public var size: UInt32
+  /// Its place in the space of latencies.
+  public var coordinate: Coordinate
 
-  public init(size: UInt32) { self.size = size }
+  public init(size: UInt32 = 0, coordinate: Coordinate = .unknown) {
+    self.size = size
+    self.coordinate = coordinate
+  }
 
-  public init(from reader: inout WireReader) throws(WireError) { size = try reader.integer() }
+  public init(from reader: inout WireReader) throws(WireError) {
+    self.init(size: try reader.integer(), coordinate: try Coordinate(from: &reader))
+  }
 
-  public func encode(to writer: inout WireWriter) { writer.integer(size) }
+  public func encode(to writer: inout WireWriter) {
+    writer.integer(size)
+    coordinate.encode(to: &writer)
+  }
+}
+
+/// A node that is named to somebody who looks for nodes: hearsay.
+public struct NamedNode: Equatable, Sendable, BitwiseCopyable, WireCodable {
+  public var key: PublicKey
+  public var coordinate: Coordinate
+
+  public init(key: PublicKey, coordinate: Coordinate) {
+    self.key = key
+    self.coordinate = coordinate
+  }
+
+  public init(from reader: inout WireReader) throws(WireError) {
+    self.init(key: try PublicKey(from: &reader), coordinate: try Coordinate(from: &reader))
+  }
+
+  public func encode(to writer: inout WireWriter) {
+    key.encode(to: &writer)
+    coordinate.encode(to: &writer)
+  }
 }

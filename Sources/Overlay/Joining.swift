@@ -32,14 +32,15 @@ extension Ring {
     switch message {
     case .find(let nonce):
       answerFind(nonce, header, &links, &context)
-    case .welcome(let nonce, let hops, let keys):
-      guard !keys.isEmpty else { return }
+    case .welcome(let nonce, let hops, let nodes):
+      guard !nodes.isEmpty else { return }
+      let voucher = header.sourceVia ?? header.source
       if nonce == findNonce {
-        for i in 0..<keys.count {
-          consider(keys[i], via: header.sourceVia ?? header.source, &links, &context)
-        }
+        for i in 0..<nodes.count { consider(nodes[i].key, via: voucher, &links, &context) }
+      } else if nonce == shortcuts.nonce {
+        chooseShortcut(nodes, via: voucher, &links, &context)
       } else {
-        events.append(.found(nonce: nonce, keys[0], hops: hops))
+        events.append(.found(nonce: nonce, nodes[0].key, hops: hops))
       }
     case .undeliverable:
       break
@@ -50,12 +51,15 @@ extension Ring {
     _ nonce: UInt64, _ header: RoutedHeader, _ links: inout Links, _ context: inout Context
   ) {
     guard finds.take(at: context.now) else { return }
-    var keys = BoundedArray<9, PublicKey>()
-    keys.append(links.identity.publicKey)
+    var nodes = BoundedArray<9, NamedNode>()
+    nodes.append(NamedNode(key: links.identity.publicKey, coordinate: links.bearings.coordinate))
     let near = links.neighbourhood.all
-    for i in 0..<near.count { keys.append(links.peers[Int(near[i])].key) }
+    for i in 0..<near.count {
+      let peer = Int(near[i])
+      nodes.append(NamedNode(key: links.peers[peer].key, coordinate: links.peers[peer].bearings.coordinate))
+    }
     let hops = Links.hopsMax &- header.hops &+ 1
-    let answer = RingMessage.welcome(nonce: nonce, hops: hops, keys: keys)
+    let answer = RingMessage.welcome(nonce: nonce, hops: hops, nodes: nodes)
     links.routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {
       answer.encode(to: &$0)
     }

@@ -14,6 +14,8 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case leave = 6
   case close = 7
   case confirm = 8
+  case refuse = 9
+  case acquaintances = 10
   case claim = 16
 }
 
@@ -37,20 +39,26 @@ public struct Nonce: Equatable, Sendable, BitwiseCopyable, WireCodable {
   }
 }
 
-/// "Are you there, on this way?" Padded to probe the size of a path; otherwise the whole datagram has 49
+/// "Are you there, on this way?" Padded to probe the size of a path; otherwise the whole datagram has 50
 /// bytes.
 public struct Ping: Equatable, Sendable, WireCodable {
   public var nonce: Nonce
-  /// Zero bytes behind the nonce.
+  /// The sender keeps the receiver as its far link.
+  public var isGuest: Bool
+  /// Zero bytes at the end.
   public var padding: Int
 
-  public init(nonce: Nonce, padding: Int = 0) {
+  public init(nonce: Nonce, isGuest: Bool = false, padding: Int = 0) {
     self.nonce = nonce
+    self.isGuest = isGuest
     self.padding = padding
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
     self.init(nonce: try Nonce(from: &reader))
+    let flag = try reader.byte()
+    try reader.require(flag <= 1)
+    isGuest = flag == 1
     let rest = reader.rest()
     for i in 0..<rest.count { try reader.require(rest[i] == 0) }
     padding = rest.count
@@ -58,6 +66,7 @@ public struct Ping: Equatable, Sendable, WireCodable {
 
   public func encode(to writer: inout WireWriter) {
     nonce.encode(to: &writer)
+    writer.byte(isGuest ? 1 : 0)
     writer.zeros(padding)
   }
 }
@@ -67,19 +76,24 @@ public struct Pong: Equatable, Sendable, WireCodable {
   public var nonce: Nonce
   /// The pinging node as its peer sees it; `.none` over the ring.
   public var observed: Endpoint
+  public var bearings: Bearings
 
-  public init(nonce: Nonce, observed: Endpoint) {
+  public init(nonce: Nonce, observed: Endpoint, bearings: Bearings = Bearings()) {
     self.nonce = nonce
     self.observed = observed
+    self.bearings = bearings
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
-    self.init(nonce: try Nonce(from: &reader), observed: try Endpoint(from: &reader))
+    self.init(
+      nonce: try Nonce(from: &reader), observed: try Endpoint(from: &reader),
+      bearings: try Bearings(from: &reader))
   }
 
   public func encode(to writer: inout WireWriter) {
     nonce.encode(to: &writer)
     observed.encode(to: &writer)
+    bearings.encode(to: &writer)
   }
 }
 

@@ -75,6 +75,9 @@ public struct Links: ~Copyable {
   public internal(set) var peers: SlotTable<Peer>
   public var underlay = Underlay()
   public internal(set) var neighbourhood = Neighbourhood()
+  /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
+  var bearings = Bearings()
+  var vivaldi = Vivaldi()
   /// Set by the ring: both neighbours are reached directly, so that everybody finds us by our ID alone.
   var isWellConnected = false
   public var events: Outbox<LinkEvent>
@@ -200,7 +203,7 @@ public struct Links: ~Copyable {
     var oldest: Int?
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let isUp = peers[slot].isUp
-      if peers[slot].roles.contains(.bootstrap) || (isUp && peers[slot].roles.contains(.near)) { continue }
+      if peers[slot].roles.contains(.bootstrap) || (isUp && peers[slot].isLasting) { continue }
       guard let best = oldest else {
         oldest = slot
         continue

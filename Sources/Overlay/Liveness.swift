@@ -169,7 +169,8 @@ extension Links {
   }
 
   private mutating func sendPing(_ slot: Int, _ index: Int, probe: inout Probe, _ context: inout Context) {
-    let ping = Ping(nonce: probe.ask(&secure, at: context.now))
+    let ping = Ping(
+      nonce: probe.ask(&secure, at: context.now), isGuest: peers[slot].roles.contains(.shortcut))
     peers[slot].pingsSent &+= 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
   }
@@ -190,7 +191,7 @@ extension Links {
   /// Asks whether a whole packet of a 1,500-byte underlay gets through (RFC 8899, with one step).
   private mutating func probeSize(_ slot: Int, _ index: Int, _ context: inout Context) {
     let nonce = Nonce(high: secure.next(), low: secure.next())
-    let ping = Ping(nonce: nonce, padding: Int(PathSize.ethernet) - SessionTable.overhead - 17)
+    let ping = Ping(nonce: nonce, padding: Int(PathSize.ethernet) - SessionTable.overhead - 18)
     peers[slot].paths[index]!.sizeProbe = nonce
     peers[slot].paths[index]!.sizeTries += 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
@@ -199,7 +200,8 @@ extension Links {
   mutating func receive(_ ping: Ping, from slot: Int, _ origin: Origin, _ context: inout Context) {
     var observed = Endpoint.none
     if case .endpoint(let endpoint) = origin { observed = endpoint }
-    let pong = Pong(nonce: ping.nonce, observed: observed)
+    if ping.isGuest { receiveGuest(slot, &context) }
+    let pong = Pong(nonce: ping.nonce, observed: observed, bearings: bearings)
     reply(.pong, to: slot, origin, &context) { pong.encode(to: &$0) }
   }
 
@@ -213,13 +215,24 @@ extension Links {
       peers[slot].paths[index]!.sizeTries = 0
       peers[slot].paths[index]!.sizeAt = context.now
     } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
+      peers[slot].bearings = pong.bearings
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
+      if index > 0 { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)
     } else {
       return
     }
     if index > 0, underlay.observe(pong.observed) { announce(&context) }
     wake(slot, at: context.now)
+  }
+
+  /// A direct round trip says how far apart two nodes are.
+  private mutating func locate(_ slot: Int, _ roundTrip: Interval, _ context: inout Context) {
+    var filter = peers[slot].latencies
+    vivaldi.observe(
+      roundTrip, of: peers[slot].bearings.coordinate, linkFilter: &filter, random: &context.random)
+    peers[slot].latencies = filter
+    bearings.coordinate = vivaldi.publishable
   }
 
   /// Asks the peer once on the path that data takes; the answer is an event with the ticket.
@@ -281,7 +294,7 @@ extension Links {
     }
     if peers[slot].deadUntil > now { wake(slot, at: peers[slot].deadUntil) }
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
-    let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap])
+    let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap, .shortcut])
     if isKept && peers[slot].isUp { return }
     let idleAt = max(peers[slot].usedAt + Timing.idle, peers[slot].wantedAt + Timing.wanted)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }

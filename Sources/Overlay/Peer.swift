@@ -13,6 +13,8 @@ public struct Roles: OptionSet, Sendable, BitwiseCopyable {
   public static let near = Roles(rawValue: 1)
   /// A node through which we came in.
   public static let bootstrap = Roles(rawValue: 2)
+  /// A far link that keeps the ways on the ring short.
+  public static let shortcut = Roles(rawValue: 8)
   /// Wanted by traffic.
   public static let onDemand = Roles(rawValue: 4)
 }
@@ -69,7 +71,13 @@ public struct Peer: BitwiseCopyable {
   /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
   var viewSent: UInt32 = 0
   var viewSeen: UInt32 = 0
-  var bearings = Bearings(size: 0)
+  public internal(set) var bearings = Bearings()
+  /// The round trips measured last.
+  var latencies = LatencyFilter()
+  /// The peer keeps this node as its far link.
+  var isGuest = false
+  /// The fingerprint of the acquaintances of ours that it was told.
+  var acquaintancesSent: UInt32 = 0
   /// When a question was sent that nothing was heard after yet.
   var askedAt: Instant = .never
   var directRetryAt: Instant = .never
@@ -100,6 +108,9 @@ public struct Peer: BitwiseCopyable {
   }
 
   public func path(_ index: Int) -> Path? { paths[index] }
+
+  /// Whether the link serves the ring and not only traffic.
+  var isLasting: Bool { isGuest || !roles.isDisjoint(with: [.near, .shortcut]) }
 
   /// The path that data takes.
   public var bestPath: Path? { if let best { paths[best] } else { nil } }

@@ -129,6 +129,10 @@ extension Links {
       case .ping: receive(try Ping(decoding: rest), from: slot, origin, &context)
       case .pong: receive(try Pong(decoding: rest), from: slot, origin, &context)
       case .confirm: receive(try HopConfirmation(decoding: rest), from: slot, &context)
+      case .acquaintances: routes.learn(slot, try Acquaintances(decoding: rest).prefixes)
+      case .refuse:
+        try WireReader(rest).finish()
+        receiveRefusal(from: slot)
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
       case .close:
         try WireReader(rest).finish()

@@ -36,6 +36,10 @@ public struct Ring: ~Copyable {
   public private(set) var phase: RingPhase = .searching
   public var events = Outbox<RingEvent>(capacity: 64)
   var known = KnownNodes()
+  var shortcuts: Shortcuts
+  /// When links are told of each other next.
+  var acquaintancesAt: Instant
+  let startedAt: Instant
   private var isFounder: Bool
   private var predecessor: OverlayID?
   private var successor: OverlayID?
@@ -53,6 +57,9 @@ public struct Ring: ~Copyable {
   /// - Parameter isFounder: whether to be a ring of one until others come (no bootstrap is configured).
   public init(isFounder: Bool, at now: Instant) {
     self.isFounder = isFounder
+    startedAt = now
+    shortcuts = Shortcuts(at: now)
+    acquaintancesAt = now + Timing.newsSoon
     changedAt = now
     stabiliseAt = now
     findAt = now
@@ -61,7 +68,9 @@ public struct Ring: ~Copyable {
 
   public var isSettled: Bool { phase == .settled }
 
-  public var deadline: Instant { min(min(stabiliseAt, announceAt), findAt) }
+  public var deadline: Instant {
+    min(min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), acquaintancesAt))
+  }
 
   /// Whether this node speaks for `key`.
   public func owns(_ key: OverlayID, _ links: borrowing Links) -> Bool {
@@ -75,6 +84,7 @@ public struct Ring: ~Copyable {
   public mutating func onUp(_ slot: Int, _ links: inout Links, _ context: inout Context) {
     known.remove(links.peers[slot].key)
     reassess(&links, &context)
+    if links.peers[slot].roles.contains(.shortcut) { links.introduce(slot, &context) }
     if links.neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
       links.introduce(slot, &context)
       sendStabilise(to: slot, wantsAnswer: true, &links, &context)
@@ -107,6 +117,8 @@ public struct Ring: ~Copyable {
     if announceAt <= now { announce(&links, &context) }
     if stabiliseAt <= now { stabiliseRound(&links, &context) }
     if findAt <= now { findPlace(&links, &context) }
+    expireShortcuts(&links, &context)
+    expireAcquaintances(&links, &context)
   }
 
   // MARK: - Phase
@@ -125,6 +137,7 @@ public struct Ring: ~Copyable {
     } else {
       phase = isFounder || hasJoinedOnce ? .settled : .searching
     }
+    links.bearings.size = UInt32(clamping: ownSizeEstimate(links))
     links.isWellConnected =
       isSettled
       && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }

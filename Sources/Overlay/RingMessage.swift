@@ -10,7 +10,7 @@ public enum RingMessage: Equatable, Sendable {
   case find(nonce: UInt64)
   /// The answer: first the answering node, then its neighbours on both sides. `hops` is the length of the
   /// question's way.
-  case welcome(nonce: UInt64, hops: UInt8, keys: BoundedArray<9, PublicKey>)
+  case welcome(nonce: UInt64, hops: UInt8, nodes: BoundedArray<9, NamedNode>)
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
   /// but when the sender tries again. `ticket` is that of the question (or its nonce), 0 for a datagram.
   case undeliverable(destination: OverlayID, payload: RoutedPayload, ticket: UInt64)
@@ -21,7 +21,9 @@ extension RingMessage: WireCodable {
     switch try reader.byte() {
     case 1: self = .find(nonce: try reader.integer())
     case 2:
-      self = .welcome(nonce: try reader.integer(), hops: try reader.byte(), keys: try reader.keys())
+      self = .welcome(
+        nonce: try reader.integer(), hops: try reader.byte(),
+        nodes: try reader.list { (r: inout WireReader) throws(WireError) in try NamedNode(from: &r) })
     case 3:
       let destination = try OverlayID(from: &reader)
       guard let payload = RoutedPayload(rawValue: try reader.byte()) else {
@@ -37,11 +39,11 @@ extension RingMessage: WireCodable {
     case .find(let nonce):
       writer.byte(1)
       writer.integer(nonce)
-    case .welcome(let nonce, let hops, let keys):
+    case .welcome(let nonce, let hops, let nodes):
       writer.byte(2)
       writer.integer(nonce)
       writer.byte(hops)
-      writer.list(keys) { $0.encode(to: &$1) }
+      writer.list(nodes) { $0.encode(to: &$1) }
     case .undeliverable(let destination, let payload, let ticket):
       writer.byte(3)
       destination.encode(to: &writer)

@@ -1,4 +1,4 @@
-// The usable links in the shape that a hop needs: the leading 64 bits of their IDs, and of the IDs that
+// The usable links in the shape that a hop needs: the leading 64 bits of their IDs, and 32 of the IDs that
 // they are linked with themselves.
 //
 // Choosing a hop reads all of it, so it is flat and small: a scan over some dozen words finds the nearest
@@ -25,13 +25,13 @@ typealias Excluded = BoundedArray<5, Int32>
 /// The usable links of a node.
 struct RouteTable {
   /// Links of a link that are remembered: enough for the near and far links of a node on a ring of millions.
-  static let aheadMax = 28
+  static let aheadMax = Acquaintances.limit
 
   private var prefixes: [UInt64] = []
   private var slots: [Int32] = []
   private var kinds: [RouteKind] = []
   /// `aheadMax` words a peer slot, and how many of them are set.
-  private var ahead: [UInt64] = []
+  private var ahead: [UInt32] = []
   private var aheadCounts: [UInt8] = []
 
   var count: Int { slots.count }
@@ -51,7 +51,7 @@ struct RouteTable {
   // MARK: - What lies behind links
 
   /// Remembers what the peer is linked with; the list replaces an older one.
-  mutating func learn(_ slot: Int, _ prefixes: BoundedArray<28, UInt64>) {
+  mutating func learn(_ slot: Int, _ prefixes: BoundedArray<28, UInt32>) {
     if aheadCounts.count <= slot {
       let missing = slot + 1 - aheadCounts.count
       aheadCounts.append(contentsOf: repeatElement(0, count: missing))
@@ -82,7 +82,7 @@ struct RouteTable {
     for i in 0..<slots.count {
       let distance = Self.distance(prefixes[i], target.high)
       guard distance < own, isUsable(i, excluded, directOnly) else { continue }
-      let reach = min(distance, self.reach(slots[i], target.high, ignoring: source?.high))
+      let reach = min(distance, self.reach(slots[i], target.leading, ignoring: source?.leading))
       if best == nil || reach < bestReach || (reach == bestReach && distance < bestDistance) {
         (best, bestReach, bestDistance) = (i, reach, distance)
       }
@@ -108,14 +108,14 @@ struct RouteTable {
   }
 
   /// How near to the target the peer's own links come.
-  private func reach(_ slot: Int32, _ target: UInt64, ignoring source: UInt64?) -> UInt64 {
+  private func reach(_ slot: Int32, _ target: UInt32, ignoring source: UInt32?) -> UInt64 {
     guard slot < aheadCounts.count else { return .max }
     let base = Int(slot) * Self.aheadMax
-    var best = UInt64.max
+    var best = UInt32.max
     for i in base..<(base + Int(aheadCounts[Int(slot)])) where ahead[i] != source {
-      best = min(best, Self.distance(ahead[i], target))
+      best = min(best, min(ahead[i] &- target, target &- ahead[i]))
     }
-    return best
+    return UInt64(best) &<< 32
   }
 
   /// The shorter way round between two prefixes.

@@ -33,9 +33,4 @@ extension Ring {
     guard span > 0, first.isIn(after: last, through: links.id) else { return total }
     return max(total, Int(Double(near.left.count + near.right.count) / span))
   }
-
-  /// What this node tells others of where it is.
-  func bearings(_ links: borrowing Links) -> Bearings {
-    Bearings(size: UInt32(clamping: ownSizeEstimate(links)))
-  }
 }

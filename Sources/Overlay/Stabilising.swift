@@ -114,7 +114,7 @@ extension Ring {
     let isNews = links.peers[slot].viewSent != view
     let message = Stabilise(
       wantsAnswer: wantsAnswer, settled: isSettled, view: view, seen: links.peers[slot].viewSeen,
-      bearings: bearings(links), lists: isNews ? lists : nil)
+      bearings: links.bearings, lists: isNews ? lists : nil)
     links.peers[slot].viewSent = view
     links.send(.stabilise, to: slot, &context) { message.encode(to: &$0) }
     if wantsAnswer { links.expectAnswer(slot, context.now) }

@@ -58,6 +58,10 @@ enum Timing {
   static let stabiliseSoon = Interval.seconds(1)
   static let stabilise = Interval.seconds(5)
   static let unquiet = Interval.seconds(10)
+  /// Links hear of each other soon while a node is young, then once a minute at most.
+  static let youth = Interval.minutes(1)
+  static let newsSoon = Interval.seconds(4)
+  static let news = Interval.minutes(1)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
   /// A newcomer asks again for its place.

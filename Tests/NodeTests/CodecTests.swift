@@ -89,7 +89,23 @@ extension Random {
     return Endpoint(address, port: UInt16(truncatingIfNeeded: next()))
   }
 
-  fileprivate mutating func bearings() -> Bearings { Bearings(size: seconds()) }
+  fileprivate mutating func coordinate() -> Coordinate {
+    let scratch = Scratch(capacity: Coordinate.byteCount)
+    while true {
+      scratch.frame.write(bytes(Coordinate.byteCount))
+      if let coordinate = try? Coordinate(decoding: scratch.frame) { return coordinate }
+    }
+  }
+
+  fileprivate mutating func bearings() -> Bearings { Bearings(size: seconds(), coordinate: coordinate()) }
+
+  fileprivate mutating func named() -> NamedNode { NamedNode(key: fixed(), coordinate: coordinate()) }
+
+  fileprivate mutating func acquaintances() -> Acquaintances {
+    var list = Acquaintances()
+    list.prefixes = self.list { $0.seconds() }
+    return list
+  }
 
   fileprivate mutating func neighbours() -> NeighbourLists {
     var lists = NeighbourLists()
@@ -177,8 +193,10 @@ private let session: [Kind] = [
 private let overlay: [Kind] = [
   Kind("Nonce") { $0.nonce() },
   Kind("Ping.plain", .rest) { Ping(nonce: $0.nonce()) },
-  Kind("Ping.padded", .rest) { Ping(nonce: $0.nonce(), padding: Int($0.below(300))) },
-  Kind("Pong") { Pong(nonce: $0.nonce(), observed: $0.endpoint()) },
+  Kind("Ping.padded", .rest) {
+    Ping(nonce: $0.nonce(), isGuest: $0.below(2) == 1, padding: Int($0.below(300)))
+  },
+  Kind("Pong") { Pong(nonce: $0.nonce(), observed: $0.endpoint(), bearings: $0.bearings()) },
   Kind("Candidates") {
     Candidates(
       wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
@@ -190,12 +208,15 @@ private let overlay: [Kind] = [
   },
   Kind("NeighbourLists") { $0.neighbours() },
   Kind("Bearings") { $0.bearings() },
+  Kind("Coordinate") { $0.coordinate() },
+  Kind("NamedNode") { $0.named() },
+  Kind("Acquaintances") { $0.acquaintances() },
   Kind("HopConfirmation") { HopConfirmation(number: $0.seconds(), isTaken: $0.below(2) == 1) },
   Kind("Leave") { Leave(left: $0.list { $0.fixed() }, right: $0.list { $0.fixed() }) },
   Kind("RingMessage.find") { RingMessage.find(nonce: $0.next()) },
   Kind("RingMessage.welcome") {
     RingMessage.welcome(
-      nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), keys: $0.list { $0.fixed() })
+      nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), nodes: $0.list { $0.named() })
   },
   Kind("RingMessage.undeliverable") {
     RingMessage.undeliverable(

@@ -1,0 +1,75 @@
+// Links tell each other whom else they are linked with, so that a hop can be chosen by where it leads next.
+//
+// Half of 64 bits of each ID is enough: on a ring of a million nodes neighbours differ in the first 20 bits,
+// and a mistake costs a hop at most. The list goes out soon after a link came up, and again when it changed,
+// once a minute at most: what is stale misleads, but nobody follows it away from the destination.
+
+import Base
+import Session
+
+/// Whom the sender is linked with: the leading 32 bits of each ID.
+public struct Acquaintances: Equatable, Sendable, BitwiseCopyable, WireCodable {
+  public static let limit = 28
+
+  public var prefixes = BoundedArray<28, UInt32>()
+
+  public init() {}
+
+  public init(from reader: inout WireReader) throws(WireError) {
+    prefixes = try reader.list { (r: inout WireReader) throws(WireError) in try r.integer() }
+  }
+
+  public func encode(to writer: inout WireWriter) {
+    writer.list(prefixes) { $1.integer($0) }
+  }
+
+  /// 32 bits that differ between different lists, in whatever order; never 0.
+  var fingerprint: UInt32 {
+    var sum: UInt64 = 0
+    for i in 0..<prefixes.count { sum &+= mixed(UInt64(prefixes[i])) }
+    return UInt32(truncatingIfNeeded: mixed(sum)) | 1
+  }
+}
+
+extension Links {
+  /// Those with a lasting link, the nearest first.
+  var acquaintances: Acquaintances {
+    var list = Acquaintances()
+    let near = neighbourhood.all
+    for i in 0..<near.count { list.prefixes.append(peers[Int(near[i])].id.leading) }
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
+      guard peers[slot].roles.contains(.shortcut) || peers[slot].isGuest, !neighbourhood.contains(slot) else {
+        continue
+      }
+      list.prefixes.append(peers[slot].id.leading)
+    }
+    return list
+  }
+
+  /// Tells those to whom it is news.
+  mutating func tellAcquaintances(_ context: inout Context) {
+    let list = acquaintances
+    let fingerprint = list.fingerprint
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
+      guard peers[slot].acquaintancesSent != fingerprint, peers[slot].isLasting else { continue }
+      peers[slot].acquaintancesSent = fingerprint
+      send(.acquaintances, to: slot, &context) { list.encode(to: &$0) }
+    }
+  }
+}
+
+extension OverlayID {
+  /// The first 32 bits.
+  var leading: UInt32 { UInt32(truncatingIfNeeded: high &>> 32) }
+}
+
+extension Ring {
+  /// In its first minute a node has much news, later little.
+  mutating func expireAcquaintances(_ links: inout Links, _ context: inout Context) {
+    guard acquaintancesAt <= context.now else { return }
+    let isYoung = context.now - startedAt < Timing.youth
+    acquaintancesAt = context.now + context.random.jittered(isYoung ? Timing.newsSoon : Timing.news)
+    // A small ring is a full mesh: everybody is one hop away.
+    if sizeEstimate(links) > 2 * Neighbourhood.side + 1 { links.tellAcquaintances(&context) }
+  }
+}
