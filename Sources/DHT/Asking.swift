@@ -100,7 +100,7 @@ extension Directory {
   }
 
   mutating func receiveAnswer(
-    _ ticket: UInt64, _ status: DirectoryStatus, _ remaining: UInt32, _ lease: Lease?,
+    _ ticket: UInt64, _ status: DirectoryStatus, _ remaining: UInt32, _ lease: Lease?, under suite: Suite,
     _ context: inout Context
   ) {
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].ticket == ticket {
@@ -108,7 +108,7 @@ extension Directory {
         requests[slot].nextAt = min(requests[slot].nextAt, context.now + Self.laterRetry)
         return
       }
-      guard let packet = accepted(status, lease, for: requests[slot], &context) else {
+      guard let packet = accepted(status, lease, for: requests[slot], under: suite, &context) else {
         counters.invalid &+= 1
         return
       }
@@ -119,13 +119,15 @@ extension Directory {
 
   /// A copy of the answered lease, checked against the question; nil when the answer cannot be true.
   private func accepted(
-    _ status: DirectoryStatus, _ lease: Lease?, for request: Request, _ context: inout Context
+    _ status: DirectoryStatus, _ lease: Lease?, for request: Request, under suite: Suite,
+    _ context: inout Context
   ) -> PacketRef?? {
     guard let lease else {
       let needsLease = status == .denied || (status == .granted && request.lease == nil)
       return needsLease ? .none : .some(nil)
     }
-    guard lease.key == request.key, lease.isAuthentic, let packet = context.pool.take(length: 0) else {
+    guard lease.key == request.key, lease.isAuthentic(under: suite), let packet = context.pool.take(length: 0)
+    else {
       return .none
     }
     let length = lease.encode(into: context.pool.room(packet)) ?? 0

@@ -135,7 +135,7 @@ public struct Directory: ~Copyable {
     case .put(let ticket, let lease):
       receivePut(lease, from: asker(ticket), &links, ring, &context)
     case .answer(let ticket, let status, let remaining, let lease):
-      receiveAnswer(ticket, status, remaining, lease, &context)
+      receiveAnswer(ticket, status, remaining, lease, under: links.identity.suite, &context)
     case .copy(let ticket, let remaining, let lease) where !isFirstHand:
       receiveStray(lease, remaining, from: asker(ticket), &links, ring, &context)
     case .copied where !isFirstHand, .takeOver where !isFirstHand, .handedOver where !isFirstHand:
@@ -158,7 +158,7 @@ public struct Directory: ~Copyable {
   ) {
     if id == links.id {
       guard case .answer(let ticket, let status, let remaining, let lease) = message else { return }
-      return receiveAnswer(ticket, status, remaining, lease, &context)
+      return receiveAnswer(ticket, status, remaining, lease, under: links.identity.suite, &context)
     }
     links.routeMessage(.directory, mode: .exact, to: id, via: via, &context) { message.encode(to: &$0) }
   }

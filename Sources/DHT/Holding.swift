@@ -41,7 +41,7 @@ extension Directory {
       counters.limited &+= 1
       return answer(asker, .later, &links, &context)
     }
-    guard lease.isAuthentic else {
+    guard lease.isAuthentic(under: links.identity.suite) else {
       counters.invalid &+= 1
       return answer(asker, .invalid, &links, &context)
     }
@@ -148,7 +148,8 @@ extension Directory {
     _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
     _ context: inout Context
   ) {
-    guard remaining > 0, speaks(for: lease.key, links, ring), puts.take(at: context.now), lease.isAuthentic,
+    guard remaining > 0, speaks(for: lease.key, links, ring), puts.take(at: context.now),
+      lease.isAuthentic(under: links.identity.suite),
       index.judge(lease, at: context.now) == .accept
     else { return }
     keepCopy(lease, remaining, from: asker, &context)
@@ -165,7 +166,7 @@ extension Directory {
       return receiveStray(lease, remaining, from: asker, &links, ring, &context)
     }
     guard remaining > 0,
-      isHandedOver || copiesTaken.take(at: context.now), lease.isAuthentic
+      isHandedOver || copiesTaken.take(at: context.now), lease.isAuthentic(under: links.identity.suite)
     else {
       counters.invalid &+= 1
       return

@@ -57,7 +57,7 @@ public struct NodeCore: ~Copyable {
   private static let incarnationMax: UInt64 = 1 << 40
 
   public init(_ configuration: NodeConfiguration, at now: Instant) {
-    var entropy = SecureRandom(seed: configuration.entropy)
+    var entropy = SecureRandom(seed: configuration.entropy, suite: configuration.identity.suite)
     let capabilities: Capabilities = configuration.tunnel == nil ? [.aes256gcm, .seed] : [.aes256gcm]
     var sessions = SessionTable(
       identity: configuration.identity, network: configuration.overlay,

@@ -269,7 +269,9 @@ public struct Ring: ~Copyable {
   ) {
     let candidate = key.id
     // Hearsay may be anything: only keys that may stand on a ring, and only so many at a time.
-    guard candidate != links.id, key.solvesPuzzle, links.linkingCount < Links.linkingMax else { return }
+    guard candidate != links.id, links.identity.suite.admits(key),
+      links.linkingCount < Links.linkingMax
+    else { return }
     if let slot = links.peer(candidate), links.peers[slot].isUp { return }
     guard links.neighbourhood.wants(candidate, around: links.id, links.peers) else { return }
     links.connect(key, role: .near, via: via == candidate ? nil : via, &context)

@@ -89,11 +89,14 @@ struct Generation: BitwiseCopyable {
     let block = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: 16)
     let generation = block.bindMemory(to: Generation.self, capacity: 1)
     generation.initialize(to: self)
-    let send = Hash.key(cipher.label, key: split.send, parts: [hash.bytes])
-    let receive = Hash.key(cipher.label, key: split.receive, parts: [hash.bytes])
-    cipher.expand(send, into: generation.sealingKey)
-    cipher.expand(receive, into: generation.openingKey)
+    cipher.expand(transportKey(split.send), into: generation.sealingKey)
+    cipher.expand(transportKey(split.receive), into: generation.openingKey)
     return generation
+  }
+
+  private func transportKey(_ key: Key) -> Key {
+    let suite: Suite = cipher == .stub ? .stub : .real
+    return suite.labelled(cipher.label, key: key) { $0.part(hash) }
   }
 
   fileprivate var blockBytes: Int { Self.headBytes + 2 * cipher.stateBytes }

@@ -75,12 +75,12 @@ import Base
     self.incarnation = incarnation
     self.capabilities = Sodium.hasAES ? capabilities : capabilities.subtracting(.aes256gcm)
     self.capacity = capacity
-    let overlay = OverlayName(name: Array(network.utf8), psk: psk)
+    let overlay = OverlayName(name: Array(network.utf8), psk: psk, suite: identity.suite)
     self.overlay = overlay
     macKeyIK = overlay.macKey(responder: identity.exchange.publicKey)
     macKeyXX = overlay.macKey(responder: nil)
     resetKey = Hash.key("reset", key: identity.seed)
-    var random = SecureRandom(seed: seed)
+    var random = SecureRandom(seed: seed, suite: identity.suite)
     shuffleKey = random.key()
     self.random = random
     slots = .allocate(capacity: capacity)

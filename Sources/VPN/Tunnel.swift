@@ -47,6 +47,8 @@ public struct Tunnel: ~Copyable {
 
   public let community: Community
   public let ula: IPAddress
+  /// By which leases are judged.
+  let suite: Suite
   public internal(set) var counters = TunnelCounters()
   /// Whether no other member was found although there was time for it.
   public private(set) var isAlone = false
@@ -73,7 +75,8 @@ public struct Tunnel: ~Copyable {
   public init(_ configuration: TunnelConfiguration, identity: Identity, seed: [UInt8]) {
     community = configuration.community
     ula = configuration.community.ula(of: identity.id)
-    secure = SecureRandom(seed: seed)
+    suite = identity.suite
+    secure = SecureRandom(seed: seed, suite: identity.suite)
     claim = AddressClaim(
       id: identity.id, community: configuration.community, requested: configuration.address,
       pool: configuration.pool, remembered: configuration.remembered)
