@@ -69,6 +69,7 @@ extension Directory {
     let wait = min(Self.retryMin * (1 << UInt64(min(request.tries, 6))), Self.retryMax)
     requests[slot].tries += 1
     requests[slot].nextAt = context.now + context.random.jittered(wait)
+    requestsAt = min(requestsAt, requests[slot].nextAt)
     let isMine = links.ownsByPlace(request.key)
     if let packet = request.lease {
       guard let lease = try? Lease(decoding: context.pool.frame(packet)) else { return }
@@ -89,6 +90,7 @@ extension Directory {
   }
 
   mutating func retryRequests(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
+    guard requestsAt <= context.now else { return }
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].nextAt <= context.now {
       if requests[slot].giveUpAt <= context.now {
         events.append(.failed(tag: requests[slot].tag))
@@ -97,6 +99,15 @@ extension Directory {
         send(slot, &links, ring, &context)
       }
     }
+    requestsAt = firstRequest()
+  }
+
+  private func firstRequest() -> Instant {
+    var first = Instant.never
+    for slot in 0..<requests.highWater where requests.isUsed(slot) {
+      first = min(first, requests[slot].nextAt)
+    }
+    return first
   }
 
   mutating func receiveAnswer(
@@ -106,6 +117,7 @@ extension Directory {
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].ticket == ticket {
       if status == .later {
         requests[slot].nextAt = min(requests[slot].nextAt, context.now + Self.laterRetry)
+        requestsAt = min(requestsAt, requests[slot].nextAt)
         return
       }
       guard let packet = accepted(status, lease, for: requests[slot], under: suite, &context) else {
@@ -136,6 +148,8 @@ extension Directory {
 
   private mutating func end(_ slot: Int, _ context: inout Context) {
     if let lease = requests[slot].lease { context.pool.release(lease) }
+    let wasFirst = requests[slot].nextAt <= requestsAt
     requests.remove(slot)
+    if wasFirst { requestsAt = firstRequest() }
   }
 }

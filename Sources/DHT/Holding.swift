@@ -102,6 +102,7 @@ extension Directory {
     if keepers.isEmpty { put.isCopied = true }
     put.tries += 1
     put.nextAt = context.now + Self.retry
+    putsAt = min(putsAt, put.nextAt)
     pending[slot].what = .put(put)
     for i in 0..<keepers.count {
       let copy = DirectoryMessage.copy(
@@ -111,6 +112,7 @@ extension Directory {
   }
 
   mutating func retryPuts(_ links: inout Links, _ context: inout Context) {
+    guard putsAt <= context.now else { return }
     for slot in 0..<pending.highWater where pending.isUsed(slot) {
       guard case .put(let put) = pending[slot].what, put.nextAt <= context.now else { continue }
       if put.tries >= 10 {
@@ -121,6 +123,15 @@ extension Directory {
         finishPut(slot, &links, &context)
       }
     }
+    putsAt = firstPut()
+  }
+
+  private func firstPut() -> Instant {
+    var first = Instant.never
+    for slot in 0..<pending.highWater where pending.isUsed(slot) {
+      if case .put(let put) = pending[slot].what { first = min(first, put.nextAt) }
+    }
+    return first
   }
 
   mutating func receiveCopied(
@@ -138,6 +149,7 @@ extension Directory {
     guard case .put(let put) = pending[slot].what, put.isCommitted, put.isCopied else { return }
     context.pool.release(put.lease)
     pending.remove(slot)
+    if put.nextAt <= putsAt { putsAt = firstPut() }
     index.keep(put.key)
     answer(put.asker, .granted, &links, &context)
   }

@@ -94,6 +94,7 @@ public struct Tunnel: ~Copyable {
     var next = min(claim.nextAt, resolver.deadline, endpointsAt)
     next = min(next, planAt, aloneAt)
     next = min(next, showAt, verifyAt)
+    if lookups.isEmpty { return next }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
   }
@@ -269,6 +270,12 @@ public struct Tunnel: ~Copyable {
       }
     }
     for slot in gone { forget(slot) }
+  }
+
+  /// Gives back every packet that waits here: the node is no more.
+  public mutating func releasePackets(_ context: inout Context) {
+    resolver.releasePackets(&context)
+    reassembly.releasePackets(&context)
   }
 
   mutating func forget(_ slot: UInt32) {
