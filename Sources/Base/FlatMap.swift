@@ -1,8 +1,8 @@
 // A map with a fixed capacity and a fixed order: open addressing, linear probing, backward-shift deletion.
 //
-// The core uses no `Dictionary`: its order differs from process to process, its growth allocates, its
-// elements are reference counted. Here the capacity is a bound, a full map refuses, and the same history
-// gives the same layout.
+// The core uses no `Dictionary`: its order differs from process to process, and its elements are reference
+// counted. Here the limit is a bound, a full map refuses, and the same history gives the same layout. The
+// limit costs nothing: an empty map has no memory, and the tables double as they fill.
 
 /// A key that brings its own hash, the same in every process.
 public protocol FlatKey: Equatable, BitwiseCopyable {
@@ -13,22 +13,19 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
 @safe public struct FlatMap<Key: FlatKey, Value: BitwiseCopyable>: ~Copyable {
   public let limit: Int
   public private(set) var count = 0
-  private let mask: Int
-  private let keys: UnsafeMutablePointer<Key>
-  private let values: UnsafeMutablePointer<Value>
-  private let used: UnsafeMutablePointer<Bool>
+  /// One less than the places of the tables, which are a power of two or none.
+  private var mask = -1
+  private var keys: UnsafeMutablePointer<Key>
+  private var values: UnsafeMutablePointer<Value>
+  private var used: UnsafeMutablePointer<Bool>
 
   /// - Parameter limit: the most pairs it will hold; the tables are at most ¾ full.
   public init(limit: Int) {
     precondition(limit > 0)
     self.limit = limit
-    var size = 8
-    while size * 3 / 4 < limit { size *= 2 }
-    mask = size - 1
-    keys = .allocate(capacity: size)
-    values = .allocate(capacity: size)
-    used = .allocate(capacity: size)
-    used.initialize(repeating: false, count: size)
+    keys = .allocate(capacity: 0)
+    values = .allocate(capacity: 0)
+    used = .allocate(capacity: 0)
   }
 
   deinit {
@@ -38,6 +35,7 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
   }
 
   public subscript(key: Key) -> Value? {
+    guard count > 0 else { return nil }
     let i = slot(key)
     return used[i] ? values[i] : nil
   }
@@ -46,19 +44,23 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
   /// - Returns: false, and nothing changes, when the map is full and has no such key.
   @discardableResult
   public mutating func set(_ key: Key, _ value: Value) -> Bool {
-    let i = slot(key)
-    if !used[i] {
-      guard count < limit else { return false }
-      used[i] = true
-      keys[i] = key
-      count += 1
+    if count > 0 {
+      let i = slot(key)
+      if used[i] {
+        values[i] = value
+        return true
+      }
     }
-    values[i] = value
+    guard count < limit else { return false }
+    if (count + 1) * 4 > (mask + 1) * 3 { grow() }
+    place(key, value)
+    count += 1
     return true
   }
 
   @discardableResult
   public mutating func remove(_ key: Key) -> Value? {
+    guard count > 0 else { return nil }
     var hole = slot(key)
     guard used[hole] else { return nil }
     let value = values[hole]
@@ -80,7 +82,29 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
 
   /// Visits the pairs in the order of the table.
   public func visit(_ body: (Key, Value) -> Void) {
-    for i in 0...mask where used[i] { body(keys[i], values[i]) }
+    for i in 0..<(mask + 1) where used[i] { body(keys[i], values[i]) }
+  }
+
+  private mutating func grow() {
+    let (oldKeys, oldValues, oldUsed, oldSize) = (keys, values, used, mask + 1)
+    let size = Swift.max(8, 2 * oldSize)
+    mask = size - 1
+    keys = .allocate(capacity: size)
+    values = .allocate(capacity: size)
+    used = .allocate(capacity: size)
+    used.initialize(repeating: false, count: size)
+    for i in 0..<oldSize where oldUsed[i] { place(oldKeys[i], oldValues[i]) }
+    oldKeys.deallocate()
+    oldValues.deallocate()
+    oldUsed.deallocate()
+  }
+
+  /// Writes a pair whose key is not in the tables.
+  private func place(_ key: Key, _ value: Value) {
+    let i = slot(key)
+    used[i] = true
+    keys[i] = key
+    values[i] = value
   }
 
   private func slot(_ key: Key) -> Int {

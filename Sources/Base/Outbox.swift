@@ -1,16 +1,18 @@
 // What a machine wants done, in order.
 
-/// A queue with a fixed capacity that the driver drains after every input. A full one drops and counts.
+/// A queue with a bound that the driver drains after every input. A full one drops and counts. The memory
+/// grows to the most that ever stood in it.
 @safe public struct Outbox<Effect: BitwiseCopyable>: ~Copyable {
   public let capacity: Int
   public private(set) var count = 0
   public private(set) var dropped: UInt64 = 0
-  private let storage: UnsafeMutablePointer<Effect>
+  private var room = 0
+  private var storage: UnsafeMutablePointer<Effect>
 
   public init(capacity: Int) {
     precondition(capacity > 0)
     self.capacity = capacity
-    storage = .allocate(capacity: capacity)
+    storage = .allocate(capacity: 0)
   }
 
   deinit { storage.deallocate() }
@@ -21,6 +23,11 @@
     guard count < capacity else {
       dropped &+= 1
       return false
+    }
+    if count == room {
+      let larger = Swift.min(capacity, Swift.max(4, 2 * room))
+      storage = moved(storage, count: room, to: larger)
+      room = larger
     }
     (storage + count).initialize(to: effect)
     count += 1

@@ -1,8 +1,10 @@
 // A table of records in flat memory, addressed by small numbers.
 //
 // Elements are read and changed in place through their address: no copy of a large element for one of its
-// fields, no uniqueness check, no allocation after the start. A slot's serial number changes with each
-// tenant, so that a stale reference is noticed.
+// fields, no uniqueness check. A slot's serial number changes with each tenant, so that a stale reference is
+// noticed. The capacity is a bound and costs nothing: the memory grows with the most slots that were ever
+// used at a time, by half of itself, because elements may be large and nodes many. Insertion alone allocates,
+// and moves elements.
 
 /// Up to `capacity` elements in slots `0 ..< capacity`.
 @safe public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
@@ -10,15 +12,16 @@
   public private(set) var count = 0
   /// No slot at or beyond this number was ever used.
   public private(set) var highWater = 0
-  private let elements: UnsafeMutablePointer<Element>
+  /// For how many slots there is memory.
+  private var room = 0
+  private var elements: UnsafeMutablePointer<Element>
   /// Odd while the slot is used.
-  private let serials: UnsafeMutablePointer<UInt32>
+  private var serials: UnsafeMutablePointer<UInt32>
 
   public init(capacity: Int) {
     self.capacity = capacity
-    elements = .allocate(capacity: capacity)
-    serials = .allocate(capacity: capacity)
-    serials.initialize(repeating: 0, count: capacity)
+    elements = .allocate(capacity: 0)
+    serials = .allocate(capacity: 0)
   }
 
   deinit {
@@ -30,8 +33,8 @@
 
   public func isUsed(_ slot: Int) -> Bool { slot >= 0 && slot < highWater && serials[slot] & 1 == 1 }
 
-  /// The serial number of the slot's tenant.
-  public func serial(_ slot: Int) -> UInt32 { serials[slot] }
+  /// The serial number of the slot's tenant; 0 when it never had one.
+  public func serial(_ slot: Int) -> UInt32 { slot >= 0 && slot < highWater ? serials[slot] : 0 }
 
   /// *Precondition:* the slot is used.
   public subscript(slot: Int) -> Element {
@@ -51,6 +54,8 @@
     var slot = 0
     if count == highWater {
       slot = highWater
+      if slot == room { grow() }
+      serials[slot] = 0
       highWater += 1
     } else {
       while serials[slot] & 1 == 1 { slot += 1 }
@@ -66,4 +71,21 @@
     serials[slot] &+= 1
     count -= 1
   }
+
+  private mutating func grow() {
+    let larger = Swift.min(capacity, room + Swift.max(4, room / 2))
+    elements = moved(elements, count: room, to: larger)
+    serials = moved(serials, count: room, to: larger)
+    room = larger
+  }
+}
+
+/// Memory for `capacity` elements that begins with the first `count` of `elements`, which is freed.
+func moved<Element: BitwiseCopyable>(
+  _ elements: UnsafeMutablePointer<Element>, count: Int, to capacity: Int
+) -> UnsafeMutablePointer<Element> {
+  let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity)
+  larger.moveInitialize(from: elements, count: count)
+  elements.deallocate()
+  return larger
 }

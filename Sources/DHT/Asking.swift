@@ -71,6 +71,7 @@ extension Directory {
     let wait = min(Self.retryMin * (1 << UInt64(min(request.tries, 6))), Self.retryMax)
     requests[slot].tries += 1
     requests[slot].nextAt = context.now + context.random.jittered(wait)
+    requestsAt = min(requestsAt, requests[slot].nextAt)
     let isMine = links.ownsByPlace(request.key)
     if let packet = request.lease {
       guard let lease = try? Lease(decoding: context.pool.frame(packet)) else { return }
@@ -102,6 +103,7 @@ extension Directory {
   }
 
   mutating func retryRequests(_ links: inout Links, _ ring: borrowing Ring, _ context: inout Context) {
+    guard requestsAt <= context.now else { return }
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].nextAt <= context.now {
       if requests[slot].giveUpAt <= context.now {
         events.append(.failed(tag: requests[slot].tag))
@@ -110,18 +112,28 @@ extension Directory {
         send(slot, &links, ring, &context)
       }
     }
+    requestsAt = firstRequest()
+  }
+
+  private func firstRequest() -> Instant {
+    var first = Instant.never
+    for slot in 0..<requests.highWater where requests.isUsed(slot) {
+      first = min(first, requests[slot].nextAt)
+    }
+    return first
   }
 
   mutating func receiveAnswer(
-    _ ticket: UInt64, _ status: DirectoryStatus, _ remaining: UInt32, _ lease: Lease?,
+    _ ticket: UInt64, _ status: DirectoryStatus, _ remaining: UInt32, _ lease: Lease?, under suite: Suite,
     _ context: inout Context
   ) {
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].ticket == ticket {
       if status == .later {
         requests[slot].nextAt = min(requests[slot].nextAt, context.now + Self.laterRetry)
+        requestsAt = min(requestsAt, requests[slot].nextAt)
         return
       }
-      guard let packet = accepted(status, lease, for: requests[slot], &context) else {
+      guard let packet = accepted(status, lease, for: requests[slot], under: suite, &context) else {
         counters.invalid &+= 1
         return
       }
@@ -132,13 +144,15 @@ extension Directory {
 
   /// A copy of the answered lease, checked against the question; nil when the answer cannot be true.
   private func accepted(
-    _ status: DirectoryStatus, _ lease: Lease?, for request: Request, _ context: inout Context
+    _ status: DirectoryStatus, _ lease: Lease?, for request: Request, under suite: Suite,
+    _ context: inout Context
   ) -> PacketRef?? {
     guard let lease else {
       let needsLease = status == .denied || (status == .granted && request.lease == nil)
       return needsLease ? .none : .some(nil)
     }
-    guard lease.key == request.key, lease.isAuthentic, let packet = context.pool.take(length: 0) else {
+    guard lease.key == request.key, lease.isAuthentic(under: suite), let packet = context.pool.take(length: 0)
+    else {
       return .none
     }
     let length = lease.encode(into: context.pool.room(packet)) ?? 0
@@ -147,6 +161,8 @@ extension Directory {
 
   private mutating func end(_ slot: Int, _ context: inout Context) {
     if let lease = requests[slot].lease { context.pool.release(lease) }
+    let wasFirst = requests[slot].nextAt <= requestsAt
     requests.remove(slot)
+    if wasFirst { requestsAt = firstRequest() }
   }
 }

@@ -69,6 +69,10 @@ public struct Directory: ~Copyable {
   var index = LeaseIndex()
   var pending = SlotTable<Waiting>(capacity: 500)
   var requests = SlotTable<Request>(capacity: 128)
+  /// When the first of the requests, and of the puts, is due: kept, because the deadline is read after every
+  /// input.
+  var requestsAt: Instant = .never
+  var putsAt: Instant = .never
   var puts = TokenBucket(rate: 200, burst: 400, at: .start)
   var gets = TokenBucket(rate: 1_000, burst: 2_000, at: .start)
   var copiesTaken = TokenBucket(rate: 400, burst: 800, at: .start)
@@ -99,12 +103,8 @@ public struct Directory: ~Copyable {
   public var count: Int { index.count }
 
   public var deadline: Instant {
-    var next = min(sweepAt, replicateAt)
-    if let takingOver { next = min(next, takingOver.nextAt) }
-    for slot in 0..<requests.highWater where requests.isUsed(slot) { next = min(next, requests[slot].nextAt) }
-    for slot in 0..<pending.highWater where pending.isUsed(slot) {
-      if case .put(let put) = pending[slot].what { next = min(next, put.nextAt) }
-    }
+    let next = min(min(sweepAt, replicateAt), min(requestsAt, putsAt))
+    if let takingOver { return min(next, takingOver.nextAt) }
     return next
   }
 
@@ -135,7 +135,7 @@ public struct Directory: ~Copyable {
     case .put(let ticket, let lease):
       receivePut(lease, from: asker(ticket), &links, ring, &context)
     case .answer(let ticket, let status, let remaining, let lease):
-      receiveAnswer(ticket, status, remaining, lease, &context)
+      receiveAnswer(ticket, status, remaining, lease, under: links.identity.suite, &context)
     case .copy(let ticket, let remaining, let lease) where !isFirstHand:
       receiveStray(lease, remaining, from: asker(ticket), &links, ring, &context)
     case .copied where !isFirstHand, .takeOver where !isFirstHand, .handedOver where !isFirstHand:
@@ -158,7 +158,7 @@ public struct Directory: ~Copyable {
   ) {
     if id == links.id {
       guard case .answer(let ticket, let status, let remaining, let lease) = message else { return }
-      return receiveAnswer(ticket, status, remaining, lease, &context)
+      return receiveAnswer(ticket, status, remaining, lease, under: links.identity.suite, &context)
     }
     links.routeMessage(.directory, mode: .exact, to: id, via: via, &context) { message.encode(to: &$0) }
   }
@@ -254,6 +254,22 @@ public struct Directory: ~Copyable {
     lease.encode(to: &writer)
     let whole = PacketRef(slot: packet.slot, offset: packet.offset, length: UInt16(writer.count))
     context.emit(.store(.records, ticket: ticket, whole), owning: whole)
+  }
+
+  /// Gives back every packet that waits here, and forgets what it was for: the node is no more.
+  public mutating func releasePackets(_ context: inout Context) {
+    for i in 0..<events.count {
+      if case .answered(_, _, _, let packet?) = events[i] { context.pool.release(packet) }
+    }
+    events.removeAll()
+    for slot in 0..<requests.highWater where requests.isUsed(slot) {
+      if let lease = requests[slot].lease { context.pool.release(lease) }
+      requests.remove(slot)
+    }
+    for slot in 0..<pending.highWater where pending.isUsed(slot) {
+      if case .put(let put) = pending[slot].what { context.pool.release(put.lease) }
+      pending.remove(slot)
+    }
   }
 
   private mutating func sweepExpired(_ context: inout Context) {

@@ -41,7 +41,7 @@ extension Directory {
       counters.limited &+= 1
       return answer(asker, .later, &links, &context)
     }
-    guard lease.isAuthentic else {
+    guard lease.isAuthentic(under: links.identity.suite) else {
       counters.invalid &+= 1
       return answer(asker, .invalid, &links, &context)
     }
@@ -102,6 +102,7 @@ extension Directory {
     if keepers.isEmpty { put.isCopied = true }
     put.tries += 1
     put.nextAt = context.now + Self.retry
+    putsAt = min(putsAt, put.nextAt)
     pending[slot].what = .put(put)
     for i in 0..<keepers.count {
       let copy = DirectoryMessage.copy(
@@ -111,6 +112,7 @@ extension Directory {
   }
 
   mutating func retryPuts(_ links: inout Links, _ context: inout Context) {
+    guard putsAt <= context.now else { return }
     for slot in 0..<pending.highWater where pending.isUsed(slot) {
       guard case .put(let put) = pending[slot].what, put.nextAt <= context.now else { continue }
       if put.tries >= 10 {
@@ -121,6 +123,15 @@ extension Directory {
         finishPut(slot, &links, &context)
       }
     }
+    putsAt = firstPut()
+  }
+
+  private func firstPut() -> Instant {
+    var first = Instant.never
+    for slot in 0..<pending.highWater where pending.isUsed(slot) {
+      if case .put(let put) = pending[slot].what { first = min(first, put.nextAt) }
+    }
+    return first
   }
 
   mutating func receiveCopied(
@@ -138,6 +149,7 @@ extension Directory {
     guard case .put(let put) = pending[slot].what, put.isCommitted, put.isCopied else { return }
     context.pool.release(put.lease)
     pending.remove(slot)
+    if put.nextAt <= putsAt { putsAt = firstPut() }
     index.keep(put.key)
     answer(put.asker, .granted, &links, &context)
   }
@@ -148,7 +160,8 @@ extension Directory {
     _ lease: Lease, _ remaining: UInt32, from asker: Asker, _ links: inout Links, _ ring: borrowing Ring,
     _ context: inout Context
   ) {
-    guard remaining > 0, speaks(for: lease.key, links, ring), puts.take(at: context.now), lease.isAuthentic,
+    guard remaining > 0, speaks(for: lease.key, links, ring), puts.take(at: context.now),
+      lease.isAuthentic(under: links.identity.suite),
       index.judge(lease, at: context.now) == .accept
     else { return }
     keepCopy(lease, remaining, from: asker, &context)
@@ -165,7 +178,7 @@ extension Directory {
       return receiveStray(lease, remaining, from: asker, &links, ring, &context)
     }
     guard remaining > 0,
-      isHandedOver || copiesTaken.take(at: context.now), lease.isAuthentic
+      isHandedOver || copiesTaken.take(at: context.now), lease.isAuthentic(under: links.identity.suite)
     else {
       counters.invalid &+= 1
       return

@@ -42,8 +42,10 @@ public struct Lease: Sendable, BitwiseCopyable {
   public var key: OverlayID { recordKey.id }
 
   /// Whether both keys signed it.
-  public var isAuthentic: Bool {
-    recordKey.verifies(recordSignature, of: signed) && owner.verifies(ownerSignature, of: signed)
+  /// - Parameter suite: of the identity that wants to know, whatever the lease is.
+  public func isAuthentic(under suite: Suite) -> Bool {
+    suite.verifies(recordSignature, of: signed, by: recordKey)
+      && suite.verifies(ownerSignature, of: signed, by: owner)
   }
 
   /// The order among leases of one owner.

@@ -34,7 +34,7 @@ public struct LeaseBody: Equatable, Sendable {
     epoch: UInt64,
     sequence: UInt32, timeToLive: UInt32, _ random: inout SecureRandom
   ) -> [UInt8] {
-    let recordKey = community.recordKey(kind: kind.rawValue, name: name)
+    let recordKey = community.recordKey(kind: kind.rawValue, name: name, suite: identity.suite)
     let owner = community.ownerKey(of: identity)
     let bound = binding(owner.publicKey, recordKey.publicKey)
     let plain = identity.publicKey.bytes + identity.signing.sign(bound).bytes + content
@@ -45,8 +45,9 @@ public struct LeaseBody: Equatable, Sendable {
   }
 
   /// Opens the body of an authentic lease.
+  /// - Parameter suite: of the identity that reads it.
   /// - Returns: nil when it is not sealed for this community or the identity did not sign it.
-  public static func open(_ lease: Lease, community: Community) -> LeaseBody? {
+  public static func open(_ lease: Lease, community: Community, under suite: Suite) -> LeaseBody? {
     let bound = binding(lease.owner, lease.recordKey)
     guard let plain = SealedBody.open(lease.body, key: community.sealKey, associated: bound),
       plain.count >= 96
@@ -57,7 +58,7 @@ public struct LeaseBody: Equatable, Sendable {
     scratch.frame.write(plain)
     var reader = WireReader(scratch.frame)
     guard let identity = try? PublicKey(from: &reader), let signature = try? Signature(from: &reader),
-      identity.solvesPuzzle, identity.verifies(signature, of: bound)
+      suite.admits(identity), suite.verifies(signature, of: bound, by: identity)
     else { return nil }
     return LeaseBody(identity: identity, content: Array(plain.dropFirst(96)))
   }

@@ -57,7 +57,7 @@ public struct NodeCore: ~Copyable {
   private static let incarnationMax: UInt64 = 1 << 40
 
   public init(_ configuration: NodeConfiguration, at now: Instant) {
-    var entropy = SecureRandom(seed: configuration.entropy)
+    var entropy = SecureRandom(seed: configuration.entropy, suite: configuration.identity.suite)
     let capabilities: Capabilities = configuration.tunnel == nil ? [.aes256gcm, .seed] : [.aes256gcm]
     var sessions = SessionTable(
       identity: configuration.identity, network: configuration.overlay,
@@ -91,6 +91,7 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
+    if pings.isEmpty { return next }
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     return next
   }
@@ -176,6 +177,15 @@ public struct NodeCore: ~Copyable {
     network.ring.leave(&network.links, &context)
     network.links.close(&context)
     context.notify(.left)
+  }
+
+  /// Gives back every packet that the node holds, for a driver whose pool outlives the node. Only for the
+  /// end: what the packets were for is forgotten.
+  public mutating func releasePackets(_ context: inout Context) {
+    for i in 0..<network.events.count { release(network.events[i], &context) }
+    network.events.removeAll()
+    network.directory.releasePackets(&context)
+    tunnel?.value.releasePackets(&context)
   }
 
   /// Lets the parts react to each other until nothing is left to tell.

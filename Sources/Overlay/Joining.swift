@@ -75,7 +75,7 @@ extension Ring {
     if key == links.identity.publicKey || known.contains(key) { return }
     let candidate = key.id
     // Hearsay may be anything: only keys that may stand on a ring.
-    guard candidate != links.id, key.solvesPuzzle else { return }
+    guard candidate != links.id, links.identity.suite.admits(key) else { return }
     if let slot = links.peer(candidate) {
       // Up, being asked, or dead a moment ago.
       if links.peers[slot].isUp || links.peers[slot].attempt != nil

@@ -111,7 +111,7 @@ public struct Links: ~Copyable {
     byID = FlatMap(limit: Self.peersMax)
     bySession = FlatMap(limit: Self.peersMax)
     events = Outbox(capacity: 256)
-    secure = SecureRandom(seed: seed)
+    secure = SecureRandom(seed: seed, suite: identity.suite)
     resets = TokenBucket(rate: 20, burst: 20, at: now)
     probes = TokenBucket(rate: 100, burst: 100, at: now)
     notices = TokenBucket(rate: 20, burst: 20, at: now)

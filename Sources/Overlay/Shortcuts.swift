@@ -69,9 +69,9 @@ extension Ring {
     var best: (node: NamedNode, time: Interval)?
     for i in 0..<min(nodes.count, limit) {
       let node = nodes[i]
-      guard node.key != links.identity.publicKey, !links.isLinked(node.key), node.key.solvesPuzzle else {
-        continue
-      }
+      guard node.key != links.identity.publicKey, !links.isLinked(node.key),
+        links.identity.suite.admits(node.key)
+      else { continue }
       let time = own.predictedRoundTrip(to: node.coordinate)
       if best == nil || time < best!.time { best = (node, time) }
     }

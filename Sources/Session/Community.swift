@@ -47,13 +47,19 @@ public struct Community: Sendable {
 
   /// The key pair of one record, which every member and nobody else can derive. The record's place in the
   /// directory is BLAKE2b-160 of its public half.
-  public func recordKey(kind: UInt8, name: [UInt8]) -> SigningKey {
-    SigningKey(seed: Hash.key("record", key: directoryKey, parts: [[kind], name]))
+  public func recordKey(kind: UInt8, name: [UInt8], suite: Suite = .real) -> SigningKey {
+    let seed: Key = suite.labelled("record", key: directoryKey) {
+      $0.partLength(1)
+      $0.byte(kind)
+      $0.part(name)
+    }
+    return SigningKey(seed: seed, suite: suite)
   }
 
   /// The key under which `identity` owns records here: holders see one owner, but not who it is.
   public func ownerKey(of identity: Identity) -> SigningKey {
-    SigningKey(seed: Hash.key("owner", key: identity.seed, parts: [directoryKey.bytes]))
+    let seed: Key = identity.suite.labelled("owner", key: identity.seed) { $0.part(directoryKey) }
+    return SigningKey(seed: seed, suite: identity.suite)
   }
 
   /// The community's own /48 of unique local addresses (RFC 4193): fd and 40 bits that follow from the

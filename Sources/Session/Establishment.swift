@@ -99,6 +99,7 @@ extension SessionTable {
     guard byPeer.count < capacity else { return nil }
     var slot = 0
     while slot < slotCount, slots[slot] != nil { slot += 1 }
+    if slot == slotRoom { growSlots() }
     slotCount = max(slotCount, slot + 1)
     serials[slot] &+= 1
     let peer = generation.pointee.peer
@@ -107,18 +108,21 @@ extension SessionTable {
       incarnation: generation.pointee.incarnation, capabilities: generation.pointee.capabilities,
       positions: positions(for: peer))
     slots[slot] = session
-    if byPeer.count == byPeer.limit { growPeers() }
     byPeer.set(peer, UInt32(slot))
     return session
   }
 
-  private mutating func growPeers() {
-    var larger = FlatMap<PublicKey, UInt32>(limit: byPeer.limit * 2)
-    for slot in 0..<slotCount {
-      if let session = slots[slot], byPeer[session.pointee.peer] != nil {
-        larger.set(session.pointee.peer, UInt32(slot))
-      }
-    }
-    byPeer = larger
+  private mutating func growSlots() {
+    let room = min(capacity, max(8, 2 * slotRoom))
+    let (oldSlots, oldSerials) = (slots, serials)
+    slots = .allocate(capacity: room)
+    slots.initialize(repeating: nil, count: room)
+    slots.update(from: oldSlots, count: slotRoom)
+    serials = .allocate(capacity: room)
+    serials.initialize(repeating: 0, count: room)
+    serials.update(from: oldSerials, count: slotRoom)
+    oldSlots.deallocate()
+    oldSerials.deallocate()
+    slotRoom = room
   }
 }

@@ -1,8 +1,9 @@
 // One generation of a session's keys, as one block of flat memory: this head, then the expanded key that
 // seals, then the expanded key that opens.
 //
-// A generation of AES keys takes about 1.3 KiB, one of ChaCha20 keys a quarter of that; each counter space
-// that the peer uses adds a window of about 1 KiB. The block is wiped before it is freed.
+// A generation of AES keys takes about 1.3 KiB, one of ChaCha20 keys a quarter of that; each data space that
+// the peer uses adds a window of about 1 KiB, the control space one of 160 bytes. The block is wiped before
+// it is freed.
 
 import Base
 import CSodium
@@ -89,11 +90,14 @@ struct Generation: BitwiseCopyable {
     let block = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: 16)
     let generation = block.bindMemory(to: Generation.self, capacity: 1)
     generation.initialize(to: self)
-    let send = Hash.key(cipher.label, key: split.send, parts: [hash.bytes])
-    let receive = Hash.key(cipher.label, key: split.receive, parts: [hash.bytes])
-    cipher.expand(send, into: generation.sealingKey)
-    cipher.expand(receive, into: generation.openingKey)
+    cipher.expand(transportKey(split.send), into: generation.sealingKey)
+    cipher.expand(transportKey(split.receive), into: generation.openingKey)
     return generation
+  }
+
+  private func transportKey(_ key: Key) -> Key {
+    let suite: Suite = cipher == .stub ? .stub : .real
+    return suite.labelled(cipher.label, key: key) { $0.part(hash) }
   }
 
   fileprivate var blockBytes: Int { Self.headBytes + 2 * cipher.stateBytes }
@@ -182,5 +186,13 @@ extension GenerationPointer {
   }
 
   /// Bytes of memory that the generation takes.
-  var footprint: Int { pointee.blockBytes + pointee.windowCount * ReplayWindow.blockBytes }
+  var footprint: Int {
+    var bytes = pointee.blockBytes
+    var window = pointee.windows
+    while let current = window {
+      bytes += current.pointee.blockBytes
+      window = current.pointee.next
+    }
+    return bytes
+  }
 }

@@ -77,8 +77,21 @@ struct HandshakeHeader: Equatable, BitwiseCopyable {
 
 /// The names that every member of an overlay knows.
 struct OverlayName: Sendable {
+  let suite: Suite
   let name: [UInt8]
   let psk: Key
+  /// Under the stub suite: what version, name and pre-shared key come to.
+  private let stubState: StubDigest
+
+  init(name: [UInt8], psk: Key, suite: Suite) {
+    self.suite = suite
+    self.name = name
+    self.psk = psk
+    var digest = StubDigest(.handshake)
+    name.reading { digest.absorb($0) }
+    psk.reading { digest.absorb($0) }
+    stubState = digest
+  }
 
   /// What both sides mix in before the first message. The initiator's ID is zero: the responder does not know
   /// it yet.
@@ -90,15 +103,25 @@ struct OverlayName: Sendable {
     return Array("p2pvpn/1".utf8) + name + bytes
   }
 
+  /// The same for a stub handshake.
+  func stubPrologue(responder: OverlayID) -> StubDigest {
+    var digest = stubState
+    digest.absorb(responder.high, responder.middle)
+    digest.absorb(UInt64(responder.low))
+    return digest
+  }
+
   /// The key of mac1.
   /// - Parameter responder: its X25519 key; nil in XX.
   func macKey(responder: Key?) -> Key {
-    Hash.key("mac1", parts: [name, psk.bytes] + (responder.map { [$0.bytes] } ?? []))
+    suite.labelled("mac1", key: nil, capacity: 128 + name.count) { input in
+      input.part(name)
+      input.part(psk)
+      if let responder { input.part(responder) }
+    }
   }
 
-  static func mac1(_ key: Key, of datagram: Frame) -> Token {
-    let hash = Blake2b(length: HandshakeHeader.macBytes, key: key)
-    hash.update(HandshakeHeader.authenticated(datagram))
-    return hash.finish()
+  func mac1(_ key: Key, of datagram: Frame) -> Token {
+    suite.digest(HandshakeHeader.authenticated(datagram), key: key)
   }
 }

@@ -10,20 +10,20 @@ extension SessionTable {
   ///   under way.
   public mutating func initiate(to peer: PublicKey, at now: Instant, into room: Frame) -> Int? {
     advance(to: now)
-    guard peer != identity.publicKey, peer.solvesPuzzle, peer.isValidPoint, let remote = peer.x25519 else {
-      return nil
-    }
+    guard peer != identity.publicKey, identity.suite.admits(peer),
+      let remote = identity.suite.exchangeKey(of: peer)
+    else { return nil }
     var firstAt = now
     if let position = initiated.position(peer: peer) {
       if now - initiated[position].firstAt < Timing.initiatedLife { firstAt = initiated[position].firstAt }
       initiated.remove(at: position)
     }
     guard !initiated.isFull else { return nil }
-    let noise = NoiseHandshake(
-      .ik, isInitiator: true, prologue: overlay.prologue(responder: peer.id), psk: overlay.psk,
-      own: identity.exchange, ephemeral: KeyPair(secret: random.key()), remoteStatic: remote)
+    let handshake = Handshake(
+      .ik, isInitiator: true, overlay: overlay, responder: peer.id, own: identity.exchange,
+      ephemeral: identity.suite.ephemeral(&random), remoteStatic: remote)
     let pending = Pending(
-      noise: noise, localIndex: freshIndex(), remoteIndex: 0, peer: peer,
+      handshake: handshake, localIndex: freshIndex(), remoteIndex: 0, peer: peer,
       macKey: overlay.macKey(responder: remote), attempt: nil, startedAt: now, firstAt: firstAt)
     let payload = initiatorPayload(for: peer).padded(to: PayloadBytes.ik1)
     return begin(pending, .ik, payload: payload, into: room)
@@ -37,11 +37,12 @@ extension SessionTable {
     advance(to: now)
     guard !initiated.isFull else { return nil }
     attempts &+= 1
-    let noise = NoiseHandshake(
-      .xx, isInitiator: true, prologue: overlay.prologue(responder: .zero), psk: overlay.psk,
-      own: identity.exchange, ephemeral: KeyPair(secret: random.key()))
+    let handshake = Handshake(
+      .xx, isInitiator: true, overlay: overlay, responder: .zero, own: identity.exchange,
+      ephemeral: identity.suite.ephemeral(&random))
     let pending = Pending(
-      noise: noise, localIndex: freshIndex(), remoteIndex: 0, peer: nil, macKey: macKeyXX, attempt: attempts,
+      handshake: handshake, localIndex: freshIndex(), remoteIndex: 0, peer: nil, macKey: macKeyXX,
+      attempt: attempts,
       startedAt: now, firstAt: now)
     let payload = [UInt8](repeating: 0, count: PayloadBytes.xx1)
     return begin(pending, .xx, payload: payload, into: room).map { ($0, pending.attempt ?? 0) }
@@ -53,7 +54,8 @@ extension SessionTable {
     var pending = pending
     let header = HandshakeHeader(
       kind: HandshakeHeader.initKind, receiver: 0, pattern: pattern, sender: pending.localIndex)
-    guard write(header, &pending.noise, macKey: pending.macKey, into: room, payload: { _ in payload }) else {
+    guard write(header, &pending.handshake, macKey: pending.macKey, into: room, payload: { _ in payload })
+    else {
       return nil
     }
     initiated.append(pending)
@@ -64,17 +66,17 @@ extension SessionTable {
   /// Writes a whole handshake datagram.
   /// - Returns: false when a Diffie–Hellman result is all zeros.
   func write(
-    _ header: HandshakeHeader, _ noise: inout NoiseHandshake, macKey: Key, into room: Frame,
+    _ header: HandshakeHeader, _ handshake: inout Handshake, macKey: Key, into room: Frame,
     payload: (Digest) -> [UInt8]
   ) -> Bool {
     let datagram = room.prefix(HandshakeHeader.datagramBytes)
     datagram.clear()
     header.write(to: datagram)
-    guard let length = noise.write(into: HandshakeHeader.message(datagram), payload: payload) else {
+    guard let length = handshake.write(into: HandshakeHeader.message(datagram), payload: payload) else {
       return false
     }
     precondition(length == HandshakeHeader.messageBytes)
-    OverlayName.mac1(macKey, of: datagram).write(to: HandshakeHeader.mac1(datagram))
+    overlay.mac1(macKey, of: datagram).write(to: HandshakeHeader.mac1(datagram))
     return true
   }
 
@@ -92,19 +94,19 @@ extension SessionTable {
     _ datagram: Frame, _ header: HandshakeHeader, position: Int, at now: Instant
   ) -> HandshakeResult {
     let pending = initiated[position]
-    var noise = pending.noise
-    guard let payload = noise.read(HandshakeHeader.message(datagram)),
+    var handshake = pending.handshake
+    guard let payload = handshake.read(HandshakeHeader.message(datagram)),
       let answer = try? KnockingPayload(decoding: payload)
     else { return .dropped(.forged) }
     guard answer.responder.key == pending.peer else { return .dropped(.wrongKey) }
     guard
       let (session, restarted) = conclude(
-        noise, answer.responder, position: position, remoteIndex: header.sender, at: now)
+        handshake, answer.responder, position: position, remoteIndex: header.sender, at: now)
     else { return .dropped(.full) }
     session.pointee.sealing?.pointee.resetToken = answer.hello.resetToken
     noteRemembered(answer.hello.remembered)
     let binding = KnockBinding(
-      hash: noise.payloadHash, initiator: identity.publicKey, responder: answer.responder.key)
+      hash: handshake.payloadHash, initiator: identity.publicKey, responder: answer.responder.key)
     match(answer.hello.tokens, binding: binding, fromInitiator: false, in: session)
     return .established(session.pointee.id, reply: 0, attempt: nil, restarted: restarted)
   }
@@ -114,18 +116,18 @@ extension SessionTable {
     _ datagram: Frame, _ header: HandshakeHeader, position: Int, at now: Instant, reply room: Frame
   ) -> HandshakeResult {
     let pending = initiated[position]
-    var noise = pending.noise
-    guard let payload = noise.read(HandshakeHeader.message(datagram)),
+    var handshake = pending.handshake
+    guard let payload = handshake.read(HandshakeHeader.message(datagram)),
       let answer = try? ResponderPayload(decoding: payload)
     else { return .dropped(.forged) }
-    if let reject = objection(to: answer.key, with: noise.remoteStatic) { return .dropped(reject) }
+    if let reject = objection(to: answer.key, with: handshake.remoteStatic) { return .dropped(reject) }
     guard byPeer[answer.key] != nil || byPeer.count < capacity else { return .dropped(.full) }
     let own = initiatorPayload(for: answer.key).padded(to: PayloadBytes.xx3)
     let final = HandshakeHeader(
       kind: HandshakeHeader.initKind, receiver: header.sender, pattern: .xxFinal, sender: pending.localIndex)
-    guard write(final, &noise, macKey: macKeyXX, into: room, payload: { _ in own }),
+    guard write(final, &handshake, macKey: macKeyXX, into: room, payload: { _ in own }),
       let (session, restarted) = conclude(
-        noise, answer, position: position, remoteIndex: header.sender, at: now)
+        handshake, answer, position: position, remoteIndex: header.sender, at: now)
     else { return .dropped(.forged) }
     return .established(
       session.pointee.id, reply: HandshakeHeader.datagramBytes, attempt: pending.attempt, restarted: restarted
@@ -135,16 +137,17 @@ extension SessionTable {
   /// Turns a finished handshake of this side into keys that seal.
   /// - Returns: nil when all sessions are in use.
   private mutating func conclude(
-    _ noise: NoiseHandshake, _ answer: ResponderPayload, position: Int, remoteIndex: UInt32, at now: Instant
+    _ handshake: Handshake, _ answer: ResponderPayload, position: Int, remoteIndex: UInt32, at now: Instant
   ) -> (SessionPointer, restarted: Bool)? {
     guard byPeer[answer.key] != nil || byPeer.count < capacity else { return nil }
     let localIndex = initiated[position].localIndex
     initiated.remove(at: position)
     let generation = Generation(
       peer: answer.key, incarnation: answer.incarnation, sequence: 0, capabilities: answer.capabilities,
-      localIndex: localIndex, remoteIndex: remoteIndex, cipher: Cipher(capabilities, answer.capabilities),
-      isInitiator: true, hash: noise.hash, createdAt: now
-    ).allocate(split: noise.split())
+      localIndex: localIndex, remoteIndex: remoteIndex,
+      cipher: Cipher(identity.suite, capabilities, answer.capabilities),
+      isInitiator: true, hash: handshake.hash, createdAt: now
+    ).allocate(split: handshake.split())
     indices.insert(localIndex, generation)
     return establish(generation, at: now)
   }

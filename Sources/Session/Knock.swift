@@ -88,10 +88,12 @@ struct KnockBinding: BitwiseCopyable {
   let responder: PublicKey
 
   /// The token of the community with `knockKey`, sent by the initiator or by the responder.
-  func token(_ knockKey: Key, fromInitiator: Bool) -> Token {
-    Hash.labelled(
-      fromInitiator ? "knock initiator" : "knock responder", key: knockKey,
-      parts: [hash.bytes, initiator.bytes, responder.bytes])
+  func token(_ knockKey: Key, fromInitiator: Bool, _ suite: Suite) -> Token {
+    suite.labelled(fromInitiator ? "knock initiator" : "knock responder", key: knockKey) {
+      $0.part(hash)
+      $0.part(initiator)
+      $0.part(responder)
+    }
   }
 }
 

@@ -81,7 +81,8 @@ extension SessionTable {
     var slots = PackedBytes()
     var matched = false
     for (place, key) in members.knockKeys.enumerated() {
-      guard let key, let position = tokens.position(of: binding.token(key, fromInitiator: fromInitiator))
+      guard let key,
+        let position = tokens.position(of: binding.token(key, fromInitiator: fromInitiator, identity.suite))
       else {
         continue
       }
@@ -103,7 +104,9 @@ extension SessionTable {
   {
     var list = list
     for (place, key) in members.knockKeys.enumerated() {
-      if let key { list[Int(positions[place])] = binding.token(key, fromInitiator: fromInitiator) }
+      if let key {
+        list[Int(positions[place])] = binding.token(key, fromInitiator: fromInitiator, identity.suite)
+      }
     }
     return list
   }
@@ -116,14 +119,17 @@ extension SessionTable {
 
   /// The permutation of the eight places for one peer (Fisher and Yates, drawn from a keyed hash).
   func positions(for peer: PublicKey) -> PackedBytes {
-    let draws = Hash.key("shuffle", key: shuffleKey, parts: [peer.bytes]).bytes
-    var order = (0..<TokenList.count).map { UInt8($0) }
-    for i in stride(from: TokenList.count - 1, to: 0, by: -1) {
-      let draw = UInt32(draws[4 * i]) << 16 | UInt32(draws[4 * i + 1]) << 8 | UInt32(draws[4 * i + 2])
-      order.swapAt(i, Int(draw % UInt32(i + 1)))
-    }
+    let key: Key = identity.suite.labelled("shuffle", key: shuffleKey) { $0.part(peer) }
     var positions = PackedBytes()
-    for (place, position) in order.enumerated() { positions.set(place, position) }
+    for place in 0..<TokenList.count { positions.set(place, UInt8(place)) }
+    key.reading { draws in
+      for i in stride(from: TokenList.count - 1, to: 0, by: -1) {
+        let other = Int((draws.big(4 * i, as: UInt32.self) >> 8) % UInt32(i + 1))
+        let (position, displaced) = (positions[other], positions[i])
+        positions.set(i, position)
+        positions.set(other, displaced)
+      }
+    }
     return positions
   }
 

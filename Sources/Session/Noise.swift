@@ -22,10 +22,11 @@ struct NoiseSymmetry: BitwiseCopyable {
   }
 
   mutating func mixHash(_ frame: Frame) {
-    let next = Blake2b(length: Digest.byteCount)
-    next.update(hash)
-    next.update(frame)
-    hash = next.finish()
+    hash = Hash.withStack(Digest.byteCount + frame.count) {
+      hash.write(to: $0)
+      $0.dropping(Digest.byteCount).copy(frame)
+      return Hash.digest($0)
+    }
   }
 
   mutating func mixHash(_ bytes: [UInt8]) { bytes.reading { mixHash($0) } }

@@ -34,28 +34,28 @@ struct PeerSession: BitwiseCopyable {
   var sendSlots = PackedBytes()
 
   private var controlSequence: UInt64 = 0
-  private let lanes: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>
+  /// The counters of the first lane, and a table of all lanes: each made when it is used first.
+  private var firstLane: UnsafeMutablePointer<UInt64>?
+  private var lanes: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>?
 
-  private static let laneCount = 16
+  private static var laneCount: Int {
+    @_noAllocation @_noLocks get { 16 }
+  }
 
   static func allocate(
     peer: PublicKey, id: SessionID, incarnation: UInt64, capabilities: Capabilities, positions: PackedBytes
   ) -> SessionPointer {
-    let lanes = UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>.allocate(capacity: laneCount)
-    lanes.initialize(repeating: nil, count: laneCount)
     let session = SessionPointer.allocate(capacity: 1)
     session.initialize(
       to: PeerSession(
         peer: peer, id: id, incarnation: incarnation, greatestIncarnation: incarnation,
-        capabilities: capabilities,
-        positions: positions, lanes: lanes))
+        capabilities: capabilities, positions: positions))
     return session
   }
 
   private init(
     peer: PublicKey, id: SessionID, incarnation: UInt64, greatestIncarnation: UInt64,
-    capabilities: Capabilities,
-    positions: PackedBytes, lanes: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>
+    capabilities: Capabilities, positions: PackedBytes
   ) {
     self.peer = peer
     self.id = id
@@ -63,7 +63,6 @@ struct PeerSession: BitwiseCopyable {
     self.greatestIncarnation = greatestIncarnation
     self.capabilities = capabilities
     self.positions = positions
-    self.lanes = lanes
   }
 
   /// The number of the next record in `space`. Numbers go on rising when the keys change, so none is ever
@@ -75,7 +74,8 @@ struct PeerSession: BitwiseCopyable {
       return controlSequence
     }
     let lane = Int(space &- 1) / 8
-    let counter = (lanes[lane] ?? addLane(lane)) + Int(space &- 1) % 8
+    let known = lane == 0 ? firstLane : lanes?[lane]
+    let counter = (known ?? addLane(lane)) + Int(space &- 1) % 8
     defer { counter.pointee &+= 1 }
     return counter.pointee
   }
@@ -83,23 +83,36 @@ struct PeerSession: BitwiseCopyable {
   /// The counters of one lane stand in a cache line of their own. The one allocation on the way of sent
   /// records, at the first record of each lane.
   @_noAllocation @_noLocks
-  private func addLane(_ lane: Int) -> UnsafeMutablePointer<UInt64> {
-    let lanes = lanes
-    return _unsafePerformance {
+  private mutating func addLane(_ lane: Int) -> UnsafeMutablePointer<UInt64> {
+    let (table, counters) = _unsafePerformance {
       let block = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
       let counters = block.initializeMemory(as: UInt64.self, repeating: 0, count: 8)
-      lanes[lane] = counters
-      return counters
+      return (lane == 0 ? lanes : lanes ?? Self.allocateLanes(), counters)
     }
+    lanes = table
+    if lane == 0 { firstLane = counters } else { table?[lane] = counters }
+    return counters
+  }
+
+  private static func allocateLanes() -> UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?> {
+    let lanes = UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>.allocate(capacity: laneCount)
+    lanes.initialize(repeating: nil, count: laneCount)
+    return lanes
   }
 
   fileprivate func releaseLanes() {
+    firstLane.map { UnsafeMutableRawPointer($0).deallocate() }
+    guard let lanes else { return }
     for lane in 0..<Self.laneCount { lanes[lane].map { UnsafeMutableRawPointer($0).deallocate() } }
     lanes.deallocate()
   }
 
   fileprivate var laneBytes: Int {
-    Self.laneCount * 8 + (0..<Self.laneCount).reduce(0) { $0 + (lanes[$1] == nil ? 0 : 64) }
+    var bytes = firstLane == nil ? 0 : 64
+    guard let lanes else { return bytes }
+    bytes += Self.laneCount * 8
+    for lane in 0..<Self.laneCount where lanes[lane] != nil { bytes += 64 }
+    return bytes
   }
 }
 

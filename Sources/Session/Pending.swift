@@ -9,7 +9,7 @@ import CSodium
 
 /// A handshake under way.
 struct Pending: BitwiseCopyable {
-  var noise: NoiseHandshake
+  var handshake: Handshake
   let localIndex: UInt32
   /// The other side's index; zero as long as it is unknown.
   let remoteIndex: UInt32

@@ -58,7 +58,10 @@ extension SessionTable {
 
   /// What proves that a reset for this index comes from us.
   func resetToken(_ index: UInt32) -> Token {
-    Hash.labelled(
-      "reset", key: resetKey, parts: [[16, 8, 0].map { UInt8(truncatingIfNeeded: index >> $0) }])
+    identity.suite.labelled("reset", key: resetKey) {
+      $0.partLength(3)
+      $0.byte(UInt8(truncatingIfNeeded: index >> 16))
+      $0.integer(UInt16(truncatingIfNeeded: index))
+    }
   }
 }

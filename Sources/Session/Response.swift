@@ -62,7 +62,7 @@ extension SessionTable {
       return finishXX(datagram, header, at: now)
     default:
       guard let position = initiated.position(localIndex: header.receiver),
-        initiated[position].noise.pattern.rawValue == header.pattern.rawValue
+        initiated[position].handshake.pattern.rawValue == header.pattern.rawValue
       else { return .dropped(.unknownIndex) }
       guard hasMAC(datagram, initiated[position].macKey) else { return .dropped(.wrongMAC) }
       if header.pattern == .ik { return completeIK(datagram, header, position: position, at: now) }
@@ -71,15 +71,17 @@ extension SessionTable {
   }
 
   private func hasMAC(_ datagram: Frame, _ key: Key) -> Bool {
-    Token(HandshakeHeader.mac1(datagram)).matches(OverlayName.mac1(key, of: datagram))
+    Token(HandshakeHeader.mac1(datagram)).matches(overlay.mac1(key, of: datagram))
   }
 
   /// Why `key` is no identity that could have made a handshake with the static key `exchange`; nil when it
   /// could.
   func objection(to key: PublicKey, with exchange: Key?) -> HandshakeReject? {
     if key == identity.publicKey || exchange == identity.exchange.publicKey { return .own }
-    if !key.solvesPuzzle { return .noPuzzle }
-    guard key.isValidPoint, let converted = key.x25519, converted == exchange else { return .wrongKey }
+    if !identity.suite.admits(key) { return .noPuzzle }
+    guard let converted = identity.suite.exchangeKey(of: key), converted == exchange else {
+      return .wrongKey
+    }
     return nil
   }
 
@@ -87,13 +89,13 @@ extension SessionTable {
   private mutating func answerIK(
     _ datagram: Frame, _ header: HandshakeHeader, at now: Instant, reply room: Frame
   ) -> HandshakeResult {
-    var noise = NoiseHandshake(
-      .ik, isInitiator: false, prologue: overlay.prologue(responder: identity.id), psk: overlay.psk,
-      own: identity.exchange, ephemeral: KeyPair(secret: random.key()))
-    guard let payload = noise.read(HandshakeHeader.message(datagram)),
+    var handshake = Handshake(
+      .ik, isInitiator: false, overlay: overlay, responder: identity.id, own: identity.exchange,
+      ephemeral: identity.suite.ephemeral(&random))
+    guard let payload = handshake.read(HandshakeHeader.message(datagram)),
       let asked = try? InitiatorPayload(decoding: payload)
     else { return .dropped(.forged) }
-    if let reject = objection(to: asked.key, with: noise.remoteStatic) { return .dropped(reject) }
+    if let reject = objection(to: asked.key, with: handshake.remoteStatic) { return .dropped(reject) }
     if isStale(asked) { return .dropped(.stale) }
     if identity.publicKey < asked.key, let position = initiated.position(peer: asked.key),
       now - initiated[position].firstAt < Timing.precedence
@@ -106,7 +108,7 @@ extension SessionTable {
     let greatest = session(with: asked.key)?.pointee.greatestIncarnation ?? 0
     let answer = HandshakeHeader(
       kind: HandshakeHeader.responseKind, receiver: header.sender, pattern: .ik, sender: index)
-    let written = write(answer, &noise, macKey: macKeyIK, into: room) { hash in
+    let written = write(answer, &handshake, macKey: macKeyIK, into: room) { hash in
       let binding = KnockBinding(hash: hash, initiator: asked.key, responder: identity.publicKey)
       let hello = Hello(
         resetToken: resetToken(index), remembered: greatest > asked.incarnation ? greatest : 0,
@@ -114,7 +116,7 @@ extension SessionTable {
       return KnockingPayload(responder: own, hello: hello).padded(to: PayloadBytes.ik2)
     }
     guard written else { return .dropped(.forged) }
-    addHalfOpen(asked, noise, localIndex: index, remoteIndex: header.sender, at: now)
+    addHalfOpen(asked, handshake, localIndex: index, remoteIndex: header.sender, at: now)
     return .reply(length: HandshakeHeader.datagramBytes, from: asked.key)
   }
 
@@ -122,10 +124,10 @@ extension SessionTable {
   private mutating func answerXX(
     _ datagram: Frame, _ header: HandshakeHeader, at now: Instant, reply room: Frame
   ) -> HandshakeResult {
-    var noise = NoiseHandshake(
-      .xx, isInitiator: false, prologue: overlay.prologue(responder: .zero), psk: overlay.psk,
-      own: identity.exchange, ephemeral: KeyPair(secret: random.key()))
-    guard let payload = noise.read(HandshakeHeader.message(datagram)), payload.isZero else {
+    var handshake = Handshake(
+      .xx, isInitiator: false, overlay: overlay, responder: .zero, own: identity.exchange,
+      ephemeral: identity.suite.ephemeral(&random))
+    guard let payload = handshake.read(HandshakeHeader.message(datagram)), payload.isZero else {
       return .dropped(.forged)
     }
     let index = freshIndex()
@@ -134,7 +136,7 @@ extension SessionTable {
       kind: HandshakeHeader.responseKind, receiver: header.sender, pattern: .xx, sender: index)
     guard
       write(
-        answer, &noise, macKey: macKeyXX, into: room, payload: { _ in own.padded(to: PayloadBytes.xx2) })
+        answer, &handshake, macKey: macKeyXX, into: room, payload: { _ in own.padded(to: PayloadBytes.xx2) })
     else { return .dropped(.forged) }
     if strangers.isFull {
       strangers.remove(at: Int(random.next() % UInt64(strangers.count)))
@@ -142,7 +144,7 @@ extension SessionTable {
     }
     strangers.append(
       Pending(
-        noise: noise, localIndex: index, remoteIndex: header.sender, peer: nil, macKey: macKeyXX,
+        handshake: handshake, localIndex: index, remoteIndex: header.sender, peer: nil, macKey: macKeyXX,
         attempt: nil,
         startedAt: now, firstAt: now))
     return .reply(length: HandshakeHeader.datagramBytes, from: nil)
@@ -156,14 +158,14 @@ extension SessionTable {
       strangers[position].remoteIndex == header.sender
     else { return .dropped(.unknownIndex) }
     let pending = strangers[position]
-    var noise = pending.noise
-    guard let payload = noise.read(HandshakeHeader.message(datagram)),
+    var handshake = pending.handshake
+    guard let payload = handshake.read(HandshakeHeader.message(datagram)),
       let asked = try? InitiatorPayload(decoding: payload)
     else { return .dropped(.forged) }
     strangers.remove(at: position)
-    if let reject = objection(to: asked.key, with: noise.remoteStatic) { return .dropped(reject) }
+    if let reject = objection(to: asked.key, with: handshake.remoteStatic) { return .dropped(reject) }
     if isStale(asked) { return .dropped(.stale) }
-    addHalfOpen(asked, noise, localIndex: pending.localIndex, remoteIndex: header.sender, at: now)
+    addHalfOpen(asked, handshake, localIndex: pending.localIndex, remoteIndex: header.sender, at: now)
     return .awaitingProof
   }
 
@@ -182,7 +184,7 @@ extension SessionTable {
   }
 
   private mutating func addHalfOpen(
-    _ asked: InitiatorPayload, _ noise: NoiseHandshake, localIndex: UInt32, remoteIndex: UInt32,
+    _ asked: InitiatorPayload, _ handshake: Handshake, localIndex: UInt32, remoteIndex: UInt32,
     at now: Instant
   ) {
     if let older = halfOpen.firstIndex(where: { $0.pointee.peer == asked.key }) {
@@ -194,9 +196,10 @@ extension SessionTable {
     let generation = Generation(
       peer: asked.key, incarnation: asked.incarnation, sequence: asked.sequence,
       capabilities: asked.capabilities,
-      localIndex: localIndex, remoteIndex: remoteIndex, cipher: Cipher(capabilities, asked.capabilities),
-      isInitiator: false, hash: noise.hash, createdAt: now
-    ).allocate(split: noise.split())
+      localIndex: localIndex, remoteIndex: remoteIndex,
+      cipher: Cipher(identity.suite, capabilities, asked.capabilities),
+      isInitiator: false, hash: handshake.hash, createdAt: now
+    ).allocate(split: handshake.split())
     indices.insert(localIndex, generation)
     halfOpen.append(generation)
   }

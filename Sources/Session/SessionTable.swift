@@ -53,9 +53,11 @@ import Base
   static let halfOpenLimit = 256
 
   var slotCount = 0
-  let slots: UnsafeMutablePointer<SessionPointer?>
-  let serials: UnsafeMutablePointer<UInt32>
-  var byPeer = FlatMap<PublicKey, UInt32>(limit: 48)
+  /// For how many slots there is memory.
+  var slotRoom = 0
+  var slots: UnsafeMutablePointer<SessionPointer?>
+  var serials: UnsafeMutablePointer<UInt32>
+  var byPeer: FlatMap<PublicKey, UInt32>
   var members = MemberSlots()
   var memberOrder = MemberOrder()
 
@@ -75,18 +77,17 @@ import Base
     self.incarnation = incarnation
     self.capabilities = Sodium.hasAES ? capabilities : capabilities.subtracting(.aes256gcm)
     self.capacity = capacity
-    let overlay = OverlayName(name: Array(network.utf8), psk: psk)
+    let overlay = OverlayName(name: Array(network.utf8), psk: psk, suite: identity.suite)
     self.overlay = overlay
     macKeyIK = overlay.macKey(responder: identity.exchange.publicKey)
     macKeyXX = overlay.macKey(responder: nil)
     resetKey = Hash.key("reset", key: identity.seed)
-    var random = SecureRandom(seed: seed)
+    var random = SecureRandom(seed: seed, suite: identity.suite)
     shuffleKey = random.key()
     self.random = random
-    slots = .allocate(capacity: capacity)
-    slots.initialize(repeating: nil, count: capacity)
-    serials = .allocate(capacity: capacity)
-    serials.initialize(repeating: 0, count: capacity)
+    slots = .allocate(capacity: 0)
+    serials = .allocate(capacity: 0)
+    byPeer = FlatMap(limit: capacity)
   }
 
   deinit {
@@ -143,7 +144,7 @@ import Base
   /// The state behind a handle; nil when the session is gone.
   @_noAllocation @_noLocks
   func session(_ id: SessionID) -> SessionPointer? {
-    guard id.slot < UInt32(truncatingIfNeeded: capacity), let session = slots[Int(id.slot)],
+    guard id.slot < UInt32(truncatingIfNeeded: slotCount), let session = slots[Int(id.slot)],
       session.pointee.id.serial == id.serial
     else { return nil }
     return session

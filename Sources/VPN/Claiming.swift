@@ -39,7 +39,7 @@ extension Tunnel {
       if let failure = claim.failure { report(failure, &context) }
     case .readPlan:
       network.get(
-        community.recordKey(kind: LeaseKind.network.rawValue, name: []).publicKey.id,
+        community.recordKey(kind: LeaseKind.network.rawValue, name: [], suite: suite).publicKey.id,
         tag: DirectoryTag.readPlan, &context)
     case .writePlan(let plan):
       let lease = makeLease(
@@ -85,7 +85,9 @@ extension Tunnel {
     _ network: inout Network, _ context: inout Context
   ) {
     let body = packet.flatMap {
-      (try? Lease(decoding: context.pool.frame($0))).flatMap { LeaseBody.open($0, community: community) }
+      (try? Lease(decoding: context.pool.frame($0))).flatMap {
+        LeaseBody.open($0, community: community, under: suite)
+      }
     }
     switch DirectoryTag.kind(tag) {
     case DirectoryTag.readPlan, DirectoryTag.writePlan:

@@ -62,7 +62,8 @@ extension Tunnel {
   ) {
     let scratch = Scratch(capacity: OverlayID.byteCount)
     key.id.write(to: scratch.frame)
-    let record = community.recordKey(kind: LeaseKind.endpoints.rawValue, name: scratch.frame.bytes)
+    let record = community.recordKey(
+      kind: LeaseKind.endpoints.rawValue, name: scratch.frame.bytes, suite: suite)
     let tag = DirectoryTag.make(DirectoryTag.lookupEndpoints, slot, in: lookups)
     network.get(record.publicKey.id, tag: tag, &context)
   }

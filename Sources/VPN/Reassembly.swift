@@ -47,6 +47,11 @@ struct Reassembly: ~Copyable {
     return nil
   }
 
+  /// Gives back every half that waits.
+  mutating func releasePackets(_ context: inout Context) {
+    for slot in 0..<halves.highWater where halves.isUsed(slot) { drop(slot, &context) }
+  }
+
   private func join(_ first: PacketRef, _ second: PacketRef, _ context: inout Context) -> PacketRef? {
     let length = Int(first.length) + Int(second.length)
     guard length <= PacketPool.payloadMax, let whole = context.pool.take(length: length) else { return nil }

@@ -129,8 +129,17 @@ struct Resolver: ~Copyable {
     (0..<questions.highWater).filter { questions.isUsed($0) && questions[$0].key == key }
   }
 
+  /// Gives back every packet that waits.
+  mutating func releasePackets(_ context: inout Context) {
+    for slot in 0..<questions.highWater where questions.isUsed(slot) {
+      let question = resolve(slot)
+      for i in 0..<question.packets.count { context.pool.release(question.packets[i]) }
+    }
+  }
+
   var deadline: Instant {
     var next = Instant.never
+    if questions.isEmpty { return next }
     for slot in 0..<questions.highWater where questions.isUsed(slot) {
       next = min(next, questions[slot].askedAt + Self.patience, questions[slot].nextAt)
     }

@@ -43,7 +43,7 @@ extension Tunnel {
   }
 
   func claimKey(_ address: IPAddress) -> OverlayID {
-    community.recordKey(kind: LeaseKind.claim.rawValue, name: Self.bytes(address)).publicKey.id
+    community.recordKey(kind: LeaseKind.claim.rawValue, name: Self.bytes(address), suite: suite).publicKey.id
   }
 
   /// The overlay ID that begins with the 80 bits in a ULA, the other bits zero.
@@ -219,8 +219,9 @@ extension Tunnel {
   private mutating func learn(
     _ bytes: Frame, of slot: Int, _ network: inout Network, _ context: inout Context
   ) {
-    guard let lease = try? Lease(decoding: bytes), lease.isAuthentic,
-      let body = LeaseBody.open(lease, community: community), body.identity == network.links.peers[slot].key,
+    guard let lease = try? Lease(decoding: bytes), lease.isAuthentic(under: suite),
+      let body = LeaseBody.open(lease, community: community, under: suite),
+      body.identity == network.links.peers[slot].key,
       let address = Self.decode(IPAddress.self, body.content), address.isV4, !isOwn(address),
       lease.key == claimKey(address)
     else {

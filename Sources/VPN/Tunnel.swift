@@ -47,6 +47,8 @@ public struct Tunnel: ~Copyable {
 
   public let community: Community
   public let ula: IPAddress
+  /// By which leases are judged.
+  let suite: Suite
   public internal(set) var counters = TunnelCounters()
   /// Whether no other member was found although there was time for it.
   public private(set) var isAlone = false
@@ -73,7 +75,8 @@ public struct Tunnel: ~Copyable {
   public init(_ configuration: TunnelConfiguration, identity: Identity, seed: [UInt8]) {
     community = configuration.community
     ula = configuration.community.ula(of: identity.id)
-    secure = SecureRandom(seed: seed)
+    suite = identity.suite
+    secure = SecureRandom(seed: seed, suite: identity.suite)
     claim = AddressClaim(
       id: identity.id, community: configuration.community, requested: configuration.address,
       pool: configuration.pool, remembered: configuration.remembered)
@@ -91,6 +94,7 @@ public struct Tunnel: ~Copyable {
     var next = min(claim.nextAt, resolver.deadline, endpointsAt)
     next = min(next, planAt, aloneAt)
     next = min(next, showAt, verifyAt)
+    if lookups.isEmpty { return next }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
   }
@@ -266,6 +270,12 @@ public struct Tunnel: ~Copyable {
       }
     }
     for slot in gone { forget(slot) }
+  }
+
+  /// Gives back every packet that waits here: the node is no more.
+  public mutating func releasePackets(_ context: inout Context) {
+    resolver.releasePackets(&context)
+    reassembly.releasePackets(&context)
   }
 
   mutating func forget(_ slot: UInt32) {

@@ -96,6 +96,30 @@ import Testing
     #expect(table.insert(3) == 1)
   }
 
+  @Test(arguments: [1, 2, 3]) func tableThatGrowsKeepsElementsAndSerials(_ seed: UInt64) throws {
+    var random = Random(seed: seed)
+    var table = SlotTable<UInt64>(capacity: 90)
+    var model: [Int: (value: UInt64, serial: UInt32)] = [:]
+    #expect(table.serial(0) == 0 && table.serial(89) == 0)
+    for _ in 0..<3_000 {
+      if random.below(5) < 3 {
+        let value = random.next()
+        let inserted = table.insert(value)
+        #expect((inserted == nil) == (model.count == 90))
+        guard let slot = inserted else { continue }
+        #expect(slot == (0..<90).first { model[$0] == nil })
+        model[slot] = (value, table.serial(slot))
+      } else if let slot = model.keys.min(by: { $0 * 7 % 91 < $1 * 7 % 91 }) {
+        table.remove(slot)
+        model[slot] = nil
+      }
+      for slot in 0..<90 {
+        #expect(table.isUsed(slot) == (model[slot] != nil))
+        if let kept = model[slot] { #expect(table[slot] == kept.value && table.serial(slot) == kept.serial) }
+      }
+    }
+  }
+
   @Test func elementsChangeInPlace() {
     var table = SlotTable<Endpoint>(capacity: 2)
     _ = table.insert(.none)

@@ -206,12 +206,13 @@ import Testing
     forged[forged.count - 1] ^= 1
     for bytes in [forged, Town.lease(7)] {
       town.act(asking) {
-        asking.network.directory.receiveAnswer(ticket, .granted, 60, Made.read(bytes), &asking.context)
+        asking.network.directory.receiveAnswer(
+          ticket, .granted, 60, Made.read(bytes), under: .real, &asking.context)
       }
     }
     town.act(asking) {
-      asking.network.directory.receiveAnswer(ticket, .granted, 60, nil, &asking.context)
-      asking.network.directory.receiveAnswer(ticket ^ 1, .absent, 0, nil, &asking.context)
+      asking.network.directory.receiveAnswer(ticket, .granted, 60, nil, under: .real, &asking.context)
+      asking.network.directory.receiveAnswer(ticket ^ 1, .absent, 0, nil, under: .real, &asking.context)
     }
     #expect(asking.counters.invalid == 3 && asking.answers[tag] == nil)
     town.run(for: .seconds(2))

@@ -46,7 +46,7 @@ enum Made {
 @Suite struct LeaseTests {
   @Test func signedLeaseSaysWhatItWasMadeOf() throws {
     let lease = try #require(Made.read(Made.bytes()))
-    #expect(lease.isAuthentic)
+    #expect(lease.isAuthentic(under: .real))
     #expect(lease.recordKey == Made.key(1).publicKey && lease.owner == Made.key(2).publicKey)
     #expect(lease.epoch == 5 && lease.sequence == 7 && lease.timeToLive == 60)
     #expect(lease.body.bytes == [1, 2, 3] && lease.key == Made.key(1).publicKey.id)
@@ -62,7 +62,7 @@ enum Made {
     for bit in 0..<8 {
       var bytes = Made.bytes()
       bytes[offset] ^= 1 << UInt8(bit)
-      if let lease = Made.read(bytes) { #expect(!lease.isAuthentic, "\(field), bit \(bit)") }
+      if let lease = Made.read(bytes) { #expect(!lease.isAuthentic(under: .real), "\(field), bit \(bit)") }
     }
   }
 
@@ -87,9 +87,9 @@ enum Made {
     // Valid signatures over other leases, put behind this one.
     let (one, other) = (Made.bytes(), Made.bytes(owner: 3))
     let mixed = Array(one[..<149] + other[149...])
-    #expect(Made.read(mixed)?.isAuthentic == false)
+    #expect(Made.read(mixed)?.isAuthentic(under: .real) == false)
     let moved = Made.bytes(record: 9)
-    #expect(Made.read(Array(moved[..<85] + one[85...]))?.isAuthentic == false)
+    #expect(Made.read(Array(moved[..<85] + one[85...]))?.isAuthentic(under: .real) == false)
   }
 
   @Test func bodyOpensForTheCommunityOnly() throws {
@@ -98,15 +98,15 @@ enum Made {
       .claim, name: [1, 2, 3], content: [9, 9], community: Made.home, identity: Made.identities[0], epoch: 1,
       sequence: 1, timeToLive: 60, &random)
     let lease = try #require(Made.read(bytes))
-    #expect(lease.isAuthentic)
+    #expect(lease.isAuthentic(under: .real))
     #expect(lease.key == Made.home.recordKey(kind: LeaseKind.claim.rawValue, name: [1, 2, 3]).publicKey.id)
-    let body = LeaseBody.open(lease, community: Made.home)
+    let body = LeaseBody.open(lease, community: Made.home, under: .real)
     #expect(body == LeaseBody(identity: Made.identities[0].publicKey, content: [9, 9]))
     for other in [
       Community.shared(name: "home", secret: [UInt8](2...33)), Community.open("home"),
       Community.open("other"),
     ] {
-      #expect(LeaseBody.open(lease, community: other) == nil)
+      #expect(LeaseBody.open(lease, community: other, under: .real) == nil)
     }
     // Holders learn neither the owner's identity nor the content.
     let identity = Made.identities[0].publicKey.bytes
@@ -133,9 +133,10 @@ enum Made {
           Lease.make(
             recordKey: record, owner: owner, epoch: 9, sequence: 9, timeToLive: 60, body: original.body.bytes)
         ))
-      #expect(stolen.isAuthentic && LeaseBody.open(stolen, community: Made.home) == nil)
+      #expect(
+        stolen.isAuthentic(under: .real) && LeaseBody.open(stolen, community: Made.home, under: .real) == nil)
     }
-    #expect(LeaseBody.open(original, community: Made.home) != nil)
+    #expect(LeaseBody.open(original, community: Made.home, under: .real) != nil)
   }
 }
 

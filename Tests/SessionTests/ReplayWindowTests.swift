@@ -1,4 +1,5 @@
-// Goal: the window tells every number apart that lies within its 8,192, and takes nothing older.
+// Goal: the window tells every number apart that lies within its 8,192 (1,024 in the control space), and
+// takes nothing older.
 // Method: edges by hand; then random walks against a model that remembers every number.
 
 import Base
@@ -9,7 +10,9 @@ import Testing
 struct ReplayWindowTests {
   /// A window freed with the test.
   final class Window {
-    let pointer = ReplayWindow.allocate(space: 0, next: nil)
+    let pointer: UnsafeMutablePointer<ReplayWindow>
+
+    init(space: UInt8 = 1) { pointer = ReplayWindow.allocate(space: space, next: nil) }
 
     deinit { pointer.deallocate() }
 
@@ -58,19 +61,29 @@ struct ReplayWindowTests {
     #expect(window.accept(greatest - 8_191))
   }
 
-  @Test(arguments: 0..<8) func agreesWithAModel(seed: Int) {
+  @Test func theControlSpaceHasASmallerWindow() {
+    let window = Window(space: 0)
+    #expect(window.accept(5_000))
+    #expect(window.accept(5_000 - 1_023), "1,023 behind the greatest")
+    #expect(!window.accept(5_000 - 1_024), "1,024 behind the greatest")
+    for sequence in (5_000 - 1_022)..<5_000 as Range<UInt64> { #expect(window.accept(sequence)) }
+    #expect(window.pointer.pointee.blockBytes <= 176)
+  }
+
+  @Test(arguments: 0..<8, [0, 1] as [UInt8]) func agreesWithAModel(seed: Int, space: UInt8) {
     var random = Random(seed: UInt64(seed))
-    let window = Window()
+    let window = Window(space: space)
+    let size: UInt64 = space == 0 ? 1_024 : 8_192
     var seen = Set<UInt64>()
     var greatest: UInt64 = 0
     for step in 0..<20_000 {
       let sequence: UInt64
       switch random.below(10) {
-      case 0: sequence = greatest + random.below(20_000)
+      case 0: sequence = greatest + random.below(2 * size)
       case 1...4: sequence = greatest + random.below(3)
-      default: sequence = greatest - min(greatest, random.below(9_000))
+      default: sequence = greatest - min(greatest, random.below(size + size / 8))
       }
-      let inside = sequence > greatest || greatest - sequence < 8_192
+      let inside = sequence > greatest || greatest - sequence < size
       let expected = inside && !seen.contains(sequence)
       guard window.accept(sequence) == expected else {
         Issue.record("seed \(seed), step \(step), number \(sequence), greatest \(greatest)")

@@ -131,6 +131,16 @@ import Testing
     #expect(found.map(\.lineCount) == [1, 1, 1, 6])
   }
 
+  @Test func stubCryptographyIsOutOfReachOfTheDaemon() {
+    let line = "let identity = Identity.stub(number: 1)"
+    for folder in ["p2pvpn", "Platform", "Node", "Overlay"] {
+      #expect(findings(line, in: "Sources/\(folder)/A.swift").map(\.line) == [1])
+    }
+    for path in ["Sources/Session/A.swift", "Simulations/Simulator/A.swift", "Tests/NodeTests/A.swift"] {
+      #expect(findings(line, in: path) == [])
+    }
+  }
+
   @Test func leftoversAreFoundEverywhere() {
     for word in ["TO" + "DO", "FIX" + "ME"] {
       #expect(findings("// \(word): later", in: "Tests/NodeTests/A.swift").map(\.line) == [1])
