@@ -59,7 +59,8 @@ let package = Package(
 
     // The virtual network in which tests (and later whole simulations) run the daemon's own code.
     .target(
-      name: "Simulator", dependencies: ["Base", "Node"], path: "Simulations/Simulator", swiftSettings: strict),
+      name: "Simulator", dependencies: ["Base", "Session", "Overlay", "DHT", "VPN", "Node"],
+      path: "Simulations/Simulator", swiftSettings: strict),
 
     // Counts allocations, for the test that the way of a packet makes none.
     .target(name: "CMallocCount", path: "Tests/Support/CMallocCount"),
@@ -75,6 +76,7 @@ let package = Package(
       name: "ProgramTests",
       dependencies: ["p2pvpn", "Base", "Session", "Overlay", "VPN", "Node", "Platform"],
       swiftSettings: strict),
+    .testTarget(name: "SimulationTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
