@@ -57,15 +57,15 @@ public struct GilbertElliott: Sendable {
   /// Moves the state and says whether this datagram is lost.
   @inline(__always) func loses(_ isBad: inout Bool, _ random: inout Random) -> Bool {
     let draw = random.next()
-    let move = (draw &>> 32) &* 1_000_000 &>> 32
+    let move = ((draw &>> 32) &* 1_000_000) &>> 32
     if isBad ? move < UInt64(recovers) : move < UInt64(worsens) { isBad.toggle() }
-    return (draw & 0xFFFF_FFFF) &* 1_000_000 &>> 32 < UInt64(isBad ? lossWhenBad : lossWhenGood)
+    return ((draw & 0xFFFF_FFFF) &* 1_000_000) &>> 32 < UInt64(isBad ? lossWhenBad : lossWhenGood)
   }
 }
 
 extension Random {
   /// True in so many cases of a million.
   @inline(__always) mutating func happens(_ partsPerMillion: UInt32) -> Bool {
-    (next() &>> 32) &* 1_000_000 &>> 32 < UInt64(partsPerMillion)
+    ((next() &>> 32) &* 1_000_000) &>> 32 < UInt64(partsPerMillion)
   }
 }
