@@ -11,6 +11,7 @@ extension World {
   public convenience init(seed: UInt64) {
     var options = WorldOptions(seed: seed)
     options.isLaboratory = true
+    options.cryptography = .real
     options.nodesExpected = 32
     self.init(options)
   }

@@ -16,6 +16,8 @@ public enum NodeRole: Sendable {
 public struct WorldOptions: Sendable {
   /// Decides everything that is left to chance.
   public var seed: UInt64
+  /// Real cryptography, or the stub of the same sizes that costs next to nothing.
+  public var cryptography = Suite.stub
   /// How long datagrams take.
   public var latency = LatencyModel.constant(.milliseconds(10))
   /// Which datagrams are lost, doubled and delayed.
