@@ -22,6 +22,9 @@ public final class Host {
   var random: Random
   var disk: Disk
   var clock = NodeClock()
+  var weather = Weather()
+  /// Datagrams that its core was handed, and their bytes with 28 for the headers of IPv4 and UDP.
+  public internal(set) var received: (datagrams: UInt64, bytes: UInt64) = (0, 0)
   /// What the kernel holds for the process while it is stopped.
   var waiting = Waiting()
   private let storage: UnsafeMutablePointer<NodeCore>
@@ -142,4 +145,8 @@ struct NodeFlags: OptionSet, BitwiseCopyable {
   static let downlinkIsBad = NodeFlags(rawValue: 32)
   /// A fault holds its access link (`Weather`).
   static let weather = NodeFlags(rawValue: 64)
+
+  @inline(__always) mutating func set(_ flag: NodeFlags, _ isSet: Bool) {
+    if isSet { insert(flag) } else { remove(flag) }
+  }
 }

@@ -112,10 +112,13 @@ struct Geography {
   let model: LatencyModel
   private var random: Random
   private var cities: [(x: Int32, y: Int32)] = []
+  /// Jitter is up to one part in this many of the base; 0 for none.
+  let jitterShare: UInt64
 
   init(_ model: LatencyModel, random: Random) {
     self.model = model
     self.random = random
+    jitterShare = model.jitterShare
     if case .clusters(let plan) = model {
       for _ in 0..<max(plan.cities, 1) {
         cities.append((Int32(self.random.below(plan.side)), Int32(self.random.below(plan.side))))

@@ -14,6 +14,12 @@ struct NodeClock {
   /// A clock that runs more than twice or less than half as fast is no clock.
   static let partsPerMillionMax: Int64 = 500_000
 
+  /// A clock that has run as the world's does until now.
+  init(startingWith now: Instant = .start) {
+    worldAnchor = now.ns
+    nodeAnchor = now.ns
+  }
+
   /// Changes the rate from `now` (of the world) on.
   mutating func run(partsPerMillion rate: Int64, from now: Instant) {
     nodeAnchor = local(now).ns

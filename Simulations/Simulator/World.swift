@@ -35,6 +35,7 @@ public final class World {
   var internet: Internet
   var geography: Geography
   var loss: LossModel
+  var cuts = Cuts()
   /// Streams of their own for what happens to datagrams and for what scenarios leave to chance.
   var wireRandom: Random
   private let shared: Desk?
@@ -93,7 +94,8 @@ public final class World {
     if case .member(let community, let address, let pool) = role {
       tunnel = TunnelConfiguration(community: community, address: address, pool: pool)
     }
-    return add(tunnel, bootstraps: bootstraps, relay: options.relayBytesPerSecond, site: site ?? Site()).number
+    let site = site ?? drawSite(isFounder: bootstraps.isEmpty)
+    return add(tunnel, bootstraps: bootstraps, relay: options.relayBytesPerSecond, site: site).number
   }
 
   func add(_ tunnel: TunnelConfiguration?, bootstraps: [Int], relay: UInt64, site: Site) -> Host {
@@ -103,8 +105,9 @@ public final class World {
     let configuration = NodeConfiguration(
       identity: identity(number), incarnation: 1_000, tunnel: tunnel, isFounder: bootstraps.isEmpty,
       relayBytesPerSecond: relay, unixSeconds: 1_000_000, entropy: entropy(number, life: 0))
-    (records + number).initialize(to: NodeRecord(place: site.place ?? geography.draw(), address: 0, flags: .alive))
-    attach(number, site.access)
+    (records + number).initialize(to: NodeRecord(place: Place(), address: 0, flags: .alive))
+    attach(number, site)
+    takeSides(number)
     let host = host(number, configuration, Disk(bytesMax: options.storeBytesMax))
     hosts.append(host)
     start(host, bootstraps: bootstraps)
@@ -145,7 +148,7 @@ public final class World {
   private func start(_ host: Host, bootstraps: [Int]) {
     act(host) {
       host.core.setUnderlay(interfaces(host.number), port: Internet.port, &host.context)
-      for node in bootstraps { host.core.addBootstrap(publicEndpoint(node), key: nil, &host.context) }
+      for node in bootstraps { host.core.addBootstrap(endpoint(of: node), key: nil, &host.context) }
       host.core.expire(&host.context)
     }
   }
@@ -183,6 +186,8 @@ public final class World {
     records[node].flags.insert(.alive)
     records[node].flags.remove(.skewed)
     let host = host(node, configuration, old.disk)
+    host.received = old.received
+    host.weather = old.weather
     hosts[node] = host
     act(host) { host.recover() }
     start(host, bootstraps: bootstraps)
@@ -243,6 +248,17 @@ public final class World {
     (UInt64(records[checked(node)].sentDatagrams), records[node].sentBytes)
   }
 
+  /// The datagrams that a node was handed, and their bytes with 28 for the headers.
+  public func received(_ node: Int) -> (datagrams: UInt64, bytes: UInt64) { hosts[checked(node)].received }
+
+  /// Datagrams on their way, now and at the busiest moment.
+  public var inFlight: (now: Int, peak: Int) { (arena.inFlight, arena.peakInFlight) }
+
+  /// Bytes that the engine itself has taken for nodes, events and datagrams in flight.
+  public var engineBytes: Int {
+    capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + hosts.count * 600
+  }
+
   func checked(_ node: Int) -> Int {
     precondition(node >= 0 && node < hosts.count, "no node \(node)")
     return node
@@ -280,7 +296,7 @@ public final class World {
   }
 
   /// Reads the deadline. An earlier wake makes the queued one stale; a later one waits until that has come.
-  @inline(__always) private func rearm(_ host: Host) {
+  @inline(__always) func rearm(_ host: Host) {
     let record = records + host.number
     var deadline = host.core.deadline
     if record.pointee.flags.contains(.skewed) { deadline = host.clock.world(deadline) }
@@ -352,8 +368,12 @@ public final class World {
     record.pointee.wakeAt = .max
     if record.pointee.flags.contains(.paused) { return }
     guard record.pointee.deadline <= now.ns else { return wake(node) }
+    expire(hosts[node])
+  }
+
+  /// Tells a core that time has passed.
+  func expire(_ host: Host) {
     events &+= 1
-    let host = hosts[node]
     begin(host)
     host.core.expire(&host.context)
     end(host)

@@ -22,6 +22,8 @@ public struct WorldOptions: Sendable {
   public var latency = LatencyModel.constant(.milliseconds(10))
   /// Which datagrams are lost, doubled and delayed.
   public var loss = LossModel()
+  /// What nodes stand behind for which no site is named; nil puts them all into the open.
+  public var mix: SiteMix?
   /// How many nodes are to be expected: sizes tables, and the slots of the event queue. Not a bound.
   public var nodesExpected = 1_000
   /// Slots of the packet pool that all nodes share.
