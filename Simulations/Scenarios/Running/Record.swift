@@ -24,17 +24,6 @@ public struct LookupTally: Sendable {
   public init() {}
 }
 
-/// A node as the picture of the ring shows it.
-public struct Dot: Sendable {
-  /// Part of the circle, 0 to 1.
-  public let place: Double
-  public let isPerfect: Bool
-  public let isSettled: Bool
-  public let component: Int
-  /// Places of the nodes that it lists on its right.
-  public let right: [Double]
-}
-
 /// Everything that was observed.
 public struct Record: Sendable {
   public let schedule: Schedule
@@ -58,7 +47,11 @@ public struct Record: Sendable {
   /// Share of key space with two owners, integrated over the time that was not excused; and that time.
   public var overlapSeconds = 0.0
   public var judgedSeconds = 0.0
-  public var dots: [Dot] = []
+  /// The ring when fewest nodes were perfect while it was measured; nil when all always were. And at the end.
+  public var worst: Picture?
+  public var final: Picture?
+  /// Links of a few nodes to others than their neighbours: pairs of places.
+  public var shortcuts: [(Double, Double)] = []
   /// The last look at the ring.
   public var last = Inspection()
   public var digest: UInt64 = 0

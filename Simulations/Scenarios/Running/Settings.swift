@@ -79,18 +79,22 @@ public struct Settings: Sendable, Equatable {
 }
 
 /// How one setting is written and read.
-struct SettingField {
+struct SettingField: Sendable {
   let name: String
   /// Nil: it has its default and need not be written.
-  let write: (Settings) -> String?
+  let write: @Sendable (Settings) -> String?
   /// Whether the text was understood.
-  let read: (inout Settings, String) -> Bool
+  let read: @Sendable (inout Settings, String) -> Bool
 }
 
 extension Settings {
   static let fields: [SettingField] = [
-    SettingField(name: "scenario", write: { $0.scenario }, read: { $0.scenario = $1; return true }),
-    whole("nodes", \.nodes, 1...1_000_000, isAlwaysWritten: true),
+    SettingField(name: "scenario", write: { $0.scenario },
+      read: { settings, text in
+        settings.scenario = text
+        return true
+      }),
+    whole("nodes", \.nodes, 1...1_000_000),
     SettingField(
       name: "seed", write: { "\($0.seed)" },
       read: { settings, text in
@@ -150,8 +154,7 @@ extension Settings {
   }
 
   private static func whole(
-    _ name: String, _ path: WritableKeyPath<Settings, Int> & Sendable, _ range: ClosedRange<Int>,
-    isAlwaysWritten: Bool
+    _ name: String, _ path: WritableKeyPath<Settings, Int> & Sendable, _ range: ClosedRange<Int>
   ) -> SettingField {
     SettingField(
       name: name, write: { "\($0[keyPath: path])" },
