@@ -20,7 +20,8 @@ let layers: [Target.Dependency] = ["Base", "Session", "Overlay", "DHT", "VPN", "
 let package = Package(
   name: "p2pvpn",
   products: [
-    .executable(name: "p2pvpn", targets: ["p2pvpn"])
+    .executable(name: "p2pvpn", targets: ["p2pvpn"]),
+    .executable(name: "p2psim", targets: ["p2psim"]),
   ],
   dependencies: [
     // Commands, options, help and shell completion.
@@ -59,7 +60,19 @@ let package = Package(
 
     // The virtual network in which tests (and later whole simulations) run the daemon's own code.
     .target(
-      name: "Simulator", dependencies: ["Base", "Node"], path: "Simulations/Simulator", swiftSettings: strict),
+      name: "Simulator", dependencies: ["Base", "Session", "Overlay", "DHT", "VPN", "Node"],
+      path: "Simulations/Simulator", swiftSettings: strict),
+    // What is simulated, what is checked, and the page about it; then the program that runs it.
+    .target(
+      name: "Scenarios", dependencies: ["Base", "Session", "Overlay", "Node", "Simulator"],
+      path: "Simulations/Scenarios", swiftSettings: strict),
+    .executableTarget(
+      name: "p2psim",
+      dependencies: [
+        "Base", "Session", "Simulator", "Scenarios",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Simulations/p2psim", swiftSettings: strict),
 
     // Counts allocations, for the test that the way of a packet makes none.
     .target(name: "CMallocCount", path: "Tests/Support/CMallocCount"),
@@ -75,6 +88,8 @@ let package = Package(
       name: "ProgramTests",
       dependencies: ["p2pvpn", "Base", "Session", "Overlay", "VPN", "Node", "Platform"],
       swiftSettings: strict),
+    .testTarget(
+      name: "SimulationTests", dependencies: layers + ["Scenarios", "p2psim"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

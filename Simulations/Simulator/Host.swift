@@ -1,45 +1,152 @@
-// A simulated machine: one node's core, its packet pool, its store, and what its programs received.
+// A simulated machine: one node's core, its store, and, in a laboratory, what its programs received.
+//
+// What the event loop reads for each event lies in `NodeRecord`s beside each other; here is the rest.
 
 import Base
 import Node
 import Session
 import VPN
 
-/// One node of a simulated network.
+/// One life of one node of a simulated network.
 public final class Host {
   public let number: Int
-  public let endpoint: Endpoint
+  /// Its endpoint as it sees it itself.
+  public internal(set) var endpoint: Endpoint
   public let configuration: NodeConfiguration
-  public var core: NodeCore
-  public var context: Context
-  /// Packets that reached the virtual device, with the moment.
+  /// Packets that reached the virtual device, with the moment; only in a laboratory.
   public internal(set) var delivered: [(at: Instant, bytes: [UInt8])] = []
+  /// What the core notified; only in a laboratory.
   public internal(set) var events: [Event] = []
   public internal(set) var isAlive = true
-  public internal(set) var sentBytes = 0
-  var store: [StoreTable: [[UInt8]: [UInt8]]] = [:]
-  var wakeAt: Instant = .never
+  let desk: Desk
+  var random: Random
+  var disk: Disk
+  var clock = NodeClock()
+  var weather = Weather()
+  /// Datagrams that its core was handed, and their bytes with 28 for the headers of IPv4 and UDP.
+  public internal(set) var received: (datagrams: UInt64, bytes: UInt64) = (0, 0)
+  /// What the kernel holds for the process while it is stopped.
+  var waiting = Waiting()
+  private let storage: UnsafeMutablePointer<NodeCore>
+  private var hasCore = true
 
-  init(number: Int, endpoint: Endpoint, configuration: NodeConfiguration, seed: UInt64, at now: Instant) {
+  /// What came for a process that is stopped.
+  struct Waiting {
+    var datagrams: [UInt32] = []
+    var commits = 0
+    /// Datagrams in a socket's buffer; 212,992 bytes of Linux's accounting hold about so many small ones.
+    static let datagramsMax = 200
+  }
+
+  init(
+    number: Int, endpoint: Endpoint, configuration: NodeConfiguration, disk: Disk, desk: Desk,
+    random: Random, at now: Instant
+  ) {
     self.number = number
     self.endpoint = endpoint
     self.configuration = configuration
-    context = Context(packets: 2_048, effects: 2_048, seed: seed, at: now)
-    core = NodeCore(configuration, at: now)
+    self.disk = disk
+    self.desk = desk
+    self.random = random
+    storage = .allocate(capacity: 1)
+    storage.initialize(to: NodeCore(configuration, at: now))
+  }
+
+  deinit {
+    discardCore()
+    storage.deallocate()
+  }
+
+  /// *Precondition:* the node lives, or stands in a laboratory.
+  public var core: NodeCore {
+    unsafeAddress { UnsafePointer(storage) }
+    unsafeMutableAddress {
+      precondition(hasCore, "the core of a dead node")
+      return storage
+    }
+  }
+
+  /// The context that its core is called with: in a laboratory its own, elsewhere everybody's.
+  public var context: Context {
+    unsafeAddress { UnsafePointer(desk.storage) }
+    unsafeMutableAddress { desk.storage }
   }
 
   public var snapshot: Snapshot { core.snapshot(at: context.now) }
 
-  /// Key, value: as the daemon reads them from its store at the start.
-  func recover(from old: Host) {
-    store = old.store
+  /// Frees the core of a dead node.
+  func discardCore() {
+    guard hasCore else { return }
+    hasCore = false
+    storage.deinitialize(count: 1)
+  }
+
+  /// Reads the store as the daemon does at its start.
+  func recover() {
     for table in StoreTable.allCases {
-      for (key, value) in (store[table] ?? [:]).sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+      disk.visit(table) { key, value in
         let scratch = Scratch(capacity: key.count + value.count)
         scratch.frame.write(key + value)
         core.recover(
           table, key: scratch.frame.prefix(key.count), value: scratch.frame.dropping(key.count), &context)
       }
     }
+  }
+}
+
+/// A context at a fixed place: many nodes use it one after the other.
+final class Desk {
+  let storage: UnsafeMutablePointer<Context>
+
+  init(packets: Int, effects: Int, seed: UInt64, at now: Instant) {
+    storage = .allocate(capacity: 1)
+    storage.initialize(to: Context(packets: packets, effects: effects, seed: seed, at: now))
+  }
+
+  deinit {
+    storage.deinitialize(count: 1)
+    storage.deallocate()
+  }
+}
+
+/// What the event loop needs to know of a node: 64 bytes, a cache line.
+struct NodeRecord {
+  /// When the core wants to be called next, in the world's time.
+  var deadline: UInt64 = .max
+  /// The moment of the wake that counts; others that are still queued are of older generations.
+  var wakeAt: UInt64 = .max
+  var sentBytes: UInt64 = 0
+  var place: Place
+  var generation: UInt32 = 0
+  var sentDatagrams: UInt32 = 0
+  /// Its address on its own network.
+  var address: UInt32
+  /// The box that it stands behind; negative when there is none.
+  var box: Int32 = -1
+  /// Which sides of cuts it stands on (`Cuts`).
+  var nearSide: UInt16 = 0
+  var farSide: UInt16 = 0
+  var flags: NodeFlags
+  /// How often it was started.
+  var life: UInt16 = 0
+}
+
+/// What is so of a node at the moment.
+struct NodeFlags: OptionSet, BitwiseCopyable {
+  let rawValue: UInt16
+
+  static let alive = NodeFlags(rawValue: 1)
+  static let paused = NodeFlags(rawValue: 2)
+  /// Its clock is not the world's.
+  static let skewed = NodeFlags(rawValue: 4)
+  /// Its site lets no UDP through.
+  static let blocked = NodeFlags(rawValue: 8)
+  static let uplinkIsBad = NodeFlags(rawValue: 16)
+  static let downlinkIsBad = NodeFlags(rawValue: 32)
+  /// A fault holds its access link (`Weather`).
+  static let weather = NodeFlags(rawValue: 64)
+
+  @inline(__always) mutating func set(_ flag: NodeFlags, _ isSet: Bool) {
+    if isSet { insert(flag) } else { remove(flag) }
   }
 }

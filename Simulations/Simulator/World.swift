@@ -1,7 +1,12 @@
-// A network of nodes on a virtual clock, driving the very code of the daemon.
+// A network of nodes on a virtual clock, driving the very code of the daemon in one thread.
 //
-// One seed decides everything: latencies, losses, identities, the nodes' own randomness. Time jumps from
-// event to event.
+// One seed decides everything: places, latencies, losses, identities, the nodes' own randomness. Time jumps
+// from event to event. An event is a delivery or the expiry of a timer; both call a core, and the effects are
+// carried out in order before anything else happens (`Effects`). Datagrams go through `Wires`.
+//
+// All nodes share one context (pool, outbox); only the random stream is each node's own and is put in and taken
+// out around each call, so that a draw of one never shifts another's. In a laboratory each node has a context
+// of its own, so that tests can look for slots that leak.
 
 import Base
 import Node
@@ -10,220 +15,422 @@ import VPN
 
 /// Nodes, the wires between them, and time.
 public final class World {
-  enum Happening {
-    case arrival([UInt8], from: Endpoint, to: Int)
-    case wake(Int)
-    case committed(UInt32, Int, life: ObjectIdentifier)
-  }
-
-  public private(set) var now: Instant = .start
+  public let options: WorldOptions
+  public internal(set) var now: Instant = .start
+  /// Deliveries and expiries that had work.
+  public internal(set) var events: UInt64 = 0
+  /// All hosts by node number, the dead ones too.
   public private(set) var hosts: [Host] = []
-  /// One-way latency of every wire.
-  public var latency = Interval.milliseconds(10)
-  /// Of a thousand datagrams, so many are lost.
-  public var lossPerMille: UInt64 = 0
-  /// How long a commit of the store takes.
-  public var commit = Interval.milliseconds(1)
-  /// Whether a datagram between these two passes.
-  public var passes: (Int, Int) -> Bool = { _, _ in true }
-  private var queue = EventQueue<Happening>()
-  private var random: Random
-  private var secure: SecureRandom
-  private var happenings = 0
-  private var lastMoment = Instant.start
-  private var byEndpoint: [Endpoint: Int] = [:]
+  /// Told of what cores notify, after the effects of the call have been carried out; may act on the world.
+  public var onEvent: ((Int, Event) -> Void)?
+  /// Whether a datagram between these nodes passes; nil lets everything pass.
+  public var passes: ((Int, Int) -> Bool)?
+  public internal(set) var counters = WorldCounters()
 
-  public init(seed: UInt64) {
-    random = Random(seed: seed)
+  var queue: EventQueue
+  var arena: DatagramArena
+  var sum: Digest
+  var records: UnsafeMutablePointer<NodeRecord>
+  private var capacity: Int
+  var internet: Internet
+  var geography: Geography
+  var loss: LossModel
+  var cuts = Cuts()
+  /// Streams of their own for what happens to datagrams and for what scenarios leave to chance.
+  var wireRandom: Random
+  private let shared: Desk?
+  private var secure: SecureRandom
+  private var actions: [((World) -> Void)?] = []
+  private var freeActions: [Int] = []
+  var raised: [(node: Int, event: Event)] = []
+  private var isActing = false
+  private var isRunning = false
+  private var momentEvents = 0
+  private var lastMoment: UInt64 = 0
+  let scratch = Scratch(capacity: 1 << 16)
+
+  public init(_ options: WorldOptions) {
+    self.options = options
+    let root = Random(seed: options.seed)
+    wireRandom = root.split(1)
+    geography = Geography(options.latency, random: root.split(2))
+    internet = Internet(isPrivate: options.isLaboratory, random: root.split(3))
+    loss = options.loss
+    sum = Digest(seed: options.seed)
+    // Some eight events a slot at five events a second and node.
+    let slot = 1_600_000_000 / UInt64(max(options.nodesExpected, 1))
+    queue = EventQueue(slotNanoseconds: min(max(slot, 1 << 13), 1 << 21))
+    arena = DatagramArena(bytesMax: options.arenaBytesMax)
+    capacity = max(options.nodesExpected, 16)
+    records = .allocate(capacity: capacity)
+    shared =
+      options.isLaboratory
+      ? nil : Desk(packets: options.packets, effects: options.effects, seed: 0, at: .start)
     var key = [UInt8](repeating: 0, count: 32)
-    for i in 0..<8 { key[i] = UInt8(truncatingIfNeeded: seed >> (8 * UInt64(i))) }
+    for i in 0..<8 { key[i] = UInt8(truncatingIfNeeded: options.seed >> (8 * UInt64(i))) }
     secure = SecureRandom(seed: key)
+    hosts.reserveCapacity(capacity)
   }
+
+  deinit { records.deallocate() }
+
+  /// Two runs with the same digest did the same (`Digest`).
+  public var digest: UInt64 { sum.value }
+
+  public var nodeCount: Int { hosts.count }
+
+  public func isAlive(_ node: Int) -> Bool { records[checked(node)].flags.contains(.alive) }
+
+  // MARK: - Nodes
 
   /// Adds and starts a node.
   /// - Parameters:
-  ///   - community: nil makes a seed.
-  ///   - bootstraps: numbers of the nodes through which it comes in.
+  ///   - bootstraps: the nodes through which it comes in; none makes it a ring of one until others come.
+  ///   - site: where it stands; nil is a public host at a place that the seed draws.
+  /// - Returns: its number: nodes are numbered from 0.
   @discardableResult
-  public func add(
-    community: Community? = nil, address: IPPrefix? = nil, pool: IPPrefix? = nil, bootstraps: [Int] = [],
-    relay: UInt64 = 1 << 31
-  ) -> Host {
+  public func add(_ role: NodeRole, bootstraps: [Int], site: Site? = nil) -> Int {
+    var tunnel: TunnelConfiguration?
+    if case .member(let community, let address, let pool) = role {
+      tunnel = TunnelConfiguration(community: community, address: address, pool: pool)
+    }
+    let site = site ?? drawSite(isFounder: bootstraps.isEmpty)
+    return add(tunnel, bootstraps: bootstraps, relay: options.relayBytesPerSecond, site: site).number
+  }
+
+  func add(_ tunnel: TunnelConfiguration?, bootstraps: [Int], relay: UInt64, site: Site) -> Host {
     let number = hosts.count
+    precondition(number < Happening.nodesMax)
+    if number == capacity { grow() }
     let configuration = NodeConfiguration(
-      identity: Identity.generate(&secure), incarnation: 1_000,
-      tunnel: community.map { TunnelConfiguration(community: $0, address: address, pool: pool) },
-      isFounder: bootstraps.isEmpty, relayBytesPerSecond: relay, unixSeconds: 1_000_000,
-      entropy: secure.key().bytes)
-    let host = Host(
-      number: number, endpoint: Endpoint(IPAddress(v4: 0x0A00_0001 + UInt32(number)), port: 7741),
-      configuration: configuration, seed: random.next(), at: now)
+      identity: identity(number), incarnation: 1_000, tunnel: tunnel, isFounder: bootstraps.isEmpty,
+      relayBytesPerSecond: relay, unixSeconds: 1_000_000, entropy: entropy(number, life: 0))
+    (records + number).initialize(to: NodeRecord(place: Place(), address: 0, flags: .alive))
+    attach(number, site)
+    takeSides(number)
+    let host = host(number, configuration, Disk(bytesMax: options.storeBytesMax))
     hosts.append(host)
-    byEndpoint[host.endpoint] = number
     start(host, bootstraps: bootstraps)
     return host
+  }
+
+  private func host(_ number: Int, _ configuration: NodeConfiguration, _ disk: Disk) -> Host {
+    let random = Random(seed: options.seed).split(1 << 32 | UInt64(number)).split(UInt64(records[number].life))
+    let desk = shared ?? Desk(packets: 2_048, effects: 2_048, seed: 0, at: now)
+    return Host(
+      number: number, endpoint: SimEndpoint(records[number].address, port: Internet.port).endpoint,
+      configuration: configuration, disk: disk, desk: desk, random: random, at: now)
+  }
+
+  private func identity(_ number: Int) -> Identity {
+    options.cryptography == .stub
+      ? Identity.stub(number: options.seed &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(number))
+      : Identity.generate(&secure)
+  }
+
+  /// Seeds of a node's secrets: its own for each life, whoever else was started before.
+  private func entropy(_ number: Int, life: UInt16) -> [UInt8] {
+    var random = Random(seed: options.seed).split(2 << 32 | UInt64(number)).split(UInt64(life))
+    return (0..<4).flatMap { _ in
+      let word = random.next()
+      return (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) }
+    }
+  }
+
+  private func grow() {
+    let larger = UnsafeMutablePointer<NodeRecord>.allocate(capacity: capacity * 2)
+    larger.moveInitialize(from: records, count: capacity)
+    records.deallocate()
+    records = larger
+    capacity *= 2
   }
 
   private func start(_ host: Host, bootstraps: [Int]) {
     act(host) {
-      host.core.setUnderlay(
-        [IPPrefix(host.endpoint.address, length: 8)], port: host.endpoint.port, &host.context)
-      for number in bootstraps { host.core.addBootstrap(hosts[number].endpoint, key: nil, &host.context) }
+      host.core.setUnderlay(interfaces(host.number), port: Internet.port, &host.context)
+      for node in bootstraps { host.core.addBootstrap(endpoint(of: node), key: nil, &host.context) }
       host.core.expire(&host.context)
     }
   }
 
-  /// The node vanishes without a word.
-  public func kill(_ number: Int) { hosts[number].isAlive = false }
+  /// The node vanishes without a word, and with it what its store has not committed.
+  public func kill(_ node: Int) {
+    let host = hosts[checked(node)]
+    guard records[node].flags.contains(.alive) else { return }
+    records[node].flags.subtract([.alive, .paused])
+    records[node].generation &+= 1
+    records[node].wakeAt = .max
+    host.isAlive = false
+    host.disk.crash()
+    for handle in host.waiting.datagrams { arena.release(handle) }
+    host.waiting = Host.Waiting()
+    if !options.isLaboratory { host.discardCore() }
+  }
 
   /// The node comes back with its store and its identity, and a higher incarnation.
   @discardableResult
-  public func restart(_ number: Int, bootstraps: [Int]) -> Host {
-    let old = hosts[number]
+  public func restart(_ node: Int, bootstraps: [Int]) -> Host {
+    kill(node)
+    let old = hosts[node]
+    records[node].life &+= 1
     var configuration = old.configuration
     configuration.incarnation += 1
-    configuration.entropy = secure.key().bytes
-    configuration.isFounder = bootstraps.isEmpty && (old.store[.peers] ?? [:]).isEmpty
+    configuration.entropy = entropy(node, life: records[node].life)
+    configuration.isFounder = bootstraps.isEmpty && old.disk.isEmpty(.peers)
     if let community = configuration.tunnel?.community,
-      let bytes = old.store[.node]?[Tunnel.rememberKey(community)], bytes.count == 16
+      let bytes = old.disk.value(.node, Tunnel.rememberKey(community)), bytes.count == 16
     {
-      let scratch = Scratch(capacity: 16)
       scratch.frame.write(bytes)
-      configuration.tunnel?.remembered = try? IPAddress(decoding: scratch.frame)
+      configuration.tunnel?.remembered = try? IPAddress(decoding: scratch.frame.prefix(16))
     }
-    let host = Host(
-      number: number, endpoint: old.endpoint, configuration: configuration, seed: random.next(), at: now)
-    hosts[number] = host
-    host.recover(from: old)
+    records[node].flags.insert(.alive)
+    records[node].flags.remove(.skewed)
+    let host = host(node, configuration, old.disk)
+    host.received = old.received
+    host.weather = old.weather
+    hosts[node] = host
+    act(host) { host.recover() }
     start(host, bootstraps: bootstraps)
     return host
   }
 
+  /// The node says good-bye and ends.
+  public func leave(_ node: Int) {
+    guard isAlive(node) else { return }
+    withCore(node) { core, context in core.leave(&context) }
+    kill(node)
+  }
+
+  // MARK: - Looking and acting
+
+  /// Does something with a node's core, and then what follows from it. *Precondition:* the node lives.
+  public func withCore<Result>(_ node: Int, _ body: (inout NodeCore, inout Context) -> Result) -> Result {
+    precondition(isAlive(node), "node \(node) is dead")
+    let host = hosts[node]
+    begin(host)
+    let result = body(&host.core, &host.context)
+    end(host)
+    return result
+  }
+
+  /// Does something with a host's core, and then what follows from it.
+  public func act(_ host: Host, _ body: () -> Void) {
+    begin(host)
+    body()
+    end(host)
+  }
+
+  /// What a node believes of the ring. *Precondition:* it lives.
+  public func view(_ node: Int) -> RingView {
+    precondition(isAlive(node), "node \(node) is dead")
+    return hosts[node].core.ringView
+  }
+
   /// A program on the node sends an IP packet.
-  public func send(_ packet: [UInt8], from number: Int) {
-    let host = hosts[number]
-    act(host) {
-      guard let ref = host.context.pool.take(length: packet.count) else { return }
-      host.context.pool.frame(ref).write(packet)
-      host.core.send(ref, &host.context)
+  public func send(_ packet: [UInt8], from node: Int) {
+    withCore(node) { core, context in
+      guard let ref = context.pool.take(length: packet.count) else { return }
+      context.pool.frame(ref).write(packet)
+      core.send(ref, &context)
     }
   }
 
-  /// Does something with a node's core, and what follows from it.
-  public func act(_ host: Host, _ body: () -> Void) {
-    host.context.now = now
-    body()
+  /// Does something at a moment: a step of a scenario.
+  public func at(_ instant: Instant, _ body: @escaping (World) -> Void) {
+    let slot = freeActions.popLast() ?? actions.count
+    if slot == actions.count { actions.append(nil) }
+    actions[slot] = body
+    queue.push(Happening.action(slot).word, at: max(instant, now).ns)
+  }
+
+  /// The datagrams that a node has sent, and their bytes with 28 for the headers of IPv4 and UDP.
+  public func sent(_ node: Int) -> (datagrams: UInt64, bytes: UInt64) {
+    (UInt64(records[checked(node)].sentDatagrams), records[node].sentBytes)
+  }
+
+  /// The datagrams that a node was handed, and their bytes with 28 for the headers.
+  public func received(_ node: Int) -> (datagrams: UInt64, bytes: UInt64) { hosts[checked(node)].received }
+
+  /// Datagrams on their way, now and at the busiest moment.
+  public var inFlight: (now: Int, peak: Int) { (arena.inFlight, arena.peakInFlight) }
+
+  /// Bytes that the engine itself has taken for nodes, events and datagrams in flight.
+  public var engineBytes: Int {
+    capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + hosts.count * 600
+  }
+
+  func checked(_ node: Int) -> Int {
+    precondition(node >= 0 && node < hosts.count, "no node \(node)")
+    return node
+  }
+
+  // MARK: - Calls of cores
+
+  /// Hands the context to a host.
+  @inline(__always) func begin(_ host: Host) {
+    precondition(!isActing, "a core is being called already")
+    isActing = true
+    let context = host.desk.storage
+    context.pointee.now = localTime(host)
+    swap(&context.pointee.random, &host.random)
+  }
+
+  /// Carries out what the core wants done, then asks when it wants to be called again.
+  @inline(__always) func end(_ host: Host) {
     carryOut(host)
+    let context = host.desk.storage
+    swap(&context.pointee.random, &host.random)
+    if records[host.number].flags.contains(.alive) { rearm(host) }
+    isActing = false
+    if !raised.isEmpty { tellRaised() }
+  }
+
+  private func tellRaised() {
+    let list = raised
+    raised.removeAll(keepingCapacity: true)
+    for (node, event) in list { onEvent?(node, event) }
+  }
+
+  func localTime(_ host: Host) -> Instant {
+    records[host.number].flags.contains(.skewed) ? host.clock.local(now) : now
+  }
+
+  /// Reads the deadline. An earlier wake makes the queued one stale; a later one waits until that has come.
+  @inline(__always) func rearm(_ host: Host) {
+    let record = records + host.number
+    var deadline = host.core.deadline
+    if record.pointee.flags.contains(.skewed) { deadline = host.clock.world(deadline) }
+    record.pointee.deadline = max(deadline.ns, now.ns)
+    if record.pointee.deadline < record.pointee.wakeAt { wake(host.number) }
+  }
+
+  /// Plans the call at the deadline.
+  func wake(_ node: Int) {
+    let record = records + node
+    record.pointee.generation &+= 1
+    record.pointee.wakeAt = record.pointee.deadline
+    if record.pointee.deadline == .max { return }
+    queue.push(Happening.wake(node, record.pointee.generation).word, at: record.pointee.deadline)
+  }
+
+  // MARK: - Time
+
+  /// Lets time pass up to a moment, inclusive.
+  public func run(until end: Instant) {
+    precondition(!isRunning, "the world is running already")
+    isRunning = true
+    while step(upTo: end.ns) {}
+    if end > now { now = end }
+    isRunning = false
   }
 
   /// Lets time pass.
-  public func run(for interval: Interval) {
-    let end = now + interval
-    while let at = queue.nextAt, at <= end, let (at, happening) = queue.pop() {
-      now = at
-      handle(happening)
-    }
-    now = end
-  }
+  public func run(for interval: Interval) { run(until: now + interval) }
 
-  /// Lets time pass until the condition holds.
+  /// Lets time pass until the condition holds, which is looked at after each event.
   /// - Returns: how long it took; nil when it did not come true within `limit`.
   public func run(upTo limit: Interval, until condition: () -> Bool) -> Interval? {
+    precondition(!isRunning, "the world is running already")
+    isRunning = true
+    defer { isRunning = false }
     let begin = now
     let end = now + limit
     while !condition() {
-      guard let at = queue.nextAt, at <= end, let (at, happening) = queue.pop() else {
+      guard step(upTo: end.ns) else {
         now = end
         return nil
       }
-      now = at
-      handle(happening)
     }
     return now - begin
   }
 
-  private func handle(_ happening: Happening) {
-    noteProgress()
-    switch happening {
-    case .arrival(let bytes, let from, let number):
-      let host = hosts[number]
-      guard host.isAlive else { return }
-      act(host) {
-        guard let ref = host.context.pool.take(length: bytes.count) else { return }
-        host.context.pool.frame(ref).write(bytes)
-        host.core.receive(ref, from: from, &host.context)
-      }
-    case .wake(let number):
-      let host = hosts[number]
-      guard host.isAlive, host.wakeAt <= now else { return }
-      host.wakeAt = .never
-      act(host) { host.core.expire(&host.context) }
-    case .committed(let ticket, let number, let life):
-      let host = hosts[number]
-      guard host.isAlive, ObjectIdentifier(host) == life else { return }
-      act(host) { host.core.stored(ticket, &host.context) }
+  /// Lets the next thing happen; false when there is none up to `limit`.
+  private func step(upTo limit: UInt64) -> Bool {
+    guard let event = queue.pop(upTo: limit) else { return false }
+    now = Instant(ns: event.at)
+    noteProgress(event.at)
+    switch Happening(event.word) {
+    case .wake(let node, let generation): onWake(node, generation)
+    case .arrival(let attachment, let handle): onArrival(attachment, handle)
+    case .commit(let node, let life): onCommit(node, life)
+    case .action(let slot):
+      let body = actions[slot]
+      actions[slot] = nil
+      freeActions.append(slot)
+      body?(self)
     }
+    return true
+  }
+
+  private func onWake(_ node: Int, _ generation: UInt32) {
+    let record = records + node
+    guard record.pointee.generation == generation, record.pointee.flags.contains(.alive) else { return }
+    record.pointee.wakeAt = .max
+    if record.pointee.flags.contains(.paused) { return }
+    guard record.pointee.deadline <= now.ns else { return wake(node) }
+    expire(hosts[node])
+  }
+
+  /// Tells a core that time has passed.
+  func expire(_ host: Host) {
+    events &+= 1
+    begin(host)
+    host.core.expire(&host.context)
+    end(host)
+  }
+
+  private func onCommit(_ node: Int, _ life: UInt32) {
+    guard records[node].flags.contains(.alive), UInt32(records[node].life) == life else { return }
+    let host = hosts[node]
+    if records[node].flags.contains(.paused) {
+      host.waiting.commits += 1
+    } else {
+      commit(host)
+    }
+  }
+
+  /// Writes the oldest planned pair of a node and tells it.
+  func commit(_ host: Host) {
+    guard let write = host.disk.commit(), write.ticket != 0 else { return }
+    begin(host)
+    host.core.stored(write.ticket, &host.context)
+    end(host)
   }
 
   /// A machine that asks to be woken at once, for ever, would stop time.
-  private func noteProgress() {
-    happenings = now == lastMoment ? happenings + 1 : 0
-    lastMoment = now
-    precondition(happenings < 200_000, "time stands still at \(now): \(hosts.map { $0.core.deadlines })")
+  @inline(__always) private func noteProgress(_ moment: UInt64) {
+    momentEvents = moment == lastMoment ? momentEvents + 1 : 0
+    lastMoment = moment
+    precondition(momentEvents < 200_000 + 1_000 * hosts.count, "time stands still at \(now)")
   }
+}
 
-  // MARK: - Effects
+/// What an event of the queue stands for, in one word: four bits of kind, 28 of node or attachment, 32 more.
+enum Happening {
+  case wake(Int, UInt32)
+  case arrival(Attachment, UInt32)
+  case commit(Int, life: UInt32)
+  case action(Int)
 
-  private func carryOut(_ host: Host) {
-    var i = 0
-    while i < host.context.effects.count {
-      carryOut(host.context.effects[i], of: host)
-      i += 1
-    }
-    host.context.effects.removeAll()
-    let deadline = max(host.core.deadline, now)
-    if deadline < host.wakeAt, deadline != .never {
-      host.wakeAt = deadline
-      queue.push(.wake(host.number), at: deadline)
-    }
-  }
+  static let nodesMax = 1 << 27
 
-  private func carryOut(_ effect: Effect, of host: Host) {
-    switch effect {
-    case .transmit(let ref, let endpoint):
-      transmit(host.context.pool.frame(ref).bytes, from: host, to: endpoint)
-      host.context.pool.release(ref)
-    case .deliver(let ref):
-      host.delivered.append((now, host.context.pool.frame(ref).bytes))
-      host.context.pool.release(ref)
-    case .store(let table, let ticket, let ref):
-      let bytes = host.context.pool.frame(ref).bytes
-      let key = Array(bytes[1...Int(bytes[0])])
-      let value = Array(bytes[(1 + Int(bytes[0]))...])
-      host.store[table, default: [:]][key] = value.isEmpty ? nil : value
-      host.context.pool.release(ref)
-      if ticket != 0 {
-        queue.push(.committed(ticket, host.number, life: ObjectIdentifier(host)), at: now + commit)
-      }
-    case .load(let table, let ticket, let ref):
-      let value = host.store[table]?[host.context.pool.frame(ref).bytes]
-      host.context.pool.release(ref)
-      let scratch = Scratch(capacity: max(value?.count ?? 0, 1))
-      scratch.frame.write(value ?? [])
-      host.core.loaded(ticket, value.map { scratch.frame.prefix($0.count) }, &host.context)
-    case .configure:
-      break
-    case .notify(let event):
-      host.events.append(event)
+  @inline(__always) init(_ word: UInt64) {
+    let low = UInt32(truncatingIfNeeded: word)
+    let middle = Int(word &>> 32 & 0xFFF_FFFF)
+    switch word &>> 60 {
+    case 0: self = .wake(middle, low)
+    case 1: self = .arrival(Attachment(code: UInt32(middle)), low)
+    case 2: self = .commit(middle, life: low)
+    default: self = .action(Int(low))
     }
   }
 
-  private func transmit(_ bytes: [UInt8], from host: Host, to endpoint: Endpoint) {
-    host.sentBytes += bytes.count + 28
-    guard let number = byEndpoint[endpoint], passes(host.number, number), random.below(1_000) >= lossPerMille
-    else {
-      return
+  @inline(__always) var word: UInt64 {
+    switch self {
+    case .wake(let node, let generation): UInt64(node) &<< 32 | UInt64(generation)
+    case .arrival(let attachment, let handle): 1 &<< 60 | UInt64(attachment.code) &<< 32 | UInt64(handle)
+    case .commit(let node, let life): 2 &<< 60 | UInt64(node) &<< 32 | UInt64(life)
+    case .action(let slot): 3 &<< 60 | UInt64(slot)
     }
-    queue.push(.arrival(bytes, from: host.endpoint, to: number), at: now + latency)
   }
 }

@@ -1,0 +1,94 @@
+// What happens to the nodes, and when: the part of a run that can be written down, cut shorter and repeated.
+//
+// Nodes are called by *slots*, numbers that do not change when steps are left out: a slot is a machine, and the
+// node on it may be replaced by another. A step that makes no sense (a crash of what does not run) does nothing, so
+// every part of a plan is a plan. Times are whole milliseconds, because text must say them exactly.
+
+import Base
+
+/// Something done to a node or to the network.
+public enum Action: Sendable, Equatable {
+  /// A fresh node comes up in an empty slot and joins through the nodes of the others.
+  case start(Int, via: [Int])
+  /// The node vanishes; after so many milliseconds, if any, it comes back with its identity and its store.
+  case crash(Int, back: UInt64?)
+  /// The node says goodbye and goes.
+  case leave(Int)
+  /// The node goes, and a fresh one takes the slot.
+  case replace(Int, isGraceful: Bool, via: Int)
+  /// The node does nothing for a while, as a suspended machine.
+  case pause(Int, milliseconds: UInt64)
+  /// The node's clock runs so many parts per million too fast (or slow).
+  case clock(Int, partsPerMillion: Int)
+  /// What the node sends and gets takes longer for a while.
+  case slow(Int, byMilliseconds: UInt64, milliseconds: UInt64)
+  /// So many of a thousand datagrams are lost for a while, everywhere.
+  case loss(perMille: UInt32, milliseconds: UInt64)
+  /// The slots of the ranges and the others do not hear each other for a while.
+  case partition([ClosedRange<Int>], milliseconds: UInt64)
+  /// The others do not hear the slots of the ranges, for a while; these hear the others.
+  case mute([ClosedRange<Int>], milliseconds: UInt64)
+  /// The node gets a new address.
+  case roam(Int)
+  /// The NAT of the node forgets its mappings.
+  case reboot(Int)
+  /// The node is told of another as a bootstrap.
+  case introduce(Int, to: Int)
+}
+
+/// An action and its moment.
+public struct Step: Sendable, Equatable {
+  /// Milliseconds since the start.
+  public var at: UInt64
+  public var action: Action
+
+  public init(at: UInt64, _ action: Action) {
+    self.at = at
+    self.action = action
+  }
+
+  /// - Parameter seconds: rounded to milliseconds.
+  public init(seconds: Double, _ action: Action) {
+    self.init(at: UInt64((seconds * 1_000).rounded()), action)
+  }
+}
+
+/// All that happens in a run.
+public struct Plan: Sendable, Equatable {
+  /// In the order of their times.
+  public var steps: [Step] = []
+  /// Milliseconds from which on the figures count: the ring is up.
+  public var measureFrom: UInt64 = 0
+  /// Milliseconds from which on nothing is disturbed any more and the ring must become whole.
+  public var quietFrom: UInt64 = 0
+  public var end: UInt64 = 0
+  /// Times in which S2 to S7 are not demanded: the ring is being built, split or joined by force.
+  public var excused: [ClosedRange<UInt64>] = []
+
+  public init() {}
+
+  public mutating func add(_ seconds: Double, _ action: Action) { steps.append(Step(seconds: seconds, action)) }
+
+  public mutating func excuse(_ from: Double, _ to: Double) {
+    excused.append(UInt64((from * 1_000).rounded())...UInt64((to * 1_000).rounded()))
+  }
+
+  /// Sets measuring, quiet and end, in seconds.
+  public mutating func phases(measureFrom: Double, quietFrom: Double, end: Double) {
+    self.measureFrom = UInt64((measureFrom * 1_000).rounded())
+    self.quietFrom = UInt64((quietFrom * 1_000).rounded())
+    self.end = UInt64((end * 1_000).rounded())
+  }
+
+  /// Puts the steps in order; those of the same moment stay in theirs.
+  public mutating func sort() {
+    steps = steps.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+  }
+
+  public func isExcused(_ at: UInt64) -> Bool { excused.contains { $0.contains(at) } }
+
+  /// The highest slot that is ever started, and one.
+  public var slots: Int {
+    1 + (steps.map { if case .start(let slot, _) = $0.action { slot } else { -1 } }.max() ?? -1)
+  }
+}

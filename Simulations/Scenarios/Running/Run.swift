@@ -1,0 +1,206 @@
+// One run of a schedule from its beginning to its end.
+//
+// Time goes from step to step: steps of the plan, their endings, questions of the workload and looks at the ring, in
+// this order when they fall on the same moment. What the machine says (wall time, memory) is only written down; it
+// decides nothing, except that a run is given up when its time is over.
+
+import Base
+import Node
+import Simulator
+
+/// What a run asks of the machine it runs on.
+public struct Machine {
+  /// Seconds since some moment.
+  public var wallSeconds: () -> Double
+  /// Bytes of memory that the program has had at most.
+  public var peakBytes: () -> UInt64
+  /// Told after each look at the ring.
+  public var onProgress: (Progress) -> Void = { _ in }
+  /// Wall time at which a run is given up.
+  public var deadline = Double.infinity
+
+  public init(wallSeconds: @escaping () -> Double, peakBytes: @escaping () -> UInt64) {
+    self.wallSeconds = wallSeconds
+    self.peakBytes = peakBytes
+  }
+}
+
+/// How far a run is.
+public struct Progress: Sendable {
+  public let virtualSeconds: Double
+  public let endSeconds: Double
+  public let wallSeconds: Double
+  public let events: UInt64
+  public let found: Inspection
+}
+
+/// Plays a schedule and watches.
+public final class Run {
+  private let schedule: Schedule
+  private let machine: Machine
+  private let stage: Stage
+  private let probes: Probes
+  private let inspector = Inspector()
+  private var record: Record
+  private var witnesses: [Witness] = []
+  private var measures: [Measure] = []
+  private var isMeasuring = false
+  private var wallAtStart = 0.0
+  private var wallAtMeasure = 0.0
+  private var datagrams: UInt64 = 0
+  private var bytes: UInt64 = 0
+  private var lastSample = 0.0
+  private var worstShare = 1.0
+
+  /// Where the counting of a node's bytes began.
+  private struct Measure {
+    var since: Instant
+    var bytes: UInt64
+  }
+
+  private init(_ schedule: Schedule, _ scenario: any Scenario.Type, _ machine: Machine) {
+    self.schedule = schedule
+    self.machine = machine
+    record = Record(schedule)
+    stage = Stage(schedule.settings, scenario.conditions(schedule.settings), slots: schedule.plan.slots)
+    probes = Probes(
+      stage, perSecond: schedule.settings.lookupsPerSecond,
+      measureFrom: .start + .milliseconds(schedule.plan.measureFrom),
+      end: .start + .milliseconds(schedule.plan.end))
+  }
+
+  /// Plays the schedule.
+  public static func execute(
+    _ schedule: Schedule, _ scenario: any Scenario.Type, _ machine: Machine
+  ) -> Verdict {
+    Verdict(Run(schedule, scenario, machine).execute(), scenario)
+  }
+
+  private func execute() -> Record {
+    wallAtStart = machine.wallSeconds()
+    stage.onDeath = { [unowned self] in finishMeasure($0) }
+    stage.world.onEvent = { [unowned self] in onEvent($0, $1) }
+    let end = Instant.start + .milliseconds(schedule.plan.end)
+    let measureFrom = Instant.start + .milliseconds(schedule.plan.measureFrom)
+    let interval = Interval(ns: UInt64(schedule.settings.sampleSeconds * 1e9))
+    var sampleAt = Instant.start + interval
+    var next = 0
+    let steps = schedule.plan.steps
+    while stage.world.now < end {
+      let stepAt = next < steps.count ? Instant.start + .milliseconds(steps[next].at) : .never
+      let at = min(stepAt, stage.nextEnding, probes.nextAt, sampleAt, end)
+      stage.world.run(until: at)
+      if !isMeasuring, at >= measureFrom { beginMeasures() }
+      if stepAt <= at {
+        stage.play(steps[next].action)
+        next += 1
+      } else if stage.nextEnding <= at {
+        stage.endDue()
+      } else if probes.nextAt <= at {
+        probes.onTime(at)
+      } else if sampleAt <= at {
+        look(at)
+        sampleAt = sampleAt + interval
+        if machine.wallSeconds() > machine.deadline {
+          record.isCutShort = true
+          break
+        }
+      }
+    }
+    return finish()
+  }
+
+  private func onEvent(_ node: Int, _ event: Event) {
+    switch event {
+    case .located(let nonce, let id, let hops): probes.onLocated(node, nonce: nonce, id, hops: hops)
+    case .joined:
+      if !stage.hasJoined[node] {
+        record.joinSeconds.add((stage.world.now - stage.startedAt[node]).seconds)
+        stage.hasJoined[node] = true
+      }
+    case .addressGranted(let prefix) where prefix.address.isV4:
+      record.addressSeconds.add((stage.world.now - stage.startedAt[node]).seconds)
+    default: break
+    }
+  }
+
+  // MARK: - Looking
+
+  private func look(_ now: Instant) {
+    stage.witnesses(&witnesses)
+    let found = inspector.inspect(witnesses, at: now) { stage.census.fate(of: $0) }
+    let isExcused = schedule.plan.isExcused(now.ns / 1_000_000)
+    let at = now.ns == 0 ? 0 : Double(now.ns / 1_000_000) / 1_000
+    if !isExcused {
+      record.judgedSeconds += at - lastSample
+      record.overlapSeconds += found.overlap * (at - lastSample)
+    }
+    lastSample = at
+    sumTraffic()
+    record.moments.append(
+      Moment(at: at, isExcused: isExcused, found: found, datagrams: datagrams, bytes: bytes))
+    if isMeasuring, found.perfectShare < worstShare {
+      worstShare = found.perfectShare
+      record.worst = Picture(at: at, stage.picture(witnesses))
+    }
+    let wall = machine.wallSeconds() - wallAtStart
+    machine.onProgress(
+      Progress(
+        virtualSeconds: at, endSeconds: Double(schedule.plan.end) / 1_000, wallSeconds: wall,
+        events: stage.world.events, found: found))
+  }
+
+  private func sumTraffic() {
+    datagrams = 0
+    bytes = 0
+    for node in 0..<stage.world.nodeCount {
+      let sent = stage.world.sent(node)
+      datagrams += sent.datagrams
+      bytes += sent.bytes
+    }
+  }
+
+  // MARK: - Bytes of each node
+
+  private func beginMeasures() {
+    isMeasuring = true
+    wallAtMeasure = machine.wallSeconds()
+    record.measuredEvents = stage.world.events
+    measures = (0..<stage.world.nodeCount).map {
+      Measure(since: stage.world.now, bytes: stage.world.sent($0).bytes)
+    }
+  }
+
+  private func finishMeasure(_ node: Int) {
+    guard isMeasuring else { return }
+    let begin = node < measures.count ? measures[node] : Measure(since: stage.startedAt[node], bytes: 0)
+    let length = (stage.world.now - begin.since).seconds
+    guard length >= 5 else { return }
+    record.bytesPerSecond.add(Double(stage.world.sent(node).bytes - begin.bytes) / length)
+  }
+
+  // MARK: - The end
+
+  private func finish() -> Record {
+    for entry in stage.census.living { finishMeasure(entry.node) }
+    stage.witnesses(&witnesses)
+    record.last = inspector.inspect(witnesses, at: stage.world.now) { stage.census.fate(of: $0) }
+    record.final = Picture(at: Double(stage.world.now.ns / 1_000_000) / 1_000, stage.picture(witnesses))
+    record.shortcuts = stage.shortcuts(of: 24)
+    record.hops = probes.hops
+    record.stretch = probes.stretch
+    record.lookups = probes.tallies
+    record.pairsAsked = probes.pairsAsked
+    record.pairsReached = probes.pairsReached
+    record.hopsExceeded = stage.hopsExceeded
+    record.digest = stage.world.digest
+    record.events = stage.world.events
+    record.virtualSeconds = stage.world.now.ns == 0 ? 0 : Double(stage.world.now.ns) / 1e9
+    record.wallSeconds = machine.wallSeconds() - wallAtStart
+    record.measuredWallSeconds = isMeasuring ? machine.wallSeconds() - wallAtMeasure : 0
+    record.measuredEvents = stage.world.events - record.measuredEvents
+    record.peakBytes = machine.peakBytes()
+    stage.world.onEvent = nil
+    return record
+  }
+}

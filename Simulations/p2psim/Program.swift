@@ -1,0 +1,3 @@
+// The program `p2psim`.
+
+@main struct Program { static func main() {} }
