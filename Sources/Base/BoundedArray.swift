@@ -1,7 +1,8 @@
 // A list with a fixed capacity inside its owner: the lists of messages and of small machine states.
 //
 // No allocation and no reference count. Copied as a whole wherever it is copied, so keep it to a few hundred
-// bytes.
+// bytes. All of it can be seen by other modules (`@inlinable`, as in the other containers): generic code
+// behind a module's wall looks its own type up at run time for each element.
 
 /// At most `capacity` elements, stored inline.
 public struct BoundedArray<let capacity: Int, Element: BitwiseCopyable>: BitwiseCopyable {
