@@ -292,11 +292,15 @@ extension Links {
     } else if peers[slot].trimAt != .never {
       wake(slot, at: peers[slot].trimAt)
     }
+    if peers[slot].isGuest, peers[slot].wantedAt + Timing.wanted <= now { peers[slot].isGuest = false }
     if peers[slot].deadUntil > now { wake(slot, at: peers[slot].deadUntil) }
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
-    let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap, .shortcut])
+    let isKept = peers[slot].isLasting || (peers[slot].roles.contains(.bootstrap) && !isComfortable)
     if isKept && peers[slot].isUp { return }
-    let idleAt = max(peers[slot].usedAt + Timing.idle, peers[slot].wantedAt + Timing.wanted)
+    let isForTraffic = peers[slot].roles.contains(.onDemand) || peers[slot].hasCarriedData
+    let patience = isForTraffic ? Timing.idle : Timing.idleWithoutRole
+    let wantedUntil = peers[slot].wantedAt == .start ? Instant.start : peers[slot].wantedAt + Timing.wanted
+    let idleAt = max(max(peers[slot].usedAt, peers[slot].upAt) + patience, wantedUntil)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
     if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
     forget(slot)

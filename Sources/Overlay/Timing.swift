@@ -16,6 +16,8 @@ enum Timing {
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)
   static let bootstrapRetryMax = Interval.seconds(5)
+  /// Who has all neighbours asks a bootstrap this often whether it sees the same ring.
+  static let outside = Interval.minutes(5)
   /// A bootstrap that is gone while others are there is looked for now and then.
   static let bootstrapRetryCalm = Interval.seconds(30)
   /// Under traffic, a path is asked this often whether it is there. (Ring neighbours are asked by
@@ -46,6 +48,8 @@ enum Timing {
   static let directRetryMax = Interval.minutes(5)
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)
+  /// A link that was tried for the ring, and turned out not to be needed.
+  static let idleWithoutRole = Interval.seconds(20)
   /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least
   /// once a minute).
   static let wanted = Interval.minutes(2)
@@ -64,6 +68,7 @@ enum Timing {
   static let news = Interval.minutes(1)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
+  static let announceRing = Interval.milliseconds(250)
   /// A newcomer asks again for its place.
   static let find = Interval.seconds(1)
   static let findSoon = Interval.milliseconds(200)
