@@ -53,6 +53,7 @@ final class Stage {
 
   private static func options(_ settings: Settings, _ conditions: Conditions) -> WorldOptions {
     var options = WorldOptions(seed: settings.seed)
+    options.cryptography = settings.isRealCrypto ? .real : .stub
     options.nodesExpected = settings.nodes
     switch settings.latency {
     case .constant(let milliseconds): options.latency = .constant(.milliseconds(milliseconds))
