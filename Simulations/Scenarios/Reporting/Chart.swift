@@ -131,8 +131,14 @@ struct Chart {
     return svg
   }
 
+  private var axisMax: Double { y?.upperBound ?? series.flatMap(\.points).map(\.y).max() ?? 0 }
+
   private func label(_ value: Double, _ step: Double) -> String {
-    guard isShare else { return Numbers.significant(value, 6) + (yUnit.isEmpty ? "" : " \(yUnit)") }
+    guard isShare else {
+      let isThousands = !yUnit.isEmpty && axisMax >= 2_000
+      let number = Numbers.significant(isThousands ? value / 1_000 : value, 6)
+      return number + (yUnit.isEmpty ? "" : isThousands ? " k\(yUnit)" : " \(yUnit)")
+    }
     let percent = value * 100
     let places = step * 100 >= 1 ? 0 : step * 100 >= 0.1 ? 1 : step * 100 >= 0.01 ? 2 : 4
     return Numbers.fixed(percent, places) + " %"

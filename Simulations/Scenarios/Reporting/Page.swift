@@ -70,7 +70,8 @@ enum Page {
     .facts { display: flex; flex-wrap: wrap; gap: 6px 30px; margin: 16px 0 0; padding: 0; list-style: none;
       color: var(--soft); font-size: 14px; }
     .facts b { color: var(--ink); font-weight: 600; }
-    .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: 14px; }
+    .cards { display: grid; grid-template-columns: repeat(4, 1fr); gap: 14px; }
+    @media (max-width: 720px) { .cards { grid-template-columns: repeat(2, 1fr); } }
     .card { background: var(--card); border: 1px solid var(--faint); border-radius: 10px; padding: 14px 16px; }
     .card b { display: block; font-size: 25px; line-height: 1.2; font-weight: 620; letter-spacing: -0.01em; }
     .card span { color: var(--soft); font-size: 13px; line-height: 1.35; display: block; }

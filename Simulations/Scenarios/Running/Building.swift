@@ -3,6 +3,9 @@
 import Base
 
 extension Plan {
+  /// Nodes through which the others come in.
+  public static let bootstrapsMax = 10
+
   /// Seconds in which a ring of so many nodes that start at once must be perfect: 10 for 256, 20 for a thousand,
   /// 40 for ten thousand. Between these, the logarithm decides.
   public static func crowdSeconds(_ nodes: Int) -> Double {
@@ -21,7 +24,7 @@ extension Plan {
     let length = settings.start == .settled ? 0 : seconds ?? Double(nodes) / 100
     add(0, .start(0, via: []))
     for slot in 1..<max(nodes, 1) {
-      let via = Int(random.below(UInt64(min(slot, 10))))
+      let via = Int(random.below(UInt64(min(slot, Self.bootstrapsMax))))
       add(0.1 + length * Double(slot) / Double(nodes), .start(slot, via: [via]))
     }
     let whole = settings.start == .settled ? 5 : 0.1 + length + Self.crowdSeconds(nodes)

@@ -84,6 +84,13 @@ public struct Record: Sendable {
     return sum
   }
 
+  /// Seconds from the last planned start until every node had its true neighbours; nil when that never was so.
+  public var perfectAfterStarts: Double? {
+    let starts = plan.steps.filter { if case .start = $0.action { true } else { false } }
+    let last = Double(starts.last?.at ?? 0) / 1_000
+    return moments.first { $0.at > last && $0.found.isPerfect }.map { $0.at - last }
+  }
+
   /// Seconds from `since` until the ring was whole for the first time after it; nil when it never was.
   public func whole(since: Double) -> Double? {
     moments.first { $0.at >= since && $0.found.isWhole }.map { $0.at - since }
