@@ -169,15 +169,17 @@ final class Stage {
     let bootstraps = bootstraps(via, for: slot)
     // Those through whom the others come in are in the open.
     let site = slot < Plan.bootstrapsMax ? Site(.open) : nil
-    let node = world.add(role(slot), bootstraps: bootstraps, site: site)
+    // Nodes are numbered in the order in which they start; this one sends before `add` has returned.
+    let node = world.nodeCount
     nodes[slot] = node
     slots.append(slot)
     startedAt.append(world.now)
     hasJoined.append(false)
+    let number = world.add(role(slot), bootstraps: bootstraps, site: site)
+    precondition(number == node)
     let id = world.view(node).id
     ids.append(id)
     census.add(id, node: node)
-    precondition(slots.count == node + 1, "nodes are numbered in the order in which they start")
   }
 
   private func restart(_ slot: Int) {
