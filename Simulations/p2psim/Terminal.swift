@@ -11,7 +11,11 @@ enum Terminal {
   }
 
   /// A line on standard error.
-  static func complain(_ text: String) { toStandardError(text + "\n") }
+  static func complain(_ text: String) {
+    // What was printed before must stand before it, also where both end in one file.
+    fflush(nil)
+    toStandardError(text + "\n")
+  }
 
   /// What cannot be said there, cannot be said.
   static func toStandardError(_ text: String) {

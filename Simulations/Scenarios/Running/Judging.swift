@@ -12,6 +12,12 @@ public struct Verdict: Sendable {
   public var isMet: Bool { checks.allSatisfy(\.isMet) }
   public var failed: [Check] { checks.filter { !$0.isMet } }
 
+  public init(_ record: Record, checks: [Check], figures: [Figure]) {
+    self.record = record
+    self.checks = checks
+    self.figures = figures
+  }
+
   public init(_ record: Record, _ scenario: any Scenario.Type) {
     self.record = record
     checks = Judging.invariants(record, scenario) + scenario.checks(record)

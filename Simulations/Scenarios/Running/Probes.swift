@@ -35,6 +35,7 @@ final class Probes {
   private(set) var pairsReached = 0
   private(set) var hops = Sample()
   private(set) var stretch = Sample()
+  private(set) var seconds = Sample()
   private let measureFrom: Instant
   private let stopAt: Instant
 
@@ -134,6 +135,7 @@ final class Probes {
     }
     guard isRight, question.firstAsked >= measureFrom, question.tries == 1 else { return }
     hops.add(Double(count))
+    seconds.add((stage.world.now - question.asked).seconds)
     measureStretch(question, id)
   }
 

@@ -35,6 +35,8 @@ public struct Record: Sendable {
   public var hops = Sample()
   /// Time of a look-up by the time of a round trip straight to who answered.
   public var stretch = Sample()
+  /// Time of look-ups that were right at the first try.
+  public var lookupSeconds = Sample()
   /// Look-ups of owners by the second in which they were asked.
   public var lookups: [LookupTally] = []
   /// Questions for a given living node.
