@@ -5,7 +5,7 @@
 
 /// Owns one value, which is used in place.
 @safe public struct Box<Value: ~Copyable>: ~Copyable {
-  private let storage: UnsafeMutablePointer<Value>
+  @usableFromInline let storage: UnsafeMutablePointer<Value>
 
   public init(_ value: consuming Value) {
     storage = .allocate(capacity: 1)
@@ -17,7 +17,7 @@
     storage.deallocate()
   }
 
-  public var value: Value {
+  @inlinable public var value: Value {
     unsafeAddress { UnsafePointer(storage) }
     unsafeMutableAddress { storage }
   }

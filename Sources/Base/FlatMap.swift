@@ -12,12 +12,12 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
 /// Up to `limit` pairs in flat memory.
 @safe public struct FlatMap<Key: FlatKey, Value: BitwiseCopyable>: ~Copyable {
   public let limit: Int
-  public private(set) var count = 0
   /// One less than the places of the tables, which are a power of two or none.
-  private var mask = -1
-  private var keys: UnsafeMutablePointer<Key>
-  private var values: UnsafeMutablePointer<Value>
-  private var used: UnsafeMutablePointer<Bool>
+  @usableFromInline var mask = -1
+  @usableFromInline var keys: UnsafeMutablePointer<Key>
+  @usableFromInline var values: UnsafeMutablePointer<Value>
+  @usableFromInline var used: UnsafeMutablePointer<Bool>
+  @usableFromInline var pairs = 0
 
   /// - Parameter limit: the most pairs it will hold; the tables are at most ¾ full.
   public init(limit: Int) {
@@ -34,33 +34,35 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
     used.deallocate()
   }
 
-  public subscript(key: Key) -> Value? {
-    guard count > 0 else { return nil }
+  @inlinable public var count: Int { pairs }
+
+  @inlinable public subscript(key: Key) -> Value? {
+    guard pairs > 0 else { return nil }
     let i = slot(key)
     return used[i] ? values[i] : nil
   }
 
   /// Sets the value of `key`.
   /// - Returns: false, and nothing changes, when the map is full and has no such key.
-  @discardableResult
+  @inlinable @discardableResult
   public mutating func set(_ key: Key, _ value: Value) -> Bool {
-    if count > 0 {
+    if pairs > 0 {
       let i = slot(key)
       if used[i] {
         values[i] = value
         return true
       }
     }
-    guard count < limit else { return false }
-    if (count + 1) * 4 > (mask + 1) * 3 { grow() }
+    guard pairs < limit else { return false }
+    if (pairs + 1) * 4 > (mask + 1) * 3 { grow() }
     place(key, value)
-    count += 1
+    pairs += 1
     return true
   }
 
-  @discardableResult
+  @inlinable @discardableResult
   public mutating func remove(_ key: Key) -> Value? {
-    guard count > 0 else { return nil }
+    guard pairs > 0 else { return nil }
     var hole = slot(key)
     guard used[hole] else { return nil }
     let value = values[hole]
@@ -76,16 +78,16 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
       }
     }
     used[hole] = false
-    count -= 1
+    pairs -= 1
     return value
   }
 
   /// Visits the pairs in the order of the table.
-  public func visit(_ body: (Key, Value) -> Void) {
+  @inlinable public func visit(_ body: (Key, Value) -> Void) {
     for i in 0..<(mask + 1) where used[i] { body(keys[i], values[i]) }
   }
 
-  private mutating func grow() {
+  @usableFromInline mutating func grow() {
     let (oldKeys, oldValues, oldUsed, oldSize) = (keys, values, used, mask + 1)
     let size = Swift.max(8, 2 * oldSize)
     mask = size - 1
@@ -100,14 +102,14 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
   }
 
   /// Writes a pair whose key is not in the tables.
-  private func place(_ key: Key, _ value: Value) {
+  @inlinable func place(_ key: Key, _ value: Value) {
     let i = slot(key)
     used[i] = true
     keys[i] = key
     values[i] = value
   }
 
-  private func slot(_ key: Key) -> Int {
+  @inlinable func slot(_ key: Key) -> Int {
     var i = Int(truncatingIfNeeded: key.flatHash) & mask
     while used[i], keys[i] != key { i = (i + 1) & mask }
     return i
@@ -115,7 +117,7 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
 }
 
 /// Spreads the bits of `x` (the finalizer of SplitMix64).
-public func mixed(_ x: UInt64) -> UInt64 {
+@inlinable public func mixed(_ x: UInt64) -> UInt64 {
   var z = x
   z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
   z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
@@ -123,17 +125,17 @@ public func mixed(_ x: UInt64) -> UInt64 {
 }
 
 extension UInt32: FlatKey {
-  public var flatHash: UInt64 { mixed(UInt64(self)) }
+  @inlinable public var flatHash: UInt64 { mixed(UInt64(self)) }
 }
 
 extension IPAddress: FlatKey {
-  public var flatHash: UInt64 { mixed(high ^ mixed(low)) }
+  @inlinable public var flatHash: UInt64 { mixed(high ^ mixed(low)) }
 }
 
 extension Endpoint: FlatKey {
-  public var flatHash: UInt64 { mixed(address.flatHash ^ UInt64(port)) }
+  @inlinable public var flatHash: UInt64 { mixed(address.flatHash ^ UInt64(port)) }
 }
 
 extension OverlayID: FlatKey {
-  public var flatHash: UInt64 { mixed(high ^ middle ^ UInt64(low)) }
+  @inlinable public var flatHash: UInt64 { mixed(high ^ middle ^ UInt64(low)) }
 }

@@ -4,10 +4,10 @@
 /// grows to the most that ever stood in it.
 @safe public struct Outbox<Effect: BitwiseCopyable>: ~Copyable {
   public let capacity: Int
-  public private(set) var count = 0
-  public private(set) var dropped: UInt64 = 0
-  private var room = 0
-  private var storage: UnsafeMutablePointer<Effect>
+  @usableFromInline var used = 0
+  @usableFromInline var refused: UInt64 = 0
+  @usableFromInline var room = 0
+  @usableFromInline var storage: UnsafeMutablePointer<Effect>
 
   public init(capacity: Int) {
     precondition(capacity > 0)
@@ -15,39 +15,45 @@
     storage = .allocate(capacity: 0)
   }
 
+  @inlinable public var count: Int { used }
+  /// How many effects found no room.
+  @inlinable public var dropped: UInt64 { refused }
+
   deinit { storage.deallocate() }
 
   /// - Returns: false when the outbox was full and the effect was dropped.
-  @discardableResult
+  @inlinable @discardableResult
   public mutating func append(_ effect: Effect) -> Bool {
-    guard count < capacity else {
-      dropped &+= 1
+    guard used < capacity else {
+      refused &+= 1
       return false
     }
-    if count == room {
-      let larger = Swift.min(capacity, Swift.max(4, 2 * room))
-      storage = moved(storage, count: room, to: larger)
-      room = larger
-    }
-    (storage + count).initialize(to: effect)
-    count += 1
+    if used == room { grow() }
+    (storage + used).initialize(to: effect)
+    used += 1
     return true
   }
 
   /// Hands out all effects in order, also those that `body` causes to be appended, and empties the outbox.
-  public mutating func drain(_ body: (Effect) -> Void) {
+  @inlinable public mutating func drain(_ body: (Effect) -> Void) {
     var i = 0
-    while i < count {
+    while i < used {
       body(storage[i])
       i += 1
     }
-    count = 0
+    used = 0
   }
 
-  public subscript(index: Int) -> Effect {
-    precondition(index >= 0 && index < count)
+  @inlinable public subscript(index: Int) -> Effect {
+    precondition(index >= 0 && index < used)
     return storage[index]
   }
 
-  public mutating func removeAll() { count = 0 }
+  @inlinable public mutating func removeAll() { used = 0 }
+
+  @usableFromInline mutating func grow() {
+    let larger = Swift.min(capacity, Swift.max(4, 2 * room))
+    storage = moved(storage, count: room, to: larger)
+    room = larger
+  }
 }

@@ -5,36 +5,36 @@
 
 /// A place on the ring: 160 bits, as three words from the most significant on.
 public struct OverlayID: Hashable, Sendable, BitwiseCopyable {
-  public static let byteCount = 20
+  @inlinable public static var byteCount: Int { 20 }
 
   public var high: UInt64
   public var middle: UInt64
   public var low: UInt32
 
-  public static let zero = OverlayID(high: 0, middle: 0, low: 0)
+  @inlinable public static var zero: OverlayID { OverlayID(high: 0, middle: 0, low: 0) }
 
-  public init(high: UInt64, middle: UInt64, low: UInt32) {
+  @inlinable public init(high: UInt64, middle: UInt64, low: UInt32) {
     self.high = high
     self.middle = middle
     self.low = low
   }
 
   /// The ID that the first 20 bytes of `frame` spell, most significant first.
-  public init(_ frame: Frame) {
+  @inlinable public init(_ frame: Frame) {
     high = frame.big(0, as: UInt64.self)
     middle = frame.big(8, as: UInt64.self)
     low = frame.big(16, as: UInt32.self)
   }
 
   /// Writes the 20 bytes to the beginning of `frame`.
-  public func write(to frame: Frame) {
+  @inlinable public func write(to frame: Frame) {
     frame.setBig(0, high)
     frame.setBig(8, middle)
     frame.setBig(16, low)
   }
 
   /// `a − b` modulo 2^160: how far one walks clockwise from `b` to `a`.
-  public static func &- (a: OverlayID, b: OverlayID) -> OverlayID {
+  @inlinable public static func &- (a: OverlayID, b: OverlayID) -> OverlayID {
     let (low, borrow0) = a.low.subtractingReportingOverflow(b.low)
     let (middle1, borrow1) = a.middle.subtractingReportingOverflow(b.middle)
     let (middle, borrow2) = middle1.subtractingReportingOverflow(borrow0 ? 1 : 0)
@@ -50,10 +50,10 @@ public struct OverlayID: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// How far one walks clockwise from here to `other`.
-  public func clockwise(to other: OverlayID) -> OverlayID { other &- self }
+  @inlinable public func clockwise(to other: OverlayID) -> OverlayID { other &- self }
 
   /// The shorter way round between here and `other`, whichever direction it has.
-  public func distance(to other: OverlayID) -> OverlayID {
+  @inlinable public func distance(to other: OverlayID) -> OverlayID {
     let forth = other &- self
     let back = self &- other
     return min(forth, back)
@@ -61,7 +61,7 @@ public struct OverlayID: Hashable, Sendable, BitwiseCopyable {
 
   /// Whether this ID lies on the arc that begins behind `start` and ends with `end`, walked clockwise.
   /// The arc from an ID to itself is the whole ring.
-  public func isIn(after start: OverlayID, through end: OverlayID) -> Bool {
+  @inlinable public func isIn(after start: OverlayID, through end: OverlayID) -> Bool {
     if start == end { return true }
     let reach = start.clockwise(to: end)
     let here = start.clockwise(to: self)
@@ -70,7 +70,7 @@ public struct OverlayID: Hashable, Sendable, BitwiseCopyable {
 }
 
 extension OverlayID: Comparable {
-  public static func < (a: OverlayID, b: OverlayID) -> Bool {
+  @inlinable public static func < (a: OverlayID, b: OverlayID) -> Bool {
     (a.high, a.middle, a.low) < (b.high, b.middle, b.low)
   }
 }

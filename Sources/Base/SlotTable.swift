@@ -9,14 +9,13 @@
 /// Up to `capacity` elements in slots `0 ..< capacity`.
 @safe public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
   public let capacity: Int
-  public private(set) var count = 0
-  /// No slot at or beyond this number was ever used.
-  public private(set) var highWater = 0
+  @usableFromInline var used = 0
+  @usableFromInline var top = 0
   /// For how many slots there is memory.
-  private var room = 0
-  private var elements: UnsafeMutablePointer<Element>
+  @usableFromInline var room = 0
+  @usableFromInline var elements: UnsafeMutablePointer<Element>
   /// Odd while the slot is used.
-  private var serials: UnsafeMutablePointer<UInt32>
+  @usableFromInline var serials: UnsafeMutablePointer<UInt32>
 
   public init(capacity: Int) {
     self.capacity = capacity
@@ -29,15 +28,18 @@
     serials.deallocate()
   }
 
-  public var isEmpty: Bool { count == 0 }
+  @inlinable public var count: Int { used }
+  /// No slot at or beyond this number was ever used.
+  @inlinable public var highWater: Int { top }
+  @inlinable public var isEmpty: Bool { used == 0 }
 
-  public func isUsed(_ slot: Int) -> Bool { slot >= 0 && slot < highWater && serials[slot] & 1 == 1 }
+  @inlinable public func isUsed(_ slot: Int) -> Bool { slot >= 0 && slot < top && serials[slot] & 1 == 1 }
 
   /// The serial number of the slot's tenant; 0 when it never had one.
-  public func serial(_ slot: Int) -> UInt32 { slot >= 0 && slot < highWater ? serials[slot] : 0 }
+  @inlinable public func serial(_ slot: Int) -> UInt32 { slot >= 0 && slot < top ? serials[slot] : 0 }
 
   /// *Precondition:* the slot is used.
-  public subscript(slot: Int) -> Element {
+  @inlinable public subscript(slot: Int) -> Element {
     unsafeAddress {
       precondition(isUsed(slot))
       return UnsafePointer(elements + slot)
@@ -49,30 +51,30 @@
   }
 
   /// Puts `element` into the lowest free slot; nil when none is left.
-  public mutating func insert(_ element: Element) -> Int? {
-    guard count < capacity else { return nil }
+  @inlinable public mutating func insert(_ element: Element) -> Int? {
+    guard used < capacity else { return nil }
     var slot = 0
-    if count == highWater {
-      slot = highWater
+    if used == top {
+      slot = top
       if slot == room { grow() }
       serials[slot] = 0
-      highWater += 1
+      top += 1
     } else {
       while serials[slot] & 1 == 1 { slot += 1 }
     }
     (elements + slot).initialize(to: element)
     serials[slot] &+= 1
-    count += 1
+    used += 1
     return slot
   }
 
-  public mutating func remove(_ slot: Int) {
+  @inlinable public mutating func remove(_ slot: Int) {
     precondition(isUsed(slot))
     serials[slot] &+= 1
-    count -= 1
+    used -= 1
   }
 
-  private mutating func grow() {
+  @usableFromInline mutating func grow() {
     let larger = Swift.min(capacity, room + Swift.max(4, room / 2))
     elements = moved(elements, count: room, to: larger)
     serials = moved(serials, count: room, to: larger)
@@ -81,7 +83,7 @@
 }
 
 /// Memory for `capacity` elements that begins with the first `count` of `elements`, which is freed.
-func moved<Element: BitwiseCopyable>(
+@usableFromInline func moved<Element: BitwiseCopyable>(
   _ elements: UnsafeMutablePointer<Element>, count: Int, to capacity: Int
 ) -> UnsafeMutablePointer<Element> {
   let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity)

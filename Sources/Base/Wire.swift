@@ -26,7 +26,7 @@ public protocol WireCodable {
 
 extension WireCodable {
   /// The message that `frame` holds from its first to its last byte.
-  public init(decoding frame: Frame) throws(WireError) {
+  @inlinable public init(decoding frame: Frame) throws(WireError) {
     var reader = WireReader(frame)
     try self.init(from: &reader)
     try reader.finish()
@@ -34,7 +34,7 @@ extension WireCodable {
 
   /// Writes the message to the beginning of `frame`.
   /// - Returns: its length in bytes; nil when it does not fit.
-  public func encode(into frame: Frame) -> Int? {
+  @inlinable public func encode(into frame: Frame) -> Int? {
     var writer = WireWriter(frame)
     encode(to: &writer)
     return writer.overflowed ? nil : writer.count
@@ -72,7 +72,7 @@ public struct WireReader {
   }
 
   /// Reads one byte per element count (`0 ... limit`), then the elements.
-  public mutating func list<Element, let capacity: Int>(
+  @inlinable public mutating func list<Element, let capacity: Int>(
     _ read: (inout WireReader) throws(WireError) -> Element
   ) throws(WireError) -> BoundedArray<capacity, Element> {
     let count = Int(try byte())
@@ -122,7 +122,7 @@ public struct WireWriter {
   }
 
   /// Writes the count in one byte, then the elements.
-  public mutating func list<Element, let capacity: Int>(
+  @inlinable public mutating func list<Element, let capacity: Int>(
     _ list: BoundedArray<capacity, Element>, _ write: (Element, inout WireWriter) -> Void
   ) {
     byte(UInt8(list.count))

@@ -3,8 +3,8 @@
 import Base
 
 extension SessionTable {
-  /// Lets go of what is over. To be called about once a second; a session without keys stays until it is
-  /// removed.
+  /// Lets go of what is over. To be called about once a second (when it is called more often, sessions are
+  /// looked at once a second all the same); a session without keys stays until it is removed.
   public mutating func expire(at now: Instant) {
     advance(to: now)
     initiated.expire(at: now, life: Timing.initiatedLife)
@@ -13,12 +13,20 @@ extension SessionTable {
     where now - halfOpen[position].pointee.createdAt >= Timing.halfOpenLife {
       dropHalfOpen(at: position)
     }
+    guard now >= sweepAt else { return }
+    sweepAt = now + .seconds(1)
     for slot in 0..<slotCount {
       guard let session = slots[slot] else { continue }
-      for generation in session.generations where isOver(generation, in: session, at: now) {
-        drop(generation)
-      }
+      dropIfOver(session.pointee.sealing, in: session, at: now)
+      dropIfOver(session.pointee.second, in: session, at: now)
+      dropIfOver(session.pointee.third, in: session, at: now)
     }
+  }
+
+  private mutating func dropIfOver(
+    _ generation: GenerationPointer?, in session: SessionPointer, at now: Instant
+  ) {
+    if let generation, isOver(generation, in: session, at: now) { drop(generation) }
   }
 
   /// Whether a generation may open no more, or was replaced and the peer uses it no more.

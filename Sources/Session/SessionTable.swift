@@ -43,6 +43,8 @@ import Base
   var random: SecureRandom
   /// The latest moment that any call brought.
   var latest = Instant.start
+  /// When `expire` looks at the sessions again.
+  var sweepAt = Instant.start
   var initSequence: UInt64 = 0
   var attempts: UInt32 = 0
 

@@ -32,10 +32,10 @@ public protocol FixedBytes: Hashable, Sendable, BitwiseCopyable, WireCodable {
 
 extension FixedBytes {
   /// How many bytes such a value has.
-  public static var byteCount: Int { MemoryLayout<Self>.size }
+  @inlinable public static var byteCount: Int { MemoryLayout<Self>.size }
 
   /// The value that the first bytes of `frame` spell.
-  public init(_ frame: Frame) {
+  @inlinable public init(_ frame: Frame) {
     precondition(frame.count >= Self.byteCount)
     self = frame.base.loadUnaligned(as: Self.self)
   }
@@ -47,7 +47,7 @@ extension FixedBytes {
   }
 
   /// Writes the bytes to the beginning of `frame`.
-  public func write(to frame: Frame) {
+  @inlinable public func write(to frame: Frame) {
     precondition(frame.count >= Self.byteCount)
     frame.base.storeBytes(of: self, as: Self.self)
   }
@@ -55,9 +55,11 @@ extension FixedBytes {
   /// A copy of the bytes.
   public var bytes: [UInt8] { reading { $0.bytes } }
 
-  public init(from reader: inout WireReader) throws(WireError) { self.init(try reader.take(Self.byteCount)) }
+  @inlinable public init(from reader: inout WireReader) throws(WireError) {
+    self.init(try reader.take(Self.byteCount))
+  }
 
-  public func encode(to writer: inout WireWriter) {
+  @inlinable public func encode(to writer: inout WireWriter) {
     if let room = writer.reserve(Self.byteCount) { write(to: room) }
   }
 
