@@ -4,9 +4,9 @@
 // from event to event. An event is a delivery or the expiry of a timer; both call a core, and the effects are
 // carried out in order before anything else happens (`Effects`). Datagrams go through `Wires`.
 //
-// All nodes share one context (pool, outbox); only the random stream is each node's own and is put in and taken
-// out around each call, so that a draw of one never shifts another's. In a laboratory each node has a context
-// of its own, so that tests can look for slots that leak.
+// All nodes share one context (pool, outbox); only the random stream is each node's own and is put in and
+// taken out around each call, so that a draw of one never shifts another's. In a laboratory each node has a
+// context of its own, so that tests can look for slots that leak.
 
 import Base
 import Node
@@ -115,7 +115,8 @@ public final class World {
   }
 
   private func host(_ number: Int, _ configuration: NodeConfiguration, _ disk: Disk) -> Host {
-    let random = Random(seed: options.seed).split(1 << 32 | UInt64(number)).split(UInt64(records[number].life))
+    let random = Random(seed: options.seed).split(1 << 32 | UInt64(number)).split(
+      UInt64(records[number].life))
     let desk = shared ?? Desk(packets: 2_048, effects: 2_048, seed: 0, at: now)
     return Host(
       number: number, endpoint: SimEndpoint(records[number].address, port: Internet.port).endpoint,
