@@ -36,6 +36,11 @@ public final class Host {
     var receivedBytes: UInt64 = 0
   }
 
+  /// About what a host takes beside its core and its store.
+  static let bytes =
+    MemoryLayout<NodeConfiguration>.stride + MemoryLayout<Disk>.stride + MemoryLayout<Weather>.stride
+    + MemoryLayout<NodeClock>.stride + MemoryLayout<Waiting>.stride + MemoryLayout<Pulse>.stride + 256
+
   /// What came for a process that is stopped.
   struct Waiting {
     var datagrams: [UInt32] = []

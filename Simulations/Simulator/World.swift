@@ -226,9 +226,12 @@ public final class World {
   /// Datagrams on their way, now and at the busiest moment.
   public var inFlight: (now: Int, peak: Int) { (arena.inFlight, arena.peakInFlight) }
 
-  /// Bytes that the engine itself has taken for nodes, events and datagrams in flight.
+  /// Bytes that the engine itself has taken for nodes, stores, events and datagrams in flight. Cores and the
+  /// packet pool are not in it.
   public var engineBytes: Int {
-    capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + hosts.count * 600
+    let stores = hosts.reduce(0) { $0 + $1.disk.bytes }
+    return capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + stores
+      + hosts.count * Host.bytes
   }
 
   func checked(_ node: Int) -> Int {
@@ -254,12 +257,13 @@ public final class World {
     swap(&context.pointee.random, &host.pulse.pointee.random)
     if records[host.number].flags.contains(.alive) { rearm(host) }
     state.scalars.pointee.isActing = false
-    if onEvent != nil, !raised.isEmpty { tellRaised() }
+    if onEvent != nil { tellRaised() }
   }
 
   private func tellRaised() {
+    guard !raised.isEmpty else { return }
     let list = raised
-    raised.removeAll(keepingCapacity: true)
+    raised.removeAll()
     for (node, event) in list { onEvent?(node, event) }
   }
 
