@@ -233,8 +233,8 @@ extension World {
     arena.release(handle)
     counters.received &+= 1
     counters.receivedBytes &+= UInt64(length + 28)
-    host.received.datagrams &+= 1
-    host.received.bytes &+= UInt64(length + 28)
+    host.pulse.pointee.receivedDatagrams &+= 1
+    host.pulse.pointee.receivedBytes &+= UInt64(length + 28)
     begin(host)
     host.core.receive(ref, from: source.endpoint, &host.context)
     end(host)

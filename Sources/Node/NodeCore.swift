@@ -184,6 +184,7 @@ public struct NodeCore: ~Copyable {
   public mutating func releasePackets(_ context: inout Context) {
     for i in 0..<network.events.count { release(network.events[i], &context) }
     network.events.removeAll()
+    network.links.releasePackets(&context)
     network.directory.releasePackets(&context)
     tunnel?.value.releasePackets(&context)
   }

@@ -93,6 +93,14 @@ extension Links {
     }
   }
 
+  /// Gives back every message that waits for a confirmation: the node is no more.
+  public mutating func releasePackets(_ context: inout Context) {
+    for slot in 0..<hops.highWater where hops.isUsed(slot) {
+      context.pool.release(hops[slot].payload)
+      hops.remove(slot)
+    }
+  }
+
   private mutating func wakeHops(at instant: Instant) {
     hopsAt = min(hopsAt, instant)
     deadline = min(deadline, instant)

@@ -38,8 +38,10 @@ import Testing
   }
 
   @Test func aNodeEndsBetweenPutAndGrant() throws {
-    let world = World(seed: 54)
-    world.commit = .milliseconds(400)
+    var options = WorldOptions(seed: 54)
+    options.isLaboratory = true
+    options.commit = .milliseconds(400)
+    let world = World(options)
     world.add()
     world.add(community: home, bootstraps: [0])
     #expect(world.run(upTo: .seconds(20)) { held(world).reduce(0, +) >= 2 } != nil)
