@@ -1,9 +1,9 @@
 // Partitions: which nodes cannot hear which others.
 //
-// Up to 16 cuts at a time, each between two sides, in one direction or both. A node has a bit for each cut on
-// whose near or far side it stands, so that asking whether a datagram is cut costs two words. A cut is looked at
-// when a datagram arrives: what is on its way when a cut comes is lost, and what arrives after it has healed is
-// not.
+// Up to 16 cuts at a time, each between two sides, in one direction or both. A node has a bit for each cut
+// on whose near or far side it stands, so that asking whether a datagram is cut costs two words. A cut is
+// looked at when a datagram arrives: what is on its way when a cut comes is lost, and what arrives after it
+// has healed is not.
 
 import Base
 

@@ -1,8 +1,8 @@
 // A number that two runs share only if they did the same.
 //
-// Every effect that leaves a node is folded in: the moment, the node, the kind of effect, and the bytes, eight
-// at a time. The mixing step is the folded multiplication of Wang Yi's wyhash; it is quick and spreads every
-// bit, and is not meant to withstand anybody.
+// Every effect that leaves a node is folded in: the moment, the node, the kind of effect, and the bytes,
+// eight at a time. The mixing step is the folded multiplication of Wang Yi's wyhash; it is quick and spreads
+// every bit, and is not meant to withstand anybody.
 
 /// A rolling sum of 64 bits over what happens.
 public struct Digest: Equatable, Sendable {

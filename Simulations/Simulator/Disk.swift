@@ -24,6 +24,9 @@ struct Disk {
 
   init(bytesMax: Int) { self.bytesMax = bytesMax }
 
+  /// What it takes in memory.
+  var bytes: Int { packed.capacity + pending.capacity * MemoryLayout<Write>.stride }
+
   /// Plans a write; `commit` carries out the oldest one.
   mutating func plan(_ write: Write) { pending.append(write) }
 

@@ -3,17 +3,17 @@
 //
 // A hashed wheel of two levels (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987). The near
 // wheel has 4,096 slots of a power of two of nanoseconds, the far wheel 4,096 buckets of 4,096 slots each;
-// what lies beyond both waits in a list. Slots are chains of chunks of 256 bytes with ten events each, so that
-// putting an event away touches one cache line of an open chunk and no event is moved alone. A slot is sorted
-// by (time, sequence) only when time comes to it. What is planned for a slot that is open already goes into a
-// small heap beside it, so that no push is slow however many events share a moment.
+// what lies beyond both waits in a list. Slots are chains of chunks of 256 bytes with ten events each, so
+// that putting an event away touches one cache line of an open chunk and no event is moved alone. A slot is
+// sorted by (time, sequence) only when time comes to it. What is planned for a slot that is open already
+// goes into a small heap beside it, so that no push is slow however many events share a moment.
 //
 // Because the next events lie sorted in one array, whoever carries them out can look ahead and have memory
 // fetched (`ahead`).
 //
-// Invariants: every event of the near wheel lies in one of the 4,096 slots after the open one, whose own chain
-// is empty; every event of the far wheel in one of the 4,095 windows after the current one; the list holds only
-// later ones.
+// Invariants: every event of the near wheel lies in one of the 4,096 slots after the open one, whose own
+// chain is empty; every event of the far wheel in one of the 4,095 windows after the current one; the list
+// holds only later ones.
 
 /// A moment in nanoseconds, its order among equals, and one word that says what happens.
 struct QueuedEvent: BitwiseCopyable {

@@ -1,8 +1,8 @@
 // What a box remembers for a while: pairs of words with a time at which they end.
 //
-// Open addressing with linear probing. An entry whose time is over stays where it is until the table is laid out
-// anew, which happens when three quarters are taken; so nothing has to be swept by a timer, and looking up costs
-// one cache line in most cases. The layout depends on the history alone.
+// Open addressing with linear probing. An entry whose time is over stays where it is until the table is laid
+// out anew, which happens when three quarters are taken; so nothing has to be swept by a timer, and looking
+// up costs one cache line in most cases. The layout depends on the history alone.
 
 import Base
 
@@ -39,7 +39,7 @@ struct ExpiringTable {
   /// Puts an entry in, in place of an older one of the same key.
   /// - Returns: false when the table is full of live ones.
   mutating func set(_ entry: Entry, at now: UInt64) -> Bool {
-    if taken >= entries.count * 3 / 4, !makeRoom(now) { return false }
+    if taken >= min(entries.count * 3 / 4, entriesMax), !makeRoom(now) { return false }
     let i = place(entry.key, entry.scope)
     if entries[i].expires == 0 { taken += 1 }
     entries[i] = entry

@@ -1,8 +1,9 @@
 // Which address leads to whom.
 //
-// Public addresses are handed out one after the other, so that finding who has one is an index into an array.
-// Each box has a network of its own behind it, with the same private addresses as any other box: 192.168/16, or
-// 100.64/10 behind a carrier's. Whoever sends to such an address reaches the one who has it in its own network.
+// Public addresses are handed out one after the other, so that finding who has one is an index into an
+// array. Each box has a network of its own behind it, with the same private addresses as any other box:
+// 192.168/16, or 100.64/10 behind a carrier's. Whoever sends to such an address reaches the one who has it
+// in its own network.
 
 import Base
 
@@ -79,10 +80,11 @@ struct Internet {
   var lastOfKind = [Int?](repeating: nil, count: 5)
   var lastCarrier: Int?
 
-  /// 32.0.0.1 and the thousand million addresses after it are neither private nor special; a laboratory is one
-  /// private network, 10.0.0.0/8.
+  /// 32.0.0.1 and the thousand million addresses after it are neither private nor special; a laboratory is
+  /// one private network, 10.0.0.0/8.
   init(isPrivate: Bool, random: Random) {
-    open = isPrivate ? AddressSpace(first: 0x0A00_0001, prefix: 8) : AddressSpace(first: 0x2000_0001, prefix: 32)
+    open =
+      isPrivate ? AddressSpace(first: 0x0A00_0001, prefix: 8) : AddressSpace(first: 0x2000_0001, prefix: 32)
     self.random = random
   }
 }

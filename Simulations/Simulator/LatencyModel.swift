@@ -1,13 +1,13 @@
 // How long a datagram is on its way.
 //
-// Whole microseconds throughout: the same numbers on every machine. The way from one access link to another has
-// a base that is the same in both directions, and each datagram adds jitter of its own, so that datagrams
-// overtake each other now and then.
+// Whole microseconds throughout: the same numbers on every machine. The way from one access link to another
+// has a base that is the same in both directions, and each datagram adds jitter of its own, so that
+// datagrams overtake each other now and then.
 //
-// `clusters` is a country-less internet: 64 cities in a square plane whose unit is a microsecond of travel, with
-// few large and many small ones; sites lie around their city. One way = both access links + distance. With the
-// numbers below the mean is 45 ms, the fifth percentile 17 ms, the ninety-fifth 75 ms, near what Gummadi and
-// others ("King", IMW 2002) and the PlanetLab matrices show.
+// `clusters` is a country-less internet: 64 cities in a square plane whose unit is a microsecond of travel,
+// with few large and many small ones; sites lie around their city. One way = both access links + distance.
+// With the numbers below the mean is 45 ms, the fifth percentile 17 ms, the ninety-fifth 75 ms, near what
+// Gummadi and others ("King", IMW 2002) and the PlanetLab matrices show.
 
 import Base
 

@@ -1,8 +1,8 @@
 // What becomes of datagrams on the way, other than arriving once and in order.
 //
-// Losses on access links come in bursts: Gilbert's model with two states a direction (E. N. Gilbert, "Capacity
-// of a burst-noise channel", 1960; E. O. Elliott, 1963). A datagram that passes a link first moves the link's
-// state, then is lost at the rate of the state. Rates are whole parts per million.
+// Losses on access links come in bursts: Gilbert's model with two states a direction (E. N. Gilbert,
+// "Capacity of a burst-noise channel", 1960; E. O. Elliott, 1963). A datagram that passes a link first moves
+// the link's state, then is lost at the rate of the state. Rates are whole parts per million.
 
 import Base
 

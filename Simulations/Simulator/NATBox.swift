@@ -1,11 +1,11 @@
 // A box that translates addresses, by the terms of RFC 4787 ("Network Address Translation (NAT) Behavioral
 // Requirements for Unicast UDP").
 //
-// Outbound datagrams get the box's address and a port of it. Which destinations share that port is the *mapping*
-// (§4.1), which sources may use it inwards the *filtering* (§5), and both end some time after the last datagram
-// (§4.3). Three tables say it all: mappings by (inside endpoint, scope of the destination), permits by (port,
-// scope of the source), and the ports in use. A permit never outlives its mapping: whatever renews one renews
-// the other.
+// Outbound datagrams get the box's address and a port of it. Which destinations share that port is the
+// *mapping* (§4.1), which sources may use it inwards the *filtering* (§5), and both end some time after the
+// last datagram (§4.3). Three tables say it all: mappings by (inside endpoint, scope of the destination),
+// permits by (port, scope of the source), and the ports in use. A permit never outlives its mapping:
+// whatever renews one renews the other.
 
 import Base
 

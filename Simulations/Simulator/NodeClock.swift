@@ -1,7 +1,7 @@
 // A node's own clock, when it does not run as the world's does.
 //
-// It runs faster or slower by some parts per million from an anchor on, where both clocks are known, so it never
-// goes back when the rate changes.
+// It runs faster or slower by some parts per million from an anchor on, where both clocks are known, so it
+// never goes back when the rate changes.
 
 import Base
 

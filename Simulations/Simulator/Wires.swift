@@ -1,9 +1,10 @@
 // The way of a datagram from one node to another.
 //
-// From its own network outwards through the boxes in front of it, each of which puts its own address in the place
-// of the source; over the internet, which takes time and loses; inwards through the boxes in front of the other
-// one, each of which lets it in or not. The outward half is worked out when the datagram is sent, the inward half
-// when it arrives: two nodes that open their boxes towards each other at the same time are what it is about.
+// From its own network outwards through the boxes in front of it, each of which puts its own address in the
+// place of the source; over the internet, which takes time and loses; inwards through the boxes in front of
+// the other one, each of which lets it in or not. The outward half is worked out when the datagram is sent,
+// the inward half when it arrives: two nodes that open their boxes towards each other at the same time are
+// what it is about.
 
 import Base
 import Node
@@ -232,8 +233,8 @@ extension World {
     arena.release(handle)
     counters.received &+= 1
     counters.receivedBytes &+= UInt64(length + 28)
-    host.received.datagrams &+= 1
-    host.received.bytes &+= UInt64(length + 28)
+    host.pulse.pointee.receivedDatagrams &+= 1
+    host.pulse.pointee.receivedBytes &+= UInt64(length + 28)
     begin(host)
     host.core.receive(ref, from: source.endpoint, &host.context)
     end(host)

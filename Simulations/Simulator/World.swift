@@ -4,9 +4,9 @@
 // from event to event. An event is a delivery or the expiry of a timer; both call a core, and the effects are
 // carried out in order before anything else happens (`Effects`). Datagrams go through `Wires`.
 //
-// All nodes share one context (pool, outbox); only the random stream is each node's own and is put in and taken
-// out around each call, so that a draw of one never shifts another's. In a laboratory each node has a context
-// of its own, so that tests can look for slots that leak.
+// All nodes share one context (pool, outbox); only the random stream is each node's own and is put in and
+// taken out around each call, so that a draw of one never shifts another's. In a laboratory each node has a
+// context of its own, so that tests can look for slots that leak.
 
 import Base
 import Node
@@ -16,63 +16,30 @@ import VPN
 /// Nodes, the wires between them, and time.
 public final class World {
   public let options: WorldOptions
-  public internal(set) var now: Instant = .start
-  /// Deliveries and expiries that had work.
-  public internal(set) var events: UInt64 = 0
-  /// All hosts by node number, the dead ones too.
-  public private(set) var hosts: [Host] = []
-  /// Told of what cores notify, after the effects of the call have been carried out; may act on the world.
-  public var onEvent: ((Int, Event) -> Void)?
-  /// Whether a datagram between these nodes passes; nil lets everything pass.
-  public var passes: ((Int, Int) -> Bool)?
-  public internal(set) var counters = WorldCounters()
-
-  var queue: EventQueue
-  var arena: DatagramArena
-  var sum: Digest
-  var records: UnsafeMutablePointer<NodeRecord>
+  let state: WorldState
+  /// What cores have notified and nobody has been told.
+  var raised: [(node: Int, event: Event)] = []
   private var capacity: Int
-  var internet: Internet
-  var geography: Geography
-  var loss: LossModel
-  var cuts = Cuts()
-  /// Streams of their own for what happens to datagrams and for what scenarios leave to chance.
-  var wireRandom: Random
   private let shared: Desk?
   private var secure: SecureRandom
   private var actions: [((World) -> Void)?] = []
   private var freeActions: [Int] = []
-  var raised: [(node: Int, event: Event)] = []
-  private var isActing = false
   private var isRunning = false
-  private var momentEvents = 0
-  private var lastMoment: UInt64 = 0
   let scratch = Scratch(capacity: 1 << 16)
 
   public init(_ options: WorldOptions) {
     self.options = options
-    let root = Random(seed: options.seed)
-    wireRandom = root.split(1)
-    geography = Geography(options.latency, random: root.split(2))
-    internet = Internet(isPrivate: options.isLaboratory, random: root.split(3))
-    loss = options.loss
-    sum = Digest(seed: options.seed)
-    // Some eight events a slot at five events a second and node.
-    let slot = 1_600_000_000 / UInt64(max(options.nodesExpected, 1))
-    queue = EventQueue(slotNanoseconds: min(max(slot, 1 << 13), 1 << 21))
-    arena = DatagramArena(bytesMax: options.arenaBytesMax)
     capacity = max(options.nodesExpected, 16)
-    records = .allocate(capacity: capacity)
+    state = WorldState(options, capacity: capacity)
     shared =
       options.isLaboratory
       ? nil : Desk(packets: options.packets, effects: options.effects, seed: 0, at: .start)
     var key = [UInt8](repeating: 0, count: 32)
     for i in 0..<8 { key[i] = UInt8(truncatingIfNeeded: options.seed >> (8 * UInt64(i))) }
     secure = SecureRandom(seed: key)
-    hosts.reserveCapacity(capacity)
   }
 
-  deinit { records.deallocate() }
+  deinit { state.free() }
 
   /// Two runs with the same digest did the same (`Digest`).
   public var digest: UInt64 { sum.value }
@@ -115,7 +82,8 @@ public final class World {
   }
 
   private func host(_ number: Int, _ configuration: NodeConfiguration, _ disk: Disk) -> Host {
-    let random = Random(seed: options.seed).split(1 << 32 | UInt64(number)).split(UInt64(records[number].life))
+    let random = Random(seed: options.seed).split(1 << 32 | UInt64(number)).split(
+      UInt64(records[number].life))
     let desk = shared ?? Desk(packets: 2_048, effects: 2_048, seed: 0, at: now)
     return Host(
       number: number, endpoint: SimEndpoint(records[number].address, port: Internet.port).endpoint,
@@ -186,7 +154,8 @@ public final class World {
     records[node].flags.insert(.alive)
     records[node].flags.remove(.skewed)
     let host = host(node, configuration, old.disk)
-    host.received = old.received
+    host.pulse.pointee.receivedDatagrams = old.pulse.pointee.receivedDatagrams
+    host.pulse.pointee.receivedBytes = old.pulse.pointee.receivedBytes
     host.weather = old.weather
     hosts[node] = host
     act(host) { host.recover() }
@@ -249,14 +218,20 @@ public final class World {
   }
 
   /// The datagrams that a node was handed, and their bytes with 28 for the headers.
-  public func received(_ node: Int) -> (datagrams: UInt64, bytes: UInt64) { hosts[checked(node)].received }
+  public func received(_ node: Int) -> (datagrams: UInt64, bytes: UInt64) {
+    let pulse = hosts[checked(node)].pulse
+    return (pulse.pointee.receivedDatagrams, pulse.pointee.receivedBytes)
+  }
 
   /// Datagrams on their way, now and at the busiest moment.
   public var inFlight: (now: Int, peak: Int) { (arena.inFlight, arena.peakInFlight) }
 
-  /// Bytes that the engine itself has taken for nodes, events and datagrams in flight.
+  /// Bytes that the engine itself has taken for nodes, stores, events and datagrams in flight. Cores and the
+  /// packet pool are not in it.
   public var engineBytes: Int {
-    capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + hosts.count * 600
+    let stores = hosts.reduce(0) { $0 + $1.disk.bytes }
+    return capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + stores
+      + hosts.count * Host.bytes
   }
 
   func checked(_ node: Int) -> Int {
@@ -268,26 +243,27 @@ public final class World {
 
   /// Hands the context to a host.
   @inline(__always) func begin(_ host: Host) {
-    precondition(!isActing, "a core is being called already")
-    isActing = true
+    precondition(!state.scalars.pointee.isActing, "a core is being called already")
+    state.scalars.pointee.isActing = true
     let context = host.desk.storage
     context.pointee.now = localTime(host)
-    swap(&context.pointee.random, &host.random)
+    swap(&context.pointee.random, &host.pulse.pointee.random)
   }
 
   /// Carries out what the core wants done, then asks when it wants to be called again.
   @inline(__always) func end(_ host: Host) {
     carryOut(host)
     let context = host.desk.storage
-    swap(&context.pointee.random, &host.random)
+    swap(&context.pointee.random, &host.pulse.pointee.random)
     if records[host.number].flags.contains(.alive) { rearm(host) }
-    isActing = false
-    if !raised.isEmpty { tellRaised() }
+    state.scalars.pointee.isActing = false
+    if onEvent != nil { tellRaised() }
   }
 
   private func tellRaised() {
+    guard !raised.isEmpty else { return }
     let list = raised
-    raised.removeAll(keepingCapacity: true)
+    raised.removeAll()
     for (node, event) in list { onEvent?(node, event) }
   }
 
@@ -298,7 +274,7 @@ public final class World {
   /// Reads the deadline. An earlier wake makes the queued one stale; a later one waits until that has come.
   @inline(__always) func rearm(_ host: Host) {
     let record = records + host.number
-    var deadline = host.core.deadline
+    var deadline = host.deadline
     if record.pointee.flags.contains(.skewed) { deadline = host.clock.world(deadline) }
     record.pointee.deadline = max(deadline.ns, now.ns)
     if record.pointee.deadline < record.pointee.wakeAt { wake(host.number) }
@@ -399,9 +375,15 @@ public final class World {
 
   /// A machine that asks to be woken at once, for ever, would stop time.
   @inline(__always) private func noteProgress(_ moment: UInt64) {
-    momentEvents = moment == lastMoment ? momentEvents + 1 : 0
-    lastMoment = moment
-    precondition(momentEvents < 200_000 + 1_000 * hosts.count, "time stands still at \(now)")
+    let scalars = state.scalars
+    if moment != scalars.pointee.lastMoment {
+      scalars.pointee.lastMoment = moment
+      scalars.pointee.momentEvents = 0
+    }
+    scalars.pointee.momentEvents += 1
+    if scalars.pointee.momentEvents > 200_000 {
+      precondition(scalars.pointee.momentEvents < 1_000 * hosts.count, "time stands still at \(now)")
+    }
   }
 }
 

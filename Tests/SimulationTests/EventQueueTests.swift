@@ -45,7 +45,9 @@ import Testing
       isInOrder = isInOrder && queue.pop(upTo: .max)?.word == word
       queue.push(1_000_000 + word, at: 5_000_000_000)
     }
-    for word in 0..<UInt64(100_000) { isInOrder = isInOrder && queue.pop(upTo: .max)?.word == 1_000_000 + word }
+    for word in 0..<UInt64(100_000) {
+      isInOrder = isInOrder && queue.pop(upTo: .max)?.word == 1_000_000 + word
+    }
     #expect(isInOrder && queue.count == 0)
   }
 

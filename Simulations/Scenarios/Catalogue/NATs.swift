@@ -22,7 +22,7 @@ public enum NATs: Scenario {
 
   public static func plan(_ settings: Settings, _ random: inout Random) -> Plan {
     var plan = Plan()
-    let whole = plan.raise(settings, &random)
+    let whole = plan.raise(settings, bootstraps: 3, &random)
     plan.phases(measureFrom: whole + 10, quietFrom: whole, end: settings.until ?? whole + 90)
     return plan
   }

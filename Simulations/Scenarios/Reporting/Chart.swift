@@ -31,11 +31,11 @@ struct Chart {
   var isShare = false
 
   private static let width = 540.0
-  private static let height = 230.0
+  private static let height = 236.0
   private static let left = 58.0
   private static let right = 14.0
-  private static let top = 12.0
-  private static let bottom = 34.0
+  private static let top = 22.0
+  private static let bottom = 26.0
   private static let pointsMax = 420
 
   /// The figure, or nothing when there is no point.
@@ -121,18 +121,27 @@ struct Chart {
     }
     var x = (axes.x.lowerBound / axes.xStep - 1e-9).rounded(.up) * axes.xStep
     while x <= axes.x.upperBound + axes.xStep * 1e-6 {
-      svg += text(axes.atX(x), Self.height - Self.bottom + 16, Numbers.significant(x, 6), "middle")
+      // The unit stands at the end of the axis, instead of a number that would touch it.
+      if axes.atX(x) < Self.width - Self.right - 8 * Double(xUnit.count) - 18 {
+        svg += text(axes.atX(x), Self.height - Self.bottom + 17, Numbers.significant(x, 6), "middle")
+      }
       x += axes.xStep
     }
     let floor = Page.number(Self.height - Self.bottom)
     svg += "<line class=\"axis\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
     svg += " y1=\"\(floor)\" y2=\"\(floor)\"/>"
-    svg += text(Self.width - Self.right, Self.height - 4, xUnit, "end")
+    svg += text(Self.width - Self.right, Self.height - Self.bottom + 17, xUnit, "end")
     return svg
   }
 
+  private var axisMax: Double { y?.upperBound ?? series.flatMap(\.points).map(\.y).max() ?? 0 }
+
   private func label(_ value: Double, _ step: Double) -> String {
-    guard isShare else { return Numbers.significant(value, 6) + (yUnit.isEmpty ? "" : " \(yUnit)") }
+    guard isShare else {
+      let isThousands = !yUnit.isEmpty && axisMax >= 2_000
+      let number = Numbers.significant(isThousands ? value / 1_000 : value, 6)
+      return number + (yUnit.isEmpty ? "" : isThousands ? " k\(yUnit)" : " \(yUnit)")
+    }
     let percent = value * 100
     let places = step * 100 >= 1 ? 0 : step * 100 >= 0.1 ? 1 : step * 100 >= 0.01 ? 2 : 4
     return Numbers.fixed(percent, places) + " %"
@@ -153,14 +162,19 @@ struct Chart {
     }.joined()
   }
 
+  /// Words stand above the drawing; of two that are close together the first one ends at its line.
   private func drawMarks(_ axes: Axes) -> String {
-    marks.filter { axes.x.contains($0.x) }.map { mark in
+    let shown = marks.filter { axes.x.contains($0.x) }
+    var svg = ""
+    for (i, mark) in shown.enumerated() {
       let at = axes.atX(mark.x)
-      let isLate = at > Self.width - 90
-      return "<line class=\"mark\" x1=\"\(Page.number(at))\" x2=\"\(Page.number(at))\""
-        + " y1=\"\(Page.number(Self.top))\" y2=\"\(Page.number(Self.height - Self.bottom))\"/>"
-        + text(at + (isLate ? -4 : 4), Self.top + 9, mark.name, isLate ? "end" : "start", "word")
-    }.joined()
+      let isCrowded = i + 1 < shown.count && axes.atX(shown[i + 1].x) - at < 60
+      let isLeft = at > Self.width - 80 || (isCrowded && at > Self.left + 60)
+      svg += "<line class=\"mark\" x1=\"\(Page.number(at))\" x2=\"\(Page.number(at))\""
+      svg += " y1=\"\(Page.number(Self.top - 14))\" y2=\"\(Page.number(Self.height - Self.bottom))\"/>"
+      svg += text(at + (isLeft ? -4 : 4), Self.top - 5, mark.name, isLeft ? "end" : "start", "word")
+    }
+    return svg
   }
 
   private func draw(_ series: Series, _ axes: Axes) -> String {

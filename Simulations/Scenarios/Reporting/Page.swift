@@ -70,9 +70,11 @@ enum Page {
     .facts { display: flex; flex-wrap: wrap; gap: 6px 30px; margin: 16px 0 0; padding: 0; list-style: none;
       color: var(--soft); font-size: 14px; }
     .facts b { color: var(--ink); font-weight: 600; }
-    .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: 14px; }
+    .cards { display: grid; grid-template-columns: repeat(4, 1fr); gap: 14px; }
+    @media (max-width: 720px) { .cards { grid-template-columns: repeat(2, 1fr); } }
     .card { background: var(--card); border: 1px solid var(--faint); border-radius: 10px; padding: 14px 16px; }
     .card b { display: block; font-size: 25px; line-height: 1.2; font-weight: 620; letter-spacing: -0.01em; }
+    .card b.none { color: var(--soft); font-weight: 500; }
     .card span { color: var(--soft); font-size: 13px; line-height: 1.35; display: block; }
     .card small { font-size: 14px; font-weight: 500; color: var(--soft); }
     table { border-collapse: collapse; width: 100%; font-size: 14.5px; background: var(--card);
@@ -111,7 +113,9 @@ enum Page {
     .near { fill: none; stroke: var(--a); stroke-width: 0.8; opacity: 0.5; }
     .shortcut { fill: none; stroke: var(--c); stroke-width: 0.6; opacity: 0.28; }
     .broken { fill: none; stroke: var(--bad); stroke-width: 0.9; opacity: 0.65; }
-    .node { fill: var(--a); } .node.unsettled { fill: var(--b); } .node.wrong { fill: var(--bad); }
+    .node { fill: var(--a); } .node.partly { fill: var(--b); } .node.wrong { fill: var(--bad); }
+    .node.unsettled { fill: var(--card); stroke: var(--a); stroke-width: 1.6; }
+    .node.partly.unsettled { stroke: var(--b); } .node.wrong.unsettled { stroke: var(--bad); }
     .rings { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); gap: 18px; }
     pre { background: var(--card); border: 1px solid var(--faint); border-radius: 10px; padding: 14px 16px;
       overflow-x: auto; font: 13px/1.55 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace;

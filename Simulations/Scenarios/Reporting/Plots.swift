@@ -5,7 +5,7 @@ enum Plots {
   static func all(_ record: Record) -> String {
     [
       coming(record), consistency(record), lookups(record), keys(record), hops(record), stretch(record),
-      traffic(record), repair(record), joining(record),
+      waits(record), traffic(record), repair(record), joining(record),
     ].map(\.html).joined()
   }
 
@@ -13,10 +13,10 @@ enum Plots {
     record.plan.excused.map { Double($0.lowerBound) / 1_000...Double($0.upperBound) / 1_000 }
   }
 
-  private static func marks(_ record: Record) -> [(x: Double, name: String)] {
-    record.quietFrom == record.measureFrom
-      ? [(record.measureFrom, "measured, quiet")]
-      : [(record.measureFrom, "measured"), (record.quietFrom, "quiet")]
+  /// - Parameter isWhole: the drawing begins before the measuring does.
+  private static func marks(_ record: Record, isWhole: Bool = false) -> [(x: Double, name: String)] {
+    let both = [(x: record.measureFrom, name: "measured"), (x: record.quietFrom, name: "quiet")]
+    return both.filter { isWhole || $0.x > record.measureFrom }.sorted { $0.x < $1.x }
   }
 
   private static func points(
@@ -33,7 +33,8 @@ enum Plots {
         .init(name: "perfect", colour: "a", points: points(record) { $0.found.perfectShare }),
         .init(name: "settled", colour: "b", points: points(record) { $0.found.settledShare }),
       ],
-      x: 0...max(record.virtualSeconds, 1), y: 0...1, bands: bands(record), marks: marks(record), isShare: true)
+      x: 0...max(record.virtualSeconds, 1), y: 0...1, bands: bands(record),
+      marks: marks(record, isWhole: true), isShare: true)
   }
 
   private static func consistency(_ record: Record) -> Chart {
@@ -84,9 +85,9 @@ enum Plots {
         : [
           .init(
             name: "hops", colour: "a", shape: .bars,
-            points: counts.enumerated().map { (Double($0.offset), Double($0.element) / all) })
+            points: counts.enumerated().map { (Double($0.offset) - 0.5, Double($0.element) / all) })
         ],
-      x: 0...Double(most + 1), xUnit: "hops", isShare: true)
+      x: -0.5...Double(most) + 0.5, xUnit: "hops", isShare: true)
   }
 
   private static func stretch(_ record: Record) -> Chart {
@@ -105,9 +106,29 @@ enum Plots {
       x: 0...10, xUnit: "×", isShare: true)
   }
 
+  private static func waits(_ record: Record) -> Chart {
+    var sorted = record.lookupSeconds
+    let tail = max(sorted.quantile(0.99) ?? 0, 0.01) * 1_000
+    let bins = 40
+    let width = tail / Double(bins - 1)
+    let counts = Sample(record.lookupSeconds.all.map { $0 * 1_000 }).histogram(width: width, bins: bins)
+    let all = Double(max(record.lookupSeconds.count, 1))
+    return Chart(
+      title: "Time of look-ups", caption: "From question to right answer; the slowest hundredth at the end.",
+      series: record.lookupSeconds.isEmpty
+        ? []
+        : [
+          .init(
+            name: "look-ups", colour: "a", shape: .bars,
+            points: counts.enumerated().map { (Double($0.offset) * width, Double($0.element) / all) })
+        ],
+      x: 0...Double(bins) * width, xUnit: "ms", isShare: true)
+  }
+
   private static func traffic(_ record: Record) -> Chart {
     var curve: [(x: Double, y: Double)] = []
-    for (before, after) in zip(record.moments, record.moments.dropFirst()) where after.found.nodes > 0 {
+    let measured = record.moments(from: record.measureFrom)
+    for (before, after) in zip(measured, measured.dropFirst()) where after.found.nodes > 0 {
       let rate = Double(after.bytes - before.bytes) / (after.at - before.at) / Double(after.found.nodes)
       curve.append((after.at, rate))
     }

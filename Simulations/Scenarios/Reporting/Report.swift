@@ -62,8 +62,9 @@ public enum Report {
       ("real_time_factor", "of real time"), ("events_per_s", "events a second"),
     ]
     let cards = wanted.compactMap { name, words -> String? in
-      guard let figure = verdict.figures.first(where: { $0.name == name }), let value = figure.value else {
-        return nil
+      guard let figure = verdict.figures.first(where: { $0.name == name }) else { return nil }
+      guard let value = figure.value else {
+        return "<div class=\"card\"><b class=\"none\">never</b><span>\(words)</span></div>"
       }
       let number = name == "events_per_s" ? thousands(value) : Numbers.significant(value, 4)
       let unit = name == "events_per_s" ? "" : figure.unit
@@ -119,8 +120,8 @@ public enum Report {
     }
     return "<div class=\"rings\">\n\(drawings)</div>"
       + "<p class=\"note\">Nodes stand where their IDs are. Blue arcs lead to the four right neighbours, green chords "
-      + "are other links of some nodes. Red nodes do not list exactly their true neighbours; orange ones are not "
-      + "settled.</p>"
+      + "are other links of some nodes. Red: the nearest neighbour of a side is not the true one. Orange: the nearest "
+      + "ones are right, farther ones are not. Hollow: not settled.</p>"
   }
 
   private static func again(_ verdict: Verdict) -> String {

@@ -1,5 +1,5 @@
 // The ring as a circle: nodes where their IDs are, links to right neighbours as arcs bulging inwards, a few shortcuts
-// as chords, and what is not as it should be in red.
+// as chords. Red nodes have wrong neighbours, orange ones only know too few; those that are not settled are hollow.
 
 /// Draws a picture of the ring.
 struct RingDrawing {
@@ -26,10 +26,12 @@ struct RingDrawing {
     if picture.dots.count <= 250 {
       for dot in whole { svg += links(of: dot, "near") }
     }
-    for dot in broken.prefix(Self.brokenLinksMax) { svg += links(of: dot, "broken") }
+    for dot in broken.prefix(Self.brokenLinksMax) { svg += links(of: dot, dot.hasNearest ? "near" : "broken") }
     let small = picture.dots.count > 300 ? 1.6 : picture.dots.count > 100 ? 2.4 : 3.4
-    for dot in whole { svg += circle(dot, small, dot.isSettled ? "node" : "node unsettled") }
-    for dot in broken.prefix(4 * Self.dotsMax) { svg += circle(dot, small + 0.8, "node wrong") }
+    for dot in whole { svg += circle(dot, small, "node") }
+    for dot in broken.prefix(4 * Self.dotsMax) {
+      svg += circle(dot, small + 0.6, dot.hasNearest ? "node partly" : "node wrong")
+    }
     svg += middle(broken.count) + "</svg>"
     let words = "at \(Numbers.duration(picture.at))"
     return "<figure class=\"ring\"><figcaption><b>\(Page.escape(title))</b> \(words)</figcaption>\(svg)</figure>\n"
@@ -54,6 +56,7 @@ struct RingDrawing {
   private func circle(_ dot: Dot, _ r: Double, _ kind: String) -> String {
     // The parts of a divided network are drawn as rings inside one another.
     let (x, y) = point(dot.place, Self.radius - 14 * Double(min(dot.component, 5)))
+    let kind = dot.isSettled ? kind : kind + " unsettled"
     return "<circle class=\"\(kind)\" cx=\"\(Page.number(x))\" cy=\"\(Page.number(y))\" r=\"\(Page.number(r))\"/>"
   }
 

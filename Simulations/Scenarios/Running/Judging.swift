@@ -12,6 +12,12 @@ public struct Verdict: Sendable {
   public var isMet: Bool { checks.allSatisfy(\.isMet) }
   public var failed: [Check] { checks.filter { !$0.isMet } }
 
+  public init(_ record: Record, checks: [Check], figures: [Figure]) {
+    self.record = record
+    self.checks = checks
+    self.figures = figures
+  }
+
   public init(_ record: Record, _ scenario: any Scenario.Type) {
     self.record = record
     checks = Judging.invariants(record, scenario) + scenario.checks(record)
@@ -75,7 +81,8 @@ public enum Judging {
     let asked = Double(tally.asked)
     let measured = record.virtualSeconds - from
     return [
-      Figure("perfect_s", "first time at which the ring is perfect", record.moments.first { $0.found.isPerfect }?.at, "s"),
+      Figure(
+        "perfect_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"),
       Figure("consistency_mean", "ring consistency, mean", consistency.mean),
       Figure("consistency_min", "ring consistency, least", consistency.least),
       Figure("consistency_disturbed", "ring consistency while faults are on, mean", disturbed.mean),

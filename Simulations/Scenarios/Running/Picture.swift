@@ -7,6 +7,8 @@ public struct Dot: Sendable {
   /// Part of the circle, 0 to 1.
   public let place: Double
   public let isPerfect: Bool
+  /// Its nearest neighbours on both sides are the true ones, whatever the others are.
+  public let hasNearest: Bool
   public let isSettled: Bool
   public let component: Int
   /// Places of the nodes that it lists on its right; those that are not there are missing.
@@ -39,8 +41,8 @@ extension Stage {
       let belief = witnesses[rank].belief
       let (matching, wanted) = listing.matchingNeighbours(rank)
       return Dot(
-        place: belief.id.share, isPerfect: matching == wanted, isSettled: belief.isSettled,
-        component: witnesses[rank].component,
+        place: belief.id.share, isPerfect: matching == wanted, hasNearest: listing.hasNearest(rank),
+        isSettled: belief.isSettled, component: witnesses[rank].component,
         right: (0..<belief.right.count).map { belief.right[$0].share })
     }
   }

@@ -2,7 +2,8 @@
 //
 // Of four questions three ask for the owner of a random key and one for a given living node. An answer is right when
 // the truth at the moment of the question or at that of the answer agrees with it. Who gets none within three seconds
-// asks once more. Questions whose asker or target dies meanwhile do not count.
+// asks once more. Questions whose asker or target dies or sleeps meanwhile do
+// not count.
 
 import Base
 import Overlay
@@ -34,6 +35,7 @@ final class Probes {
   private(set) var pairsReached = 0
   private(set) var hops = Sample()
   private(set) var stretch = Sample()
+  private(set) var seconds = Sample()
   private let measureFrom: Instant
   private let stopAt: Instant
 
@@ -69,7 +71,7 @@ final class Probes {
     guard !living.isEmpty else { return nil }
     for _ in 0..<8 {
       let node = living[Int(random.below(UInt64(living.count)))].node
-      if stage.hasJoined[node] { return node }
+      if stage.hasJoined[node], !stage.world.isPaused(node) { return node }
     }
     return nil
   }
@@ -101,8 +103,7 @@ final class Probes {
   private func lapse(_ i: Int, _ now: Instant) {
     let question = questions[i]
     let isMoot =
-      !stage.world.isAlive(question.asker) || !stage.hasJoined[question.asker]
-      || (question.node >= 0 && !stage.world.isAlive(question.node))
+      !stage.isAwake(question.asker) || (question.node >= 0 && !stage.isAwake(question.node))
     if isMoot {
       questions[i].isOpen = false
     } else if question.tries < Self.tries {
@@ -134,14 +135,16 @@ final class Probes {
     }
     guard isRight, question.firstAsked >= measureFrom, question.tries == 1 else { return }
     hops.add(Double(count))
+    seconds.add((stage.world.now - question.asked).seconds)
     measureStretch(question, id)
   }
 
   private func measureStretch(_ question: Question, _ id: OverlayID) {
     let rank = stage.census.position(of: id)
     guard rank < stage.census.living.count, stage.census.living[rank].id == id,
-      let straight = stage.roundTrip(question.asker, stage.census.living[rank].node), straight > .zero
+      stage.census.living[rank].node != question.asker
     else { return }
+    let straight = stage.roundTrip(question.asker, stage.census.living[rank].node)
     stretch.add((stage.world.now - question.asked).seconds / straight.seconds)
   }
 

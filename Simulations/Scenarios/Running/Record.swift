@@ -35,6 +35,8 @@ public struct Record: Sendable {
   public var hops = Sample()
   /// Time of a look-up by the time of a round trip straight to who answered.
   public var stretch = Sample()
+  /// Time of look-ups that were right at the first try.
+  public var lookupSeconds = Sample()
   /// Look-ups of owners by the second in which they were asked.
   public var lookups: [LookupTally] = []
   /// Questions for a given living node.
@@ -82,6 +84,13 @@ public struct Record: Sendable {
       sum.wrong += tally.wrong
     }
     return sum
+  }
+
+  /// Seconds from the last planned start until every node had its true neighbours; nil when that never was so.
+  public var perfectAfterStarts: Double? {
+    let starts = plan.steps.filter { if case .start = $0.action { true } else { false } }
+    let last = Double(starts.last?.at ?? 0) / 1_000
+    return moments.first { $0.at > last && $0.found.isPerfect }.map { $0.at - last }
   }
 
   /// Seconds from `since` until the ring was whole for the first time after it; nil when it never was.

@@ -189,6 +189,7 @@ public final class Run {
     record.shortcuts = stage.shortcuts(of: 24)
     record.hops = probes.hops
     record.stretch = probes.stretch
+    record.lookupSeconds = probes.seconds
     record.lookups = probes.tallies
     record.pairsAsked = probes.pairsAsked
     record.pairsReached = probes.pairsReached

@@ -53,6 +53,7 @@ final class Stage {
 
   private static func options(_ settings: Settings, _ conditions: Conditions) -> WorldOptions {
     var options = WorldOptions(seed: settings.seed)
+    options.cryptography = settings.isRealCrypto ? .real : .stub
     options.nodesExpected = settings.nodes
     switch settings.latency {
     case .constant(let milliseconds): options.latency = .constant(.milliseconds(milliseconds))
@@ -66,6 +67,12 @@ final class Stage {
     options.loss.reordered = conditions.reorderedPerMille * 1_000
     options.loss.brokenPairs = conditions.brokenPairsPerMille * 1_000
     if conditions.hasBursts { options.loss.access = GilbertElliott() }
+    switch conditions.mix {
+    case .none: break
+    case .home: options.mix = .home
+    case .mobile: options.mix = .mobile
+    case .enterprise: options.mix = .enterprise
+    }
     return options
   }
 
@@ -81,7 +88,7 @@ final class Stage {
       switch first.ending {
       case .back(let slot): restart(slot)
       case .heal(let cut): heal(cut)
-      case .resume(let node): resume(node)
+      case .resume(let node): if world.isAlive(node) { world.apply(.resume(node)) }
       }
     }
   }
@@ -103,7 +110,7 @@ final class Stage {
       guard let node = living(slot) else { return }
       end(node, isGraceful: false)
       if let back { later(back, .back(slot: slot)) }
-    case .leave(let slot): living(slot).map { end($0, isGraceful: true) }
+    case .leave(let slot): if let node = living(slot) { end(node, isGraceful: true) }
     case .replace(let slot, let isGraceful, let via):
       guard let node = living(slot) else { return }
       end(node, isGraceful: isGraceful)
@@ -112,21 +119,42 @@ final class Stage {
     case .mute(let ranges, let length): cut(ranges, isMute: true, length)
     case .introduce(let slot, let other):
       guard let node = living(slot), let otherNode = living(other) else { return }
-      let endpoint = world.hosts[otherNode].endpoint
+      let endpoint = world.endpoint(of: otherNode)
       world.withCore(node) { core, context in core.addBootstrap(endpoint, key: nil, &context) }
     case .pause, .clock, .slow, .loss, .roam, .reboot: playNetwork(action)
     }
   }
 
-  private func playNetwork(_ action: Action) {}
-
-  private func resume(_ node: Int) {}
+  private func playNetwork(_ action: Action) {
+    switch action {
+    case .pause(let slot, let length):
+      guard let node = living(slot), !world.isPaused(node) else { return }
+      world.apply(.pause(node))
+      later(length, .resume(node: node))
+    case .clock(let slot, let rate):
+      if let node = living(slot) { world.apply(.skew(node, partsPerMillion: rate)) }
+    case .slow(let slot, let delay, let length):
+      guard let node = living(slot) else { return }
+      world.apply(.slow(.node(node), by: .milliseconds(delay), lasting: .milliseconds(length)))
+    case .loss(let perMille, let length):
+      // Every datagram passes two access links.
+      world.apply(
+        .lossBurst(.everybody, perMille: Int((perMille + 1) / 2), lasting: .milliseconds(length)))
+    case .roam(let slot): if let node = living(slot) { world.apply(.roam(node)) }
+    case .reboot(let slot):
+      if let node = living(slot), let box = world.box(of: node) { world.apply(.rebootBox(box)) }
+    default: break
+    }
+  }
 
   /// The living node of a slot.
   func living(_ slot: Int) -> Int? {
     guard nodes.indices.contains(slot), nodes[slot] >= 0, world.isAlive(nodes[slot]) else { return nil }
     return nodes[slot]
   }
+
+  /// The node lives, has joined, and its process runs.
+  func isAwake(_ node: Int) -> Bool { world.isAlive(node) && hasJoined[node] && !world.isPaused(node) }
 
   func component(ofNode node: Int) -> Int { components[slots[node]] }
 
@@ -139,15 +167,19 @@ final class Stage {
 
   private func add(_ slot: Int, via: [Int]) {
     let bootstraps = bootstraps(via, for: slot)
-    let node = world.add(role(slot), bootstraps: bootstraps)
+    // Those through whom the others come in are in the open.
+    let site = slot < Plan.bootstrapsMax ? Site(.open) : nil
+    // Nodes are numbered in the order in which they start; this one sends before `add` has returned.
+    let node = world.nodeCount
     nodes[slot] = node
     slots.append(slot)
     startedAt.append(world.now)
     hasJoined.append(false)
+    let number = world.add(role(slot), bootstraps: bootstraps, site: site)
+    precondition(number == node)
     let id = world.view(node).id
     ids.append(id)
     census.add(id, node: node)
-    precondition(slots.count == node + 1, "nodes are numbered in the order in which they start")
   }
 
   private func restart(_ slot: Int) {
@@ -174,7 +206,7 @@ final class Stage {
   private func end(_ node: Int, isGraceful: Bool) {
     onDeath?(node)
     buriedHopsExceeded += world.hosts[node].snapshot.links.hopsExceeded
-    if isGraceful { world.leave(node) } else { world.kill(node) }
+    if isGraceful, !world.isPaused(node) { world.leave(node) } else { world.kill(node) }
     census.bury(ids[node], at: world.now)
   }
 
@@ -226,11 +258,8 @@ final class Stage {
 
   // MARK: - Truth
 
-  /// The time straight to another node and back; nil when it is not known.
-  func roundTrip(_ a: Int, _ b: Int) -> Interval? {
-    if case .constant(let milliseconds) = settings.latency { return .milliseconds(2 * milliseconds) }
-    return nil
-  }
+  /// The time straight to another node and back.
+  func roundTrip(_ a: Int, _ b: Int) -> Interval { world.oneWay(a, b) + world.oneWay(b, a) }
 
   /// Everybody alive, as the checks want it.
   func witnesses(_ list: inout [Witness]) {
