@@ -96,10 +96,8 @@ extension Ring {
     links.approach(known.node, role: .near, via: via, &context)
   }
 
-  /// A side with too few neighbours asks the nearest that it knows of.
+  /// Whoever is known and would be a neighbour is asked, sides with too few neighbours first of all.
   mutating func fillSides(_ links: inout Links, _ context: inout Context) {
-    let near = links.neighbourhood
-    if near.left.isFull && near.right.isFull { return }
     known.forEach { approach($0, &links, &context) }
   }
 }

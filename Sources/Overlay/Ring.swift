@@ -103,11 +103,6 @@ public struct Ring: ~Copyable {
   public mutating func onDown(_ key: PublicKey, _ links: inout Links, _ context: inout Context) {
     known.remove(key)
     reassess(&links, &context)
-    // What took one node may have taken others.
-    let near = links.neighbourhood.all
-    for i in 0..<near.count where context.now - links.peers[Int(near[i])].heardAt > .seconds(1) {
-      links.doubt(Int(near[i]), context.now)
-    }
   }
 
   /// A node that somebody named did not answer: the next one is asked.
@@ -120,6 +115,7 @@ public struct Ring: ~Copyable {
 
   public mutating func expire(_ links: inout Links, _ context: inout Context) {
     let now = context.now
+    if stabiliseAt <= now { fillSides(&links, &context) }
     if announceAt <= now { announce(&links, &context) }
     if stabiliseAt <= now { stabiliseRound(&links, &context) }
     if findAt <= now { findPlace(&links, &context) }
@@ -163,8 +159,8 @@ public struct Ring: ~Copyable {
       announcedView = view
       // A change is told at once, a series of changes a few times a second.
       announceAt = min(announceAt, max(context.now + Timing.coalesce, announcedAt + Timing.announceRing))
+      fillSides(&links, &context)
     }
-    fillSides(&links, &context)
   }
 
   /// Goes, and tells the neighbours about each other.

@@ -29,9 +29,11 @@ enum Timing {
   static let silence = Interval.milliseconds(1_500)
   /// Traffic within this time counts as "under traffic".
   static let activity = Interval.seconds(5)
-  /// Unanswered pings after which a way is dead; with doubled waits from 100 ms on that is 1.5 s.
+  /// Unanswered pings after which a way is dead, and the least wait for each: a second in all on a quick
+  /// network, so that a machine that hesitates is not given up.
   static let pingTries: UInt8 = 4
-  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.7 s on a quick
+  static let pingWaitMin = Interval.milliseconds(250)
+  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.75 s on a quick
   /// network.
   static let indirectTries: UInt8 = 3
   /// A proven size is asked again after this, when the path is pinged anyway.
@@ -60,7 +62,7 @@ enum Timing {
   static let announce = Interval.seconds(2)
   /// Stabilisation: often after a change, rarely in quiet.
   static let stabiliseSoon = Interval.seconds(1)
-  static let stabilise = Interval.seconds(5)
+  static let stabilise = Interval.seconds(4)
   static let unquiet = Interval.seconds(10)
   /// Links hear of each other soon while a node is young, then once a minute at most.
   static let youth = Interval.minutes(1)
