@@ -208,7 +208,9 @@ extension Links {
     var observed = Endpoint.none
     if case .endpoint(let endpoint) = origin { observed = endpoint }
     if ping.isGuest { receiveGuest(slot, &context) }
-    let pong = Pong(nonce: ping.nonce, observed: observed, bearings: bearings)
+    let pong = Pong(
+      nonce: ping.nonce, observed: observed, isGuest: peers[slot].roles.contains(.shortcut),
+      bearings: bearings)
     reply(.pong, to: slot, origin, &context) { pong.encode(to: &$0) }
   }
 
@@ -223,6 +225,7 @@ extension Links {
       peers[slot].paths[index]!.sizeAt = context.now
     } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
       peers[slot].bearings = pong.bearings
+      if pong.isGuest { receiveGuest(slot, &context) }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
       if index > 0 { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)

@@ -54,7 +54,7 @@ enum Timing {
   static let idleWithoutRole = Interval.seconds(20)
   /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least
   /// once a minute).
-  static let wanted = Interval.minutes(2)
+  static let wanted = Interval.minutes(1)
   /// A neighbour that others have come before keeps its role this long.
   static let trim = Interval.seconds(30)
   /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees

@@ -198,7 +198,9 @@ private let overlay: [Kind] = [
   Kind("Ping.padded", .rest) {
     Ping(nonce: $0.nonce(), isGuest: $0.below(2) == 1, padding: Int($0.below(300)))
   },
-  Kind("Pong") { Pong(nonce: $0.nonce(), observed: $0.endpoint(), bearings: $0.bearings()) },
+  Kind("Pong") {
+    Pong(nonce: $0.nonce(), observed: $0.endpoint(), isGuest: $0.below(2) == 0, bearings: $0.bearings())
+  },
   Kind("Candidates") {
     Candidates(
       wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
