@@ -136,13 +136,15 @@ extension Links {
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
-    if index > 0 { probeSizeIfDue(slot, index, &context) }
+    if index > 0, peers[slot].isForTraffic { probeSizeIfDue(slot, index, &context) }
   }
 
   /// When a proven, quiet path shall be asked again.
   private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
     if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
-    let regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : Timing.keepalive)
+    // One side asks first: what it asks serves both.
+    let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
+    let regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
       return max(regular, path.probe.sentAt + Timing.silence)
     }
@@ -307,8 +309,7 @@ extension Links {
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
     let isKept = peers[slot].isLasting || (peers[slot].roles.contains(.bootstrap) && !isComfortable)
     if isKept && peers[slot].isUp { return }
-    let isForTraffic = peers[slot].roles.contains(.onDemand) || peers[slot].hasCarriedData
-    let patience = isForTraffic ? Timing.idle : Timing.idleWithoutRole
+    let patience = peers[slot].isForTraffic ? Timing.idle : Timing.idleWithoutRole
     let wantedUntil = peers[slot].wantedAt == .start ? Instant.start : peers[slot].wantedAt + Timing.wanted
     let idleAt = max(max(peers[slot].usedAt, peers[slot].upAt) + patience, wantedUntil)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }

@@ -116,7 +116,8 @@ public struct Peer: BitwiseCopyable {
   /// Whether the link serves the ring and not only traffic.
   var isLasting: Bool { isGuest || !roles.isDisjoint(with: [.near, .shortcut]) }
 
-  var hasCarriedData: Bool { sentBytes > 0 || receivedBytes > 0 }
+  /// Whether data goes over the link, or shall: then the largest datagram of its path matters.
+  var isForTraffic: Bool { roles.contains(.onDemand) || sentBytes > 0 || receivedBytes > 0 }
 
   /// The path that data takes.
   public var bestPath: Path? { if let best { paths[best] } else { nil } }

@@ -144,6 +144,10 @@ extension Links {
   }
 
   private mutating func noteSent(_ bytes: Int, _ slot: Int, _ index: Int, _ now: Instant) {
+    if peers[slot].sentBytes == 0, index > 0 {
+      peers[slot].paths[index]!.probe.isUrgent = true
+      wake(slot, at: now)
+    }
     peers[slot].sentBytes &+= UInt64(bytes)
     peers[slot].usedAt = now
     peers[slot].paths[index]!.usedAt = now

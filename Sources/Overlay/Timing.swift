@@ -25,6 +25,7 @@ enum Timing {
   static let activeProbe = Interval.seconds(5)
   /// Other paths are kept open through NATs, which may forget after 30 s.
   static let keepalive = Interval.seconds(25)
+  static let keepaliveGrace = Interval.seconds(2)
   /// Under traffic, a path that is silent this long is asked.
   static let silence = Interval.milliseconds(1_500)
   /// Traffic within this time counts as "under traffic".
@@ -66,7 +67,7 @@ enum Timing {
   static let unquiet = Interval.seconds(10)
   /// Links hear of each other soon while a node is young, then once a minute at most.
   static let youth = Interval.minutes(1)
-  static let newsSoon = Interval.seconds(4)
+  static let newsSoon = Interval.seconds(10)
   static let news = Interval.minutes(1)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
