@@ -11,7 +11,8 @@ struct TimeText: ExpressibleByArgument {
   init?(argument: String) {
     let units: [Character: Double] = ["s": 1, "m": 60, "h": 3_600]
     let factor = argument.last.flatMap { units[$0] }
-    guard let number = Double(factor == nil ? argument : String(argument.dropLast())), number >= 0, number <= 1e7
+    guard let number = Double(factor == nil ? argument : String(argument.dropLast())), number >= 0,
+      number <= 1e7
     else { return nil }
     seconds = number * (factor ?? 1)
   }
@@ -34,7 +35,8 @@ struct CommonChoice: ParsableArguments {
   @Option(help: ArgumentHelp("How many nodes.", valueName: "n"))
   var nodes: Int?
 
-  @Option(help: ArgumentHelp("Decides the whole run; random when absent, and printed.", valueName: "number|random"))
+  @Option(
+    help: ArgumentHelp("Decides the whole run; random when absent, and printed.", valueName: "number|random"))
   var seed = "random"
 
   @Option(help: ArgumentHelp("Virtual time at which the run ends, such as 90 or 10m.", valueName: "time"))
@@ -77,7 +79,8 @@ struct CommonChoice: ParsableArguments {
   var schedule: String?
 
   @Option(
-    help: ArgumentHelp("When a check fails, look so long for a smaller schedule that fails it too.", valueName: "time"))
+    help: ArgumentHelp(
+      "When a check fails, look so long for a smaller schedule that fails it too.", valueName: "time"))
   var shrink: TimeText?
 
   @Option(help: ArgumentHelp("Write the schedule of the run, or the smaller one.", valueName: "file"))

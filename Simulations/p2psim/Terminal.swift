@@ -38,7 +38,8 @@ final class ProgressLine {
     show(
       "\(Numbers.fixed(progress.virtualSeconds, 0)) of \(Numbers.fixed(progress.endSeconds, 0)) s, "
         + "\(Numbers.significant(share, 3)) × real time, \(found.nodes) nodes, "
-        + "\(Numbers.fixed(found.perfectShare * 100, 1)) % perfect, \(Numbers.fixed(found.settledShare * 100, 1)) % settled")
+        + "\(Numbers.fixed(found.perfectShare * 100, 1)) % perfect, \(Numbers.fixed(found.settledShare * 100, 1)) % settled"
+    )
   }
 
   func show(_ text: String) {

@@ -12,7 +12,9 @@ enum Demands {
     let tail = decades <= 4 ? 2 * decades : 4 + decades
     return [
       Check("hops_mean", "hops of a look-up, mean", hops.mean, .atMost, max(mean, 1.5)),
-      Check("hops_p99", "hops of a look-up, 99th percentile", hops.quantile(0.99), .atMost, max(tail.rounded(.up), 3)),
+      Check(
+        "hops_p99", "hops of a look-up, 99th percentile", hops.quantile(0.99), .atMost,
+        max(tail.rounded(.up), 3)),
     ]
   }
 
@@ -22,7 +24,9 @@ enum Demands {
       "stretch", "time of a look-up by that of the straight way, median", stretch.median(), .atMost, 2.5)
   }
 
-  static func lookups(_ record: Record, atLeast bound: Double, from: Double? = nil, to: Double = .infinity) -> Check {
+  static func lookups(_ record: Record, atLeast bound: Double, from: Double? = nil, to: Double = .infinity)
+    -> Check
+  {
     let tally = record.tally(from: from ?? record.measureFrom, to: to)
     return Check(
       "lookups_right", "look-ups answered right, with one retry",
@@ -53,11 +57,15 @@ enum Demands {
     var address = record.addressSeconds
     var checks = [
       Check("join_p50_s", "seconds from start to a place on the ring, median", join.median(), .atMost, 1),
-      Check("join_p99_s", "seconds from start to a place on the ring, 99th percentile", join.quantile(0.99), .atMost, 5),
+      Check(
+        "join_p99_s", "seconds from start to a place on the ring, 99th percentile", join.quantile(0.99),
+        .atMost, 5),
     ]
     if !address.isEmpty {
       checks.append(
-        Check("address_p99_s", "seconds from start to an address, 99th percentile", address.quantile(0.99), .atMost, 8))
+        Check(
+          "address_p99_s", "seconds from start to an address, 99th percentile", address.quantile(0.99),
+          .atMost, 8))
     }
     return checks
   }

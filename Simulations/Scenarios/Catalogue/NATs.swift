@@ -6,7 +6,8 @@ import Base
 /// Static members behind NATs.
 public enum NATs: Scenario {
   public static let name = "natMix"
-  public static let abstract = "nodes behind home, mobile or enterprise NATs, 1 % loss: everybody reaches everybody"
+  public static let abstract =
+    "nodes behind home, mobile or enterprise NATs, 1 % loss: everybody reaches everybody"
   public static let extras: [ExtraOption] = [.mix]
 
   public static func prepare(_ settings: inout Settings) {

@@ -43,7 +43,8 @@ public enum PartitionHeal: Scenario {
       Figure("merged_s", "from the end of the partition until there is one ring", whole, "s"),
       Figure(
         "messages_merge", "sent by a node until there was one ring",
-        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) }, "datagrams"),
+        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) },
+        "datagrams"),
     ]
   }
 }

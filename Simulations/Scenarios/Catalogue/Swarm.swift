@@ -6,7 +6,8 @@ import Base
 /// Random faults of random kinds.
 public enum Swarm: Scenario {
   public static let name = "swarm"
-  public static let abstract = "random subsets of all faults, one network a seed: finds what nobody thought of"
+  public static let abstract =
+    "random subsets of all faults, one network a seed: finds what nobody thought of"
   public static let nodesUsual = 40
 
   /// What can go wrong.

@@ -67,7 +67,9 @@ public struct Plan: Sendable, Equatable {
 
   public init() {}
 
-  public mutating func add(_ seconds: Double, _ action: Action) { steps.append(Step(seconds: seconds, action)) }
+  public mutating func add(_ seconds: Double, _ action: Action) {
+    steps.append(Step(seconds: seconds, action))
+  }
 
   public mutating func excuse(_ from: Double, _ to: Double) {
     excused.append(UInt64((from * 1_000).rounded())...UInt64((to * 1_000).rounded()))
@@ -82,7 +84,8 @@ public struct Plan: Sendable, Equatable {
 
   /// Puts the steps in order; those of the same moment stay in theirs.
   public mutating func sort() {
-    steps = steps.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+    steps = steps.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
+      \.element)
   }
 
   public func isExcused(_ at: UInt64) -> Bool { excused.contains { $0.contains(at) } }

@@ -148,7 +148,8 @@ final class Probes {
     stretch.add((stage.world.now - question.asked).seconds / straight.seconds)
   }
 
-  private func close(_ number: Int, isReached: Bool = false, _ count: (inout LookupTally) -> Void = { _ in }) {
+  private func close(_ number: Int, isReached: Bool = false, _ count: (inout LookupTally) -> Void = { _ in })
+  {
     questions[number].isOpen = false
     let question = questions[number]
     if question.node >= 0 {

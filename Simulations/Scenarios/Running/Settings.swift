@@ -89,7 +89,8 @@ struct SettingField: Sendable {
 
 extension Settings {
   static let fields: [SettingField] = [
-    SettingField(name: "scenario", write: { $0.scenario },
+    SettingField(
+      name: "scenario", write: { $0.scenario },
       read: { settings, text in
         settings.scenario = text
         return true

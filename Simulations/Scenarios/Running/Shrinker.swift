@@ -43,7 +43,8 @@ public struct Shrinker {
     shrinkNodes()
     shrinkTime()
     return Result(
-      verdict: best, check: check, tries: tries, stepsBefore: before, stepsAfter: best.record.plan.steps.count)
+      verdict: best, check: check, tries: tries, stepsBefore: before, stepsAfter: best.record.plan.steps.count
+    )
   }
 
   /// Runs a candidate; keeps it when it fails as before.
