@@ -1,5 +1,5 @@
-// The options of the commands: those of all scenarios, and those of some. Each only says under which name a text
-// goes into `Settings`, which reads and checks it.
+// The options of the commands: those of all scenarios, and those of some. Each only says under which name a
+// text goes into `Settings`, which reads and checks it.
 
 import ArgumentParser
 import Scenarios
@@ -53,7 +53,7 @@ struct CommonChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "constant[:MILLISECONDS], clusters, or a file with a matrix of one-way microseconds. (default: clusters)",
+      "constant[:MS], clusters, or a file with a matrix of one-way microseconds. (default: clusters)",
       valueName: "model"))
   var latency: String?
 
@@ -62,7 +62,7 @@ struct CommonChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Share of the nodes that are members, in communities of ten; the others only keep the ring. (default: 10%)",
+      "Share of the nodes that are members, in communities of ten; others only keep the ring. (default: 10%)",
       valueName: "share"))
   var members: ShareText?
 

@@ -85,7 +85,8 @@ struct Execution {
     let result = shrinker.shrink()
     line.clear()
     Terminal.complain(
-      "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps (\(result.tries) tries)"
+      "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps "
+        + "(\(result.tries) tries)"
     )
     Terminal.complain(result.verdict.record.schedule.text)
     return result.verdict.record.schedule

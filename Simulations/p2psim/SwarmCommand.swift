@@ -1,4 +1,5 @@
-// Many small networks, one a seed, each with faults of its own; every failure is made smaller and can be kept.
+// Many small networks, one a seed, each with faults of its own; every failure is made smaller and can be
+// kept.
 
 import ArgumentParser
 import Scenarios
@@ -71,7 +72,8 @@ struct SwarmCommand: ParsableCommand {
       let result = shrinker.shrink()
       schedule = result.verdict.record.schedule
       Terminal.complain(
-        "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps:\n\(schedule.text)"
+        "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps:\n"
+          + schedule.text
       )
     }
     if let keep { try HostMachine.write(schedule.text, to: "\(keep)/swarm-\(seed).txt") }

@@ -1,5 +1,5 @@
-// Small networks from beginning to end: the same seed gives the same run, a schedule repeats it, and shrinking finds
-// what made a run fail.
+// Small networks from beginning to end: the same seed gives the same run, a schedule repeats it, and
+// shrinking finds what made a run fail.
 import Base
 import Foundation
 import Testing

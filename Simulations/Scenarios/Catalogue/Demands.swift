@@ -4,17 +4,18 @@ import Base
 
 /// Checks that scenarios choose from.
 enum Demands {
-  /// Mean and 99th percentile of the hops: 3.6 and 6 for a thousand nodes, 1.1 and 2 more for each power of ten.
+  /// Mean and 99th percentile of the hops: 3.6 and 6 for a thousand nodes, 1.1 and 2 more for each power of
+  /// ten.
   static func hops(_ record: Record) -> [Check] {
     let decades = Elementary.logarithm(Double(max(record.settings.nodes, 10))) / Elementary.logarithm(10)
     var hops = record.hops
     let mean = 3.6 + 1.1 * (decades - 3)
     let tail = decades <= 4 ? 2 * decades : 4 + decades
     return [
-      Check("hops_mean", "hops of a look-up, mean", hops.mean, .atMost, max(mean, 1.5)),
+      Check("hops_mean", "hops of a look-up, mean", hops.mean, .atMost, max(mean, 2)),
       Check(
         "hops_p99", "hops of a look-up, 99th percentile", hops.quantile(0.99), .atMost,
-        max(tail.rounded(.up), 3)),
+        max(tail.rounded(.up), 4)),
     ]
   }
 

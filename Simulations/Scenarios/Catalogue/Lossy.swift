@@ -1,5 +1,5 @@
-// A bad network: five of a hundred datagrams are lost, some more in bursts, some arrive twice and some late. Probing
-// must not take a loss for a death.
+// A bad network: five of a hundred datagrams are lost, some more in bursts, some arrive twice and some late.
+// Probing must not take a loss for a death.
 
 import Base
 

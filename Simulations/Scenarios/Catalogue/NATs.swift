@@ -1,5 +1,5 @@
-// Nodes behind the boxes that people have, and one datagram of a hundred is lost. Nobody leaves: every imperfection
-// comes from nodes that cannot reach each other directly.
+// Nodes behind the boxes that people have, and one datagram of a hundred is lost. Nobody leaves: every
+// imperfection comes from nodes that cannot reach each other directly.
 
 import Base
 

@@ -1,5 +1,6 @@
-// The network falls into two halves that do not hear each other, and later into one again. Each half has to become a
-// ring of its own; then both have to find each other by themselves, by the dead whom they remember and ask again.
+// The network falls into two halves that do not hear each other, and later into one again. Each half has to
+// become a ring of its own; then both have to find each other by themselves, by the dead whom they remember
+// and ask again.
 
 import Base
 

@@ -1,5 +1,5 @@
-// Nodes that are alive but late: suspended for seconds, with clocks that run 3 % fast or slow, or behind links that
-// take half a second longer. Whoever is slow must be found again, and nobody else may suffer.
+// Nodes that are alive but late: suspended for seconds, with clocks that run 3 % fast or slow, or behind
+// links that take half a second longer. Whoever is slow must be found again, and nobody else may suffer.
 
 import Base
 

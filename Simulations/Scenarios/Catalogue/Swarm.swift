@@ -1,5 +1,5 @@
-// A random network with a random choice of faults for each seed (Groce, Zhang, Eide, Chen and Regehr, "Swarm testing",
-// ISSTA 2012): leaving kinds of faults out lets the others do what they otherwise could not.
+// A random network with a random choice of faults for each seed (Groce, Zhang, Eide, Chen and Regehr, "Swarm
+// testing", ISSTA 2012): leaving kinds of faults out lets the others do what they otherwise could not.
 
 import Base
 
@@ -57,8 +57,8 @@ public enum Swarm: Scenario {
     }
   }
 
-  /// Dead ones are asked again after ten seconds at first and twice as late each time: a partition of twenty seconds
-  /// has to be found within thirty.
+  /// Dead ones are asked again after ten seconds at first and twice as late each time: a partition of twenty
+  /// seconds has to be found within thirty.
   public static func convergenceSeconds(_ settings: Settings) -> Double { 30 }
 
   public static func checks(_ record: Record) -> [Check] {

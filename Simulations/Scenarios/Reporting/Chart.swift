@@ -1,7 +1,7 @@
 // Drawings of curves and bars as SVG: axes with round numbers, areas and marks for what happened, no script.
 //
-// Colours are classes of the page's style sheet, so that one drawing serves light and dark. Curves with more points
-// than the drawing has room for are thinned: of each stretch the least and the greatest value stay.
+// Colours are classes of the page's style sheet, so that one drawing serves light and dark. Curves with more
+// points than the drawing has room for are thinned: of each stretch the least and the greatest value stay.
 
 /// A drawing with two axes.
 struct Chart {
@@ -55,7 +55,8 @@ struct Chart {
           separator: " ")
         + "</p>" : ""
     return """
-      <figure><figcaption><b>\(Page.escape(title))</b> \(Page.escape(caption))</figcaption>\(legend)\(svg)</figure>
+      <figure><figcaption><b>\(Page.escape(title))</b> \(Page.escape(caption))</figcaption>\(legend)
+      \(svg)</figure>
 
       """
   }

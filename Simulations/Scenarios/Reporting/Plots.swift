@@ -66,15 +66,16 @@ enum Plots {
   }
 
   private static func keys(_ record: Record) -> Chart {
-    Chart(
+    let from = record.measureFrom
+    return Chart(
       title: "Keys without an owner, and with two",
       caption: "Share of the key space, in the worst component.",
       series: [
         .init(
-          name: "without", colour: "b", points: points(record, from: record.measureFrom) { $0.found.unowned }),
+          name: "without", colour: "b", points: points(record, from: from) { $0.found.unowned }),
         .init(
           name: "with two", colour: "bad",
-          points: points(record, from: record.measureFrom) { $0.found.overlap }),
+          points: points(record, from: from) { $0.found.overlap }),
       ],
       bands: bands(record), marks: marks(record), isShare: true)
   }

@@ -1,5 +1,6 @@
-// The ring as a circle: nodes where their IDs are, links to right neighbours as arcs bulging inwards, a few shortcuts
-// as chords. Red nodes have wrong neighbours, orange ones only know too few; those that are not settled are hollow.
+// The ring as a circle: nodes where their IDs are, links to right neighbours as arcs bulging inwards, a few
+// shortcuts as chords. Red nodes have wrong neighbours, orange ones only know too few; those that are not
+// settled are hollow.
 
 /// Draws a picture of the ring.
 struct RingDrawing {

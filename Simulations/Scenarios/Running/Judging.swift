@@ -1,5 +1,5 @@
-// The checks and figures of every run. Bounds come from the design's table of target figures, not from what the
-// program happens to reach.
+// The checks and figures of every run. Bounds come from the design's table of target figures, not from what
+// the program happens to reach.
 
 import Base
 

@@ -1,8 +1,9 @@
 // What happens to the nodes, and when: the part of a run that can be written down, cut shorter and repeated.
 //
-// Nodes are called by *slots*, numbers that do not change when steps are left out: a slot is a machine, and the
-// node on it may be replaced by another. A step that makes no sense (a crash of what does not run) does nothing, so
-// every part of a plan is a plan. Times are whole milliseconds, because text must say them exactly.
+// Nodes are called by *slots*, numbers that do not change when steps are left out: a slot is a machine, and
+// the node on it may be replaced by another. A step that makes no sense (a crash of what does not run) does
+// nothing, so every part of a plan is a plan. Times are whole milliseconds, because text must say them
+// exactly.
 
 import Base
 

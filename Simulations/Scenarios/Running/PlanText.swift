@@ -1,8 +1,8 @@
 // Schedule files: a run as text.
 //
-// Lines `name value` hold the settings and the phases; lines that begin with a number of seconds are steps. What is
-// behind `#` is for people. Everything that a plan says can be written and read back; a file says enough to repeat
-// its run on any machine.
+// Lines `name value` hold the settings and the phases; lines that begin with a number of seconds are steps.
+// What is behind `#` is for people. Everything that a plan says can be written and read back; a file says
+// enough to repeat its run on any machine.
 //
 //     scenario suddenDeath
 //     nodes 3

@@ -1,9 +1,8 @@
 // The workload: questions at random nodes for random keys, and for random nodes.
 //
-// Of four questions three ask for the owner of a random key and one for a given living node. An answer is right when
-// the truth at the moment of the question or at that of the answer agrees with it. Who gets none within three seconds
-// asks once more. Questions whose asker or target dies or sleeps meanwhile do
-// not count.
+// Of four questions three ask for the owner of a random key and one for a given living node. An answer is
+// right when the truth at the moment of the question or at that of the answer agrees with it. Who gets none
+// within three seconds asks once more. Questions whose asker or target dies or sleeps meanwhile do not count.
 
 import Base
 import Overlay

@@ -1,8 +1,8 @@
 // One run of a schedule from its beginning to its end.
 //
-// Time goes from step to step: steps of the plan, their endings, questions of the workload and looks at the ring, in
-// this order when they fall on the same moment. What the machine says (wall time, memory) is only written down; it
-// decides nothing, except that a run is given up when its time is over.
+// Time goes from step to step: steps of the plan, their endings, questions of the workload and looks at the
+// ring, in this order when they fall on the same moment. What the machine says (wall time, memory) is only
+// written down; it decides nothing, except that a run is given up when its time is over.
 
 import Base
 import Node

@@ -1,7 +1,8 @@
-// Everything that decides a run beside its schedule, under the names that the command line and schedule files use.
+// Everything that decides a run beside its schedule, under the names that the command line and schedule files
+// use.
 //
-// One table (`fields`) says how each setting is written and read, so that a file, the line that repeats a run and
-// the report cannot differ.
+// One table (`fields`) says how each setting is written and read, so that a file, the line that repeats a run
+// and the report cannot differ.
 
 import Base
 import Session

@@ -1,5 +1,5 @@
-// From a run that fails to a short schedule that fails the same check: first fewer faults, then fewer nodes, then
-// less time. Each candidate is a whole run; what they may take together is bounded by wall time.
+// From a run that fails to a short schedule that fails the same check: first fewer faults, then fewer nodes,
+// then less time. Each candidate is a whole run; what they may take together is bounded by wall time.
 
 import Base
 
