@@ -52,10 +52,12 @@ enum Page {
 
   static let style = """
     :root { --paper: #fbfaf7; --card: #ffffff; --ink: #1d2126; --soft: #646c76; --faint: #e6e3dc;
-      --line: #c9c5bb;      --a: #1f5fa8; --b: #c26a12; --c: #2f8a5b; --bad: #c4302b; --good: #2b7d4f; --band: #f1e9d8; }
+      --line: #c9c5bb;
+      --a: #1f5fa8; --b: #c26a12; --c: #2f8a5b; --bad: #c4302b; --good: #2b7d4f; --band: #f1e9d8; }
     @media (prefers-color-scheme: dark) {
       :root { --paper: #14171b; --card: #1b1f24; --ink: #e6e8ea; --soft: #98a1ab; --faint: #2a2f36;
-        --line: #444b54;        --a: #6aa9ee; --b: #eba25a; --c: #6cc598; --bad: #f0766f; --good: #6cc598; --band: #2b2820; }
+        --line: #444b54;
+        --a: #6aa9ee; --b: #eba25a; --c: #6cc598; --bad: #f0766f; --good: #6cc598; --band: #2b2820; }
     }
     * { box-sizing: border-box; }
     body { margin: 0; background: var(--paper); color: var(--ink);
