@@ -81,6 +81,8 @@ public enum Event: BitwiseCopyable, Sendable {
   case lookedUp(ticket: UInt32, LookupAnswer)
   /// The answer to `locate`: who is there, and how many hops away.
   case located(nonce: UInt64, OverlayID, hops: UInt8)
+  /// A node of another ring, where this one's place is: the two are becoming one.
+  case foreignRing(OverlayID)
   case left
 }
 

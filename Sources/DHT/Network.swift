@@ -97,6 +97,8 @@ public struct Network: ~Copyable {
   ) {
     if type == .stabilise, let message = try? Stabilise(decoding: body) {
       ring.receive(message, from: peer, &links, &context)
+    } else if type == .unify, let message = try? Unify(decoding: body) {
+      ring.receive(message, from: peer, &links, &context)
     } else if type == .leave, let message = try? Leave(decoding: body) {
       ring.receive(message, from: peer, &links, &context)
     } else {
@@ -155,6 +157,8 @@ public struct Network: ~Copyable {
         events.append(.linkDown(key))
       case .proved(let peer):
         events.append(.proved(peer: peer))
+      case .outside(let peer):
+        if links.peers.isUsed(peer) { ring.lookOutside(peer, &links, &context) }
       case .direct(let peer):
         if links.peers.isUsed(peer) { remember(peer, &context) }
       case .measured(let ticket):

@@ -24,23 +24,3 @@ public struct Bearings: Equatable, Sendable, BitwiseCopyable, WireCodable {
     coordinate.encode(to: &writer)
   }
 }
-
-/// A node that is named to somebody who looks for nodes: hearsay.
-public struct NamedNode: Equatable, Sendable, BitwiseCopyable, WireCodable {
-  public var key: PublicKey
-  public var coordinate: Coordinate
-
-  public init(key: PublicKey, coordinate: Coordinate) {
-    self.key = key
-    self.coordinate = coordinate
-  }
-
-  public init(from reader: inout WireReader) throws(WireError) {
-    self.init(key: try PublicKey(from: &reader), coordinate: try Coordinate(from: &reader))
-  }
-
-  public func encode(to writer: inout WireWriter) {
-    key.encode(to: &writer)
-    coordinate.encode(to: &writer)
-  }
-}

@@ -36,12 +36,16 @@ extension Ring {
       guard !nodes.isEmpty else { return }
       let voucher = header.sourceVia ?? header.source
       if nonce == findNonce {
-        for i in 0..<nodes.count { consider(nodes[i].key, via: voucher, &links, &context) }
+        for i in 0..<nodes.count { consider(nodes[i].node, via: voucher, &links, &context) }
+      } else if nonce == unifier.outsideNonce {
+        compare(nodes, via: voucher, &links, &context)
       } else if nonce == shortcuts.nonce {
         chooseShortcut(nodes, via: voucher, &links, &context)
       } else {
-        events.append(.found(nonce: nonce, nodes[0].key, hops: hops))
+        events.append(.found(nonce: nonce, nodes[0].node.key, hops: hops))
       }
+    case .merge(let fanOut, let node):
+      merge(node, fanOut: fanOut, via: header.sourceVia ?? header.source, &links, &context)
     case .undeliverable:
       break
     }
@@ -51,12 +55,12 @@ extension Ring {
     _ nonce: UInt64, _ header: RoutedHeader, _ links: inout Links, _ context: inout Context
   ) {
     guard finds.take(at: context.now) else { return }
-    var nodes = BoundedArray<9, NamedNode>()
-    nodes.append(NamedNode(key: links.identity.publicKey, coordinate: links.bearings.coordinate))
+    var nodes = BoundedArray<9, PlacedNode>()
+    nodes.append(PlacedNode(node: links.own, coordinate: links.bearings.coordinate))
     let near = links.neighbourhood.all
     for i in 0..<near.count {
       let peer = Int(near[i])
-      nodes.append(NamedNode(key: links.peers[peer].key, coordinate: links.peers[peer].bearings.coordinate))
+      nodes.append(PlacedNode(node: links.named(peer), coordinate: links.peers[peer].bearings.coordinate))
     }
     let hops = Links.hopsMax &- header.hops &+ 1
     let answer = RingMessage.welcome(nonce: nonce, hops: hops, nodes: nodes)
@@ -70,42 +74,44 @@ extension Ring {
   /// A node that somebody names: remembered when it is one of the nearest, and asked for a link when it would
   /// be a neighbour.
   mutating func consider(
-    _ key: PublicKey, via: OverlayID, _ links: inout Links, _ context: inout Context
+    _ node: NamedNode, via: OverlayID, _ links: inout Links, _ context: inout Context
   ) {
-    if key == links.identity.publicKey || known.contains(key) { return }
-    let candidate = key.id
+    if node.key == links.identity.publicKey || known.contains(node.key) { return }
+    let candidate = node.key.id
     // Hearsay may be anything: only keys that may stand on a ring.
-    guard candidate != links.id, links.identity.suite.admits(key) else { return }
+    guard candidate != links.id, links.identity.suite.admits(node.key) else { return }
     if let slot = links.peer(candidate) {
       // Up, being asked, or dead a moment ago.
-      if links.peers[slot].isUp || links.peers[slot].attempt != nil
-        || links.peers[slot].deadUntil > context.now
-      {
-        return
-      }
+      let isSettled = links.peers[slot].isUp || links.peers[slot].attempt != nil
+      if isSettled || links.peers[slot].deadUntil > context.now { return }
     }
-    known.insert(KnownNode(key: key, id: candidate, voucher: via), around: links.id)
-    approach(candidate, key, via, &links, &context)
+    let known = KnownNode(node: node, id: candidate, voucher: via)
+    if self.known.insert(known, around: links.id) { approach(known, &links, &context) }
   }
 
   /// Asks a node for a link when it would be among the nearest, also of those that are being asked.
-  private mutating func approach(
-    _ candidate: OverlayID, _ key: PublicKey, _ via: OverlayID, _ links: inout Links,
-    _ context: inout Context
-  ) {
-    guard links.linkingCount < Links.linkingMax, links.wantsNeighbour(candidate) else { return }
-    links.connect(key, role: .near, via: via == candidate ? nil : via, &context)
+  private mutating func approach(_ known: KnownNode, _ links: inout Links, _ context: inout Context) {
+    guard links.linkingCount < Links.linkingMax, links.wantsNeighbour(known.id) else { return }
+    let via = known.voucher == known.id ? nil : known.voucher
+    links.approach(known.node, role: .near, via: via, &context)
   }
 
-  /// A side with too few neighbours asks the nearest that it knows of.
+  /// Whoever is known and would be a neighbour is asked, sides with too few neighbours first of all.
   mutating func fillSides(_ links: inout Links, _ context: inout Context) {
-    let near = links.neighbourhood
-    if near.left.isFull && near.right.isFull { return }
-    for node in known.nodes { approach(node.id, node.key, node.voucher, &links, &context) }
+    known.forEach { approach($0, &links, &context) }
   }
 }
 
 extension Links {
+  /// Asks a node that somebody named for a link: where it was last reached, when it may be asked there, and
+  /// else over the ring. So much hearsay a second and no more makes this node send where it was told to.
+  mutating func approach(
+    _ node: NamedNode, role: Roles, via: OverlayID?, _ context: inout Context
+  ) {
+    let isTried = underlay.mayProbe(node.endpoint) && approaches.take(at: context.now)
+    connect(node.key, role: role, hint: isTried ? node.endpoint : nil, via: via, &context)
+  }
+
   /// Whether a node with this ID would be among the nearest of one side, reckoned with those that were just
   /// asked for a link.
   func wantsNeighbour(_ candidate: OverlayID) -> Bool {

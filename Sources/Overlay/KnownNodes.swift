@@ -9,7 +9,7 @@ import Session
 
 /// A node that somebody named.
 struct KnownNode: BitwiseCopyable {
-  let key: PublicKey
+  let node: NamedNode
   let id: OverlayID
   /// Who named it, and so reaches it.
   let voucher: OverlayID
@@ -19,43 +19,53 @@ struct KnownNode: BitwiseCopyable {
 struct KnownNodes {
   /// Nodes a side.
   static let side = 8
-  /// Of these, so many at most by one voucher's word: one liar cannot be all we know. (The nearest four of a
+  /// Of these, so many at most by one voucher's word: one liar cannot be all we know. (The four nearest of a
   /// neighbour's own list are what it honestly knows of a side.)
   static let byVoucherMax = 4
 
-  private(set) var nodes: [KnownNode] = []
+  /// Nearest first, clockwise and counter-clockwise.
+  private var right: [KnownNode] = []
+  private var left: [KnownNode] = []
 
-  func contains(_ key: PublicKey) -> Bool { nodes.contains { $0.key == key } }
-
-  mutating func remove(_ key: PublicKey) { nodes.removeAll { $0.key == key } }
-
-  /// Takes a node in when it is one of the nearest of a side; the farthest of that side gives way.
-  mutating func insert(_ node: KnownNode, around me: OverlayID) {
-    if contains(node.key) { return }
-    nodes.append(node)
-    if nodes.count <= Self.side { return }
-    let limited = limitedByVoucher(around: me)
-    let kept = nearest(limited) { me.clockwise(to: $0) } + nearest(limited) { $0.clockwise(to: me) }
-    nodes.removeAll { node in !kept.contains(node.key) }
+  func contains(_ key: PublicKey) -> Bool {
+    right.contains { $0.node.key == key } || left.contains { $0.node.key == key }
   }
 
-  private func nearest(_ nodes: [KnownNode], by distance: (OverlayID) -> OverlayID) -> [PublicKey] {
-    nodes.sorted { distance($0.id) < distance($1.id) }.prefix(Self.side).map(\.key)
+  mutating func remove(_ key: PublicKey) {
+    right.removeAll { $0.node.key == key }
+    left.removeAll { $0.node.key == key }
   }
 
-  /// Without those beyond the share of their voucher on each side, nearest first.
-  private func limitedByVoucher(around me: OverlayID) -> [KnownNode] {
-    let sorted = nodes.sorted { $0.id.distance(to: me) < $1.id.distance(to: me) }
-    return sorted.enumerated().filter { i, node in
-      let isRight = Self.isRight(node.id, of: me)
-      let before = sorted[..<i].filter {
-        $0.voucher == node.voucher && Self.isRight($0.id, of: me) == isRight
-      }
-      return before.count < Self.byVoucherMax
-    }.map(\.element)
+  /// Visits all, the nearest of each side first.
+  func forEach(_ body: (KnownNode) -> Void) {
+    for node in right { body(node) }
+    for node in left { body(node) }
   }
 
-  private static func isRight(_ id: OverlayID, of me: OverlayID) -> Bool {
-    me.clockwise(to: id) < id.clockwise(to: me)
+  /// Takes a node in when it is one of the nearest of its side; the farthest gives way.
+  /// - Returns: whether it was taken. *Precondition:* it is not in here yet.
+  mutating func insert(_ node: KnownNode, around me: OverlayID) -> Bool {
+    let forth = me.clockwise(to: node.id)
+    let back = node.id.clockwise(to: me)
+    if forth < back {
+      return Self.insert(node, into: &right) { forth < me.clockwise(to: $0) }
+    }
+    return Self.insert(node, into: &left) { back < $0.clockwise(to: me) }
+  }
+
+  private static func insert(
+    _ node: KnownNode, into list: inout [KnownNode], isBefore: (OverlayID) -> Bool
+  ) -> Bool {
+    let place = list.firstIndex { isBefore($0.id) } ?? list.count
+    guard place < side else { return false }
+    let fromVoucher = list.indices.filter { list[$0].voucher == node.voucher }
+    if fromVoucher.count >= byVoucherMax {
+      guard let farthest = fromVoucher.last, farthest >= place else { return false }
+      list.remove(at: farthest)
+    } else if list.count == side {
+      list.removeLast()
+    }
+    list.insert(node, at: place)
+    return true
   }
 }

@@ -16,6 +16,7 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case confirm = 8
   case refuse = 9
   case acquaintances = 10
+  case unify = 11
   case claim = 16
 }
 
@@ -127,22 +128,21 @@ public struct Candidates: Equatable, Sendable, WireCodable {
   }
 }
 
-/// The neighbours that the sender sees. Keys, not IDs: an ID follows from its key, and a key is what a
-/// handshake needs.
+/// The neighbours that the sender sees.
 public struct NeighbourLists: Equatable, Sendable, WireCodable, BitwiseCopyable {
   /// Nearest first, counter-clockwise.
-  public var left = BoundedArray<4, PublicKey>()
+  public var left = BoundedArray<4, NamedNode>()
   /// Nearest first, clockwise.
-  public var right = BoundedArray<4, PublicKey>()
+  public var right = BoundedArray<4, NamedNode>()
   /// Those of the sender's acquaintances that are nearest to the receiver.
-  public var nearReceiver = BoundedArray<4, PublicKey>()
+  public var nearReceiver = BoundedArray<4, NamedNode>()
 
   public init() {}
 
   public init(from reader: inout WireReader) throws(WireError) {
-    left = try reader.keys()
-    right = try reader.keys()
-    nearReceiver = try reader.keys()
+    left = try reader.nodes()
+    right = try reader.nodes()
+    nearReceiver = try reader.nodes()
   }
 
   public func encode(to writer: inout WireWriter) {
@@ -194,21 +194,43 @@ public struct Stabilise: Equatable, Sendable, WireCodable {
 
 /// The sender goes; these were its neighbours, who have only each other now.
 public struct Leave: Equatable, Sendable, WireCodable {
-  public var left: BoundedArray<4, PublicKey>
-  public var right: BoundedArray<4, PublicKey>
+  public var left: BoundedArray<4, NamedNode>
+  public var right: BoundedArray<4, NamedNode>
 
-  public init(left: BoundedArray<4, PublicKey>, right: BoundedArray<4, PublicKey>) {
+  public init(left: BoundedArray<4, NamedNode>, right: BoundedArray<4, NamedNode>) {
     self.left = left
     self.right = right
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
-    self.init(left: try reader.keys(), right: try reader.keys())
+    self.init(left: try reader.nodes(), right: try reader.nodes())
   }
 
   public func encode(to writer: inout WireWriter) {
     writer.list(left) { $0.encode(to: &$1) }
     writer.list(right) { $0.encode(to: &$1) }
+  }
+}
+
+/// Nodes of another ring, whose place in its own the receiver shall look up.
+public struct Unify: Equatable, Sendable, WireCodable {
+  /// How many look-ups may follow from each.
+  public var fanOut: UInt8
+  public var nodes = BoundedArray<2, NamedNode>()
+
+  public init(fanOut: UInt8, _ node: NamedNode) {
+    self.fanOut = fanOut
+    nodes.append(node)
+  }
+
+  public init(from reader: inout WireReader) throws(WireError) {
+    fanOut = try reader.byte()
+    nodes = try reader.nodes()
+  }
+
+  public func encode(to writer: inout WireWriter) {
+    writer.byte(fanOut)
+    writer.list(nodes) { $0.encode(to: &$1) }
   }
 }
 
@@ -238,7 +260,7 @@ public struct HopConfirmation: Equatable, Sendable, WireCodable {
 
 extension WireReader {
   /// At most `capacity` keys behind their count.
-  mutating func keys<let capacity: Int>() throws(WireError) -> BoundedArray<capacity, PublicKey> {
-    try list { (r: inout WireReader) throws(WireError) in try PublicKey(from: &r) }
+  mutating func nodes<let capacity: Int>() throws(WireError) -> BoundedArray<capacity, NamedNode> {
+    try list { (r: inout WireReader) throws(WireError) in try NamedNode(from: &r) }
   }
 }

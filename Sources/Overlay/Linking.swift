@@ -17,11 +17,14 @@ extension Links {
     for i in 0..<bootstraps.count where bootstraps[i].nextAt <= context.now {
       if let key = bootstraps[i].key, let slot = peer(key.id), peers[slot].isUp {
         bootstraps[i].tries = 0
-        bootstraps[i].nextAt = context.now + context.random.jittered(Timing.bootstrapRetryMax)
+        let wait = isComfortable ? Timing.outside : Timing.bootstrapRetryMax
+        bootstraps[i].nextAt = context.now + context.random.jittered(wait)
+        if isComfortable { events.append(.outside(peer: slot)) }
         continue
       }
       let longest = upCount == 0 ? Timing.bootstrapRetryMax : Timing.bootstrapRetryCalm
-      let wait = min(Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), longest)
+      var wait = min(Timing.bootstrapRetryMin * (1 << UInt64(min(bootstraps[i].tries, 10))), longest)
+      if isComfortable { wait = Timing.outside }
       bootstraps[i].nextAt = context.now + context.random.jittered(wait)
       bootstraps[i].tries += 1
       contact(i, &context)
@@ -146,6 +149,7 @@ extension Links {
     peers[slot].attempt = nil
     peers[slot].hello = .answering(left: Timing.helloTries)
     peers[slot].deadUntil = .start
+    if dead.remove(peers[slot].key) { peers[slot].isRevived = true }
     let wasUp = peers[slot].isUp
     if restarted || !wasUp { dropPaths(slot) }
     peers[slot].isUp = true

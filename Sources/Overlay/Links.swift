@@ -46,6 +46,8 @@ public enum LinkEvent: BitwiseCopyable, Sendable {
   case proved(peer: Int)
   /// A direct path was proved.
   case direct(peer: Int)
+  /// It is time to ask a node that is no neighbour what it sees.
+  case outside(peer: Int)
   /// No handshake was answered.
   case unreachable(PublicKey)
   /// The peer has answered `measure`.
@@ -78,12 +80,15 @@ public struct Links: ~Copyable {
   /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
   var bearings = Bearings()
   var vivaldi = Vivaldi()
+  /// Set by the ring: it has all the neighbours it wants, and needs no bootstrap.
+  var isComfortable = false
   /// Set by the ring: both neighbours are reached directly, so that everybody finds us by our ID alone.
   var isWellConnected = false
   public var events: Outbox<LinkEvent>
   public internal(set) var counters = LinkCounters()
   /// How much data of others is forwarded.
   public var relay: RelayLimit
+  var dead = DeadPeers()
   var routes = RouteTable()
   var routesAreStale = false
   var hops = SlotTable<Hop>(capacity: hopsPending)
@@ -98,6 +103,7 @@ public struct Links: ~Copyable {
   var secure: SecureRandom
   var resets: TokenBucket
   var probes: TokenBucket
+  var approaches: TokenBucket
   var notices: TokenBucket
   public internal(set) var deadline: Instant = .never
 
@@ -114,6 +120,7 @@ public struct Links: ~Copyable {
     secure = SecureRandom(seed: seed, suite: identity.suite)
     resets = TokenBucket(rate: 20, burst: 20, at: now)
     probes = TokenBucket(rate: 100, burst: 100, at: now)
+    approaches = TokenBucket(rate: 10, burst: 40, at: now)
     notices = TokenBucket(rate: 20, burst: 20, at: now)
   }
 
@@ -245,12 +252,13 @@ public struct Links: ~Copyable {
     sessions.expire(at: now)
     contactBootstraps(&context)
     expireHops(&context)
+    askDead(&context)
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       if peers[slot].wakeAt <= now { tick(slot, &context) }
       if peers.isUsed(slot) { deadline = min(deadline, peers[slot].wakeAt) }
     }
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, hopsAt)
+    deadline = min(deadline, min(hopsAt, dead.deadline))
   }
 }
 

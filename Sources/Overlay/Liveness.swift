@@ -101,6 +101,12 @@ extension Links {
     wake(slot, at: now)
   }
 
+  /// All ring neighbours are asked that were not heard for a moment.
+  private mutating func doubtNeighbours(_ now: Instant) {
+    let near = neighbourhood.all
+    for i in 0..<near.count where now - peers[Int(near[i])].heardAt > .seconds(1) { doubt(Int(near[i]), now) }
+  }
+
   // MARK: - Pings
 
   private mutating func probeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
@@ -124,8 +130,9 @@ extension Links {
       return abandon(slot, index, &context)
     }
     if index == 0, probe.tries > 0, peers[slot].vias.count > 0 { rotateVias(slot) }
-    let wait = path.roundTrip.timeout * (1 << UInt64(probe.tries))
-    probe.dueAt = context.now + min(wait, Interval.seconds(2))
+    // What took one neighbour may have taken others.
+    if probe.tries == 2, peers[slot].roles.contains(.near) { doubtNeighbours(context.now) }
+    probe.dueAt = context.now + max(path.roundTrip.timeout, Timing.pingWaitMin)
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
@@ -292,11 +299,15 @@ extension Links {
     } else if peers[slot].trimAt != .never {
       wake(slot, at: peers[slot].trimAt)
     }
+    if peers[slot].isGuest, peers[slot].wantedAt + Timing.wanted <= now { peers[slot].isGuest = false }
     if peers[slot].deadUntil > now { wake(slot, at: peers[slot].deadUntil) }
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
-    let isKept = !peers[slot].roles.isDisjoint(with: [.near, .bootstrap, .shortcut])
+    let isKept = peers[slot].isLasting || (peers[slot].roles.contains(.bootstrap) && !isComfortable)
     if isKept && peers[slot].isUp { return }
-    let idleAt = max(peers[slot].usedAt + Timing.idle, peers[slot].wantedAt + Timing.wanted)
+    let isForTraffic = peers[slot].roles.contains(.onDemand) || peers[slot].hasCarriedData
+    let patience = isForTraffic ? Timing.idle : Timing.idleWithoutRole
+    let wantedUntil = peers[slot].wantedAt == .start ? Instant.start : peers[slot].wantedAt + Timing.wanted
+    let idleAt = max(max(peers[slot].usedAt, peers[slot].upAt) + patience, wantedUntil)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
     if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
     forget(slot)

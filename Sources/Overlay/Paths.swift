@@ -58,6 +58,9 @@ extension Links {
   /// The path is dead: others take over at once; without any, the link is lost.
   mutating func abandon(_ slot: Int, _ index: Int, _ context: inout Context) {
     let roundTrip = peers[slot].paths[index]!.roundTrip
+    if let endpoint = peers[slot].paths[index]!.endpoint, peers[slot].paths[index]!.isValid {
+      peers[slot].hints.insert(endpoint, at: 0)
+    }
     peers[slot].paths[index] = nil
     routesAreStale = true
     if peers[slot].best == index { peers[slot].best = nil }
@@ -84,6 +87,7 @@ extension Links {
     let hints = peers[slot].hints
     forget(slot)
     context.notify(.linkLost(id))
+    if !hints.isEmpty { dead.bury(key, at: hints[0], &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
     if let grave = find(key, at: context.now) {
       peers[grave].deadUntil = context.now + Timing.deadFor

@@ -74,6 +74,10 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var bearings = Bearings()
   /// The round trips measured last.
   var latencies = LatencyFilter()
+  /// It seemed dead, and is back: it may stand on another ring.
+  var isRevived = false
+  /// It stands on another ring, next to our place.
+  var isForeign = false
   /// The peer keeps this node as its far link.
   var isGuest = false
   /// The fingerprint of the acquaintances of ours that it was told.
@@ -111,6 +115,8 @@ public struct Peer: BitwiseCopyable {
 
   /// Whether the link serves the ring and not only traffic.
   var isLasting: Bool { isGuest || !roles.isDisjoint(with: [.near, .shortcut]) }
+
+  var hasCarriedData: Bool { sentBytes > 0 || receivedBytes > 0 }
 
   /// The path that data takes.
   public var bestPath: Path? { if let best { paths[best] } else { nil } }

@@ -137,7 +137,7 @@ extension Links {
       case .close:
         try WireReader(rest).finish()
         receiveClose(from: slot)
-      case .stabilise, .leave, .claim:
+      case .stabilise, .leave, .unify, .claim:
         return .message(
           peer: slot, type, body: PacketRef(slot: body.slot, offset: body.offset + 1, length: body.length - 1)
         )

@@ -37,6 +37,7 @@ public struct Ring: ~Copyable {
   public var events = Outbox<RingEvent>(capacity: 64)
   var known = KnownNodes()
   var shortcuts: Shortcuts
+  var unifier = Unifier()
   /// When links are told of each other next.
   var acquaintancesAt: Instant
   let startedAt: Instant
@@ -46,6 +47,9 @@ public struct Ring: ~Copyable {
   var changedAt: Instant
   var stabiliseAt: Instant
   var announceAt: Instant = .never
+  var announcedAt: Instant = .start
+  /// The lists that were announced last, or will be.
+  private var announcedView: UInt32 = 0
   var findAt: Instant
   var findNonce: UInt64 = 0
   /// Answers to searches, each of which is larger than its question.
@@ -69,7 +73,8 @@ public struct Ring: ~Copyable {
   public var isSettled: Bool { phase == .settled }
 
   public var deadline: Instant {
-    min(min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), acquaintancesAt))
+    min(
+      min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), min(acquaintancesAt, unifier.nextAt)))
   }
 
   /// Whether this node speaks for `key`.
@@ -85,23 +90,19 @@ public struct Ring: ~Copyable {
     known.remove(links.peers[slot].key)
     reassess(&links, &context)
     if links.peers[slot].roles.contains(.shortcut) { links.introduce(slot, &context) }
+    if links.peers[slot].isForeign { exchangeNeighbours(slot, &links, &context) }
     if links.neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
       links.introduce(slot, &context)
       sendStabilise(to: slot, wantsAnswer: true, &links, &context)
     }
-    announceAt = min(announceAt, context.now + Timing.coalesce)
-    if phase != .settled { findAt = context.now }
+    let isContact = links.peers[slot].isRevived || links.peers[slot].roles.contains(.bootstrap)
+    if isContact, isSettled, !links.neighbourhood.contains(slot) { lookOutside(slot, &links, &context) }
+    if phase != .settled { findAt = min(findAt, context.now + Timing.findSoon) }
   }
 
   public mutating func onDown(_ key: PublicKey, _ links: inout Links, _ context: inout Context) {
     known.remove(key)
     reassess(&links, &context)
-    announceAt = min(announceAt, context.now + Timing.coalesce)
-    // What took one node may have taken others.
-    let near = links.neighbourhood.all
-    for i in 0..<near.count where context.now - links.peers[Int(near[i])].heardAt > .seconds(1) {
-      links.doubt(Int(near[i]), context.now)
-    }
   }
 
   /// A node that somebody named did not answer: the next one is asked.
@@ -114,11 +115,13 @@ public struct Ring: ~Copyable {
 
   public mutating func expire(_ links: inout Links, _ context: inout Context) {
     let now = context.now
+    if stabiliseAt <= now { fillSides(&links, &context) }
     if announceAt <= now { announce(&links, &context) }
     if stabiliseAt <= now { stabiliseRound(&links, &context) }
     if findAt <= now { findPlace(&links, &context) }
     expireShortcuts(&links, &context)
     expireAcquaintances(&links, &context)
+    expireUnifier(&links, &context)
   }
 
   // MARK: - Phase
@@ -138,6 +141,7 @@ public struct Ring: ~Copyable {
       phase = isFounder || hasJoinedOnce ? .settled : .searching
     }
     links.bearings.size = UInt32(clamping: ownSizeEstimate(links))
+    links.isComfortable = isSettled && near.left.isFull && near.right.isFull
     links.isWellConnected =
       isSettled
       && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }
@@ -148,10 +152,15 @@ public struct Ring: ~Copyable {
     if oldPhase != phase || oldEnds.0 != predecessor || oldEnds.1 != successor {
       changedAt = context.now
       stabiliseAt = min(stabiliseAt, context.now + Timing.stabiliseSoon)
-      announceAt = min(announceAt, context.now + Timing.coalesce)
       events.append(.changed)
     }
-    fillSides(&links, &context)
+    let view = fingerprint(lists(for: nil, links))
+    if view != announcedView {
+      announcedView = view
+      // A change is told at once, a series of changes a few times a second.
+      announceAt = min(announceAt, max(context.now + Timing.coalesce, announcedAt + Timing.announceRing))
+      fillSides(&links, &context)
+    }
   }
 
   /// Goes, and tells the neighbours about each other.

@@ -192,6 +192,19 @@ extension Links {
     route(header, payload: payload, &context)
   }
 
+  /// A message that asks who is nearest to a place, and goes out through the given peer whatever the ring
+  /// says.
+  mutating func routeMessage(
+    through slot: Int, to destination: OverlayID, _ context: inout Context,
+    _ write: (inout WireWriter) -> Void
+  ) {
+    guard let payload = compose(&context, write) else { return }
+    var header = RoutedHeader(
+      mode: .nearest, hops: Self.hopsMax, payload: .ring, destination: destination, source: id)
+    header.sourceVia = peers[slot].id
+    hand(header, payload, to: slot, from: nil, &context)
+  }
+
   /// A node with a direct path to us, other than the destination itself. Worked out twice a second at most:
   /// it is asked for with each datagram.
   mutating func ownVia(for destination: OverlayID, _ now: Instant) -> OverlayID? {

@@ -61,22 +61,22 @@ extension Ring {
 
   /// Somebody stands at the wanted place, and these are the neighbours there.
   mutating func chooseShortcut(
-    _ nodes: BoundedArray<9, NamedNode>, via: OverlayID, _ links: inout Links, _ context: inout Context
+    _ nodes: BoundedArray<9, PlacedNode>, via: OverlayID, _ links: inout Links, _ context: inout Context
   ) {
     shortcuts.nonce = 0
     let own = links.bearings.coordinate
     let limit = Shortcuts.candidates(size: sizeEstimate(links))
     var best: (node: NamedNode, time: Interval)?
     for i in 0..<min(nodes.count, limit) {
-      let node = nodes[i]
+      let node = nodes[i].node
       guard node.key != links.identity.publicKey, !links.isLinked(node.key),
         links.identity.suite.admits(node.key)
       else { continue }
-      let time = own.predictedRoundTrip(to: node.coordinate)
+      let time = own.predictedRoundTrip(to: nodes[i].coordinate)
       if best == nil || time < best!.time { best = (node, time) }
     }
-    guard let key = best?.node.key else { return }
-    links.connect(key, role: .shortcut, via: via == key.id ? nil : via, &context)
+    guard let node = best?.node else { return }
+    links.approach(node, role: .shortcut, via: via == node.key.id ? nil : via, &context)
   }
 }
 

@@ -31,8 +31,8 @@ extension Ring {
     let peer = links.peers[slot].id
     let me = links.identity.publicKey
     links.peers[slot].viewSeen = view
-    links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0] == me
-    links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0] == me
+    links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0].key == me
+    links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0].key == me
     doubtMissing(in: lists, of: slot, &links, context.now)
     for list in [lists.left, lists.right, lists.nearReceiver] {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
@@ -46,15 +46,15 @@ extension Ring {
   ) {
     // A peer with few neighbours sees the whole ring.
     let isWhole = !lists.left.isFull || !lists.right.isFull
-    let from = isWhole ? links.id : lists.left[3].id
-    let to = isWhole ? links.id : lists.right[3].id
+    let from = isWhole ? links.id : lists.left[3].key.id
+    let to = isWhole ? links.id : lists.right[3].key.id
     let near = links.neighbourhood.all
     for i in 0..<near.count where Int(near[i]) != slot {
       let other = Int(near[i])
       let key = links.peers[other].key
       guard links.peers[other].id.isIn(after: from, through: to),
-        now - links.peers[other].heardAt > .seconds(1), !lists.left.contains(where: { $0 == key }),
-        !lists.right.contains(where: { $0 == key })
+        now - links.peers[other].heardAt > .seconds(1), !lists.left.contains(where: { $0.key == key }),
+        !lists.right.contains(where: { $0.key == key })
       else { continue }
       links.doubt(other, now)
     }
@@ -77,6 +77,7 @@ extension Ring {
   /// All neighbours hear of a change; the nearest two shall answer.
   mutating func announce(_ links: inout Links, _ context: inout Context) {
     announceAt = .never
+    announcedAt = context.now
     let near = links.neighbourhood
     let all = near.all
     for i in 0..<all.count {
@@ -125,44 +126,44 @@ extension Ring {
   func lists(for receiver: Int?, _ links: borrowing Links) -> NeighbourLists {
     var lists = NeighbourLists()
     let near = links.neighbourhood
-    for i in 0..<near.left.count { lists.left.append(links.peers[Int(near.left[i])].key) }
-    for i in 0..<near.right.count { lists.right.append(links.peers[Int(near.right[i])].key) }
+    for i in 0..<near.left.count { lists.left.append(links.named(Int(near.left[i]))) }
+    for i in 0..<near.right.count { lists.right.append(links.named(Int(near.right[i]))) }
     if let receiver { lists.nearReceiver = nearest(to: receiver, links) }
     return lists
   }
 
   /// 32 bits that differ between different lists; never 0.
-  private func fingerprint(_ lists: NeighbourLists) -> UInt32 {
+  func fingerprint(_ lists: NeighbourLists) -> UInt32 {
     var mix: UInt64 = 0
     for list in [lists.left, lists.right, lists.nearReceiver] {
       mix = mixed(mix &+ 1)
-      for i in 0..<list.count { mix = mixed(mix ^ list[i].flatHash) }
+      for i in 0..<list.count { mix = mixed(mix ^ list[i].key.flatHash) }
     }
     return UInt32(truncatingIfNeeded: mix) | 1
   }
 
   /// The two nearest on each side of a peer, among those that we are linked to.
-  private func nearest(to receiver: Int, _ links: borrowing Links) -> BoundedArray<4, PublicKey> {
-    let target = links.peers[receiver].id
+  private func nearest(to receiver: Int, _ links: borrowing Links) -> BoundedArray<4, NamedNode> {
+    let target = links.peers[receiver].id.high
+    // Leading words do: of two that agree in 64 bits either may be named.
     var forth = BoundedArray<2, Int32>()
     var back = BoundedArray<2, Int32>()
     for slot in 0..<links.peers.highWater
     where links.peers.isUsed(slot) && links.peers[slot].isUp && slot != receiver {
-      let distance = target.clockwise(to: links.peers[slot].id)
+      let distance = links.peers[slot].id.high &- target
       forth.insert(
         Int32(slot),
-        at: forth.firstIndex { distance < target.clockwise(to: links.peers[Int($0)].id) } ?? forth.count)
+        at: forth.firstIndex { distance < links.peers[Int($0)].id.high &- target } ?? forth.count)
       back.insert(
-        Int32(slot),
-        at: back.firstIndex { target.clockwise(to: links.peers[Int($0)].id) < distance } ?? back.count)
+        Int32(slot), at: back.firstIndex { links.peers[Int($0)].id.high &- target < distance } ?? back.count)
     }
-    var keys = BoundedArray<4, PublicKey>()
+    var nodes = BoundedArray<4, NamedNode>()
     for list in [forth, back] {
       for i in 0..<list.count {
-        let key = links.peers[Int(list[i])].key
-        if !keys.contains(where: { $0 == key }) { keys.append(key) }
+        let node = links.named(Int(list[i]))
+        if !nodes.contains(where: { $0.key == node.key }) { nodes.append(node) }
       }
     }
-    return keys
+    return nodes
   }
 }

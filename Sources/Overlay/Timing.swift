@@ -16,6 +16,8 @@ enum Timing {
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)
   static let bootstrapRetryMax = Interval.seconds(5)
+  /// Who has all neighbours asks a bootstrap this often whether it sees the same ring.
+  static let outside = Interval.minutes(5)
   /// A bootstrap that is gone while others are there is looked for now and then.
   static let bootstrapRetryCalm = Interval.seconds(30)
   /// Under traffic, a path is asked this often whether it is there. (Ring neighbours are asked by
@@ -27,9 +29,11 @@ enum Timing {
   static let silence = Interval.milliseconds(1_500)
   /// Traffic within this time counts as "under traffic".
   static let activity = Interval.seconds(5)
-  /// Unanswered pings after which a way is dead; with doubled waits from 100 ms on that is 1.5 s.
+  /// Unanswered pings after which a way is dead, and the least wait for each: a second in all on a quick
+  /// network, so that a machine that hesitates is not given up.
   static let pingTries: UInt8 = 4
-  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.7 s on a quick
+  static let pingWaitMin = Interval.milliseconds(250)
+  /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.75 s on a quick
   /// network.
   static let indirectTries: UInt8 = 3
   /// A proven size is asked again after this, when the path is pinged anyway.
@@ -46,6 +50,8 @@ enum Timing {
   static let directRetryMax = Interval.minutes(5)
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)
+  /// A link that was tried for the ring, and turned out not to be needed.
+  static let idleWithoutRole = Interval.seconds(20)
   /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least
   /// once a minute).
   static let wanted = Interval.minutes(2)
@@ -56,7 +62,7 @@ enum Timing {
   static let announce = Interval.seconds(2)
   /// Stabilisation: often after a change, rarely in quiet.
   static let stabiliseSoon = Interval.seconds(1)
-  static let stabilise = Interval.seconds(5)
+  static let stabilise = Interval.seconds(4)
   static let unquiet = Interval.seconds(10)
   /// Links hear of each other soon while a node is young, then once a minute at most.
   static let youth = Interval.minutes(1)
@@ -64,6 +70,7 @@ enum Timing {
   static let news = Interval.minutes(1)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
+  static let announceRing = Interval.milliseconds(250)
   /// A newcomer asks again for its place.
   static let find = Interval.seconds(1)
   static let findSoon = Interval.milliseconds(200)

@@ -56,6 +56,8 @@ extension Daemon {
     case .pingAnswered(let ticket, let time, let path): answerPing(ticket, time, path)
     case .pingFailed(let ticket, let reason): failPing(ticket, reason)
     case .lookedUp(let ticket, let answer): answerLookup(ticket, answer)
+    case .foreignRing(let id):
+      log.notice("met another ring: joining the two", metadata: ["node": "\(id.short)"])
     case .located(_, let id, let hops):
       log.debug("located", metadata: ["id": "\(id.short)", "hops": "\(hops)"])
     case .bootstrapReached(let peer, let endpoint):

@@ -99,7 +99,9 @@ extension Random {
 
   fileprivate mutating func bearings() -> Bearings { Bearings(size: seconds(), coordinate: coordinate()) }
 
-  fileprivate mutating func named() -> NamedNode { NamedNode(key: fixed(), coordinate: coordinate()) }
+  fileprivate mutating func named() -> NamedNode { NamedNode(key: fixed(), endpoint: endpoint()) }
+
+  fileprivate mutating func placed() -> PlacedNode { PlacedNode(node: named(), coordinate: coordinate()) }
 
   fileprivate mutating func acquaintances() -> Acquaintances {
     var list = Acquaintances()
@@ -109,9 +111,9 @@ extension Random {
 
   fileprivate mutating func neighbours() -> NeighbourLists {
     var lists = NeighbourLists()
-    lists.left = list { $0.fixed() }
-    lists.right = list { $0.fixed() }
-    lists.nearReceiver = list { $0.fixed() }
+    lists.left = list { $0.named() }
+    lists.right = list { $0.named() }
+    lists.nearReceiver = list { $0.named() }
     return lists
   }
 
@@ -207,16 +209,23 @@ private let overlay: [Kind] = [
       bearings: $0.bearings(), lists: $0.below(2) == 0 ? nil : $0.neighbours())
   },
   Kind("NeighbourLists") { $0.neighbours() },
+  Kind("Unify") {
+    var message = Unify(fanOut: UInt8($0.below(4)), $0.named())
+    if $0.below(2) == 0 { message.nodes.append($0.named()) }
+    return message
+  },
+  Kind("RingMessage.merge") { RingMessage.merge(fanOut: UInt8($0.below(4)), $0.named()) },
   Kind("Bearings") { $0.bearings() },
   Kind("Coordinate") { $0.coordinate() },
   Kind("NamedNode") { $0.named() },
+  Kind("PlacedNode") { $0.placed() },
   Kind("Acquaintances") { $0.acquaintances() },
   Kind("HopConfirmation") { HopConfirmation(number: $0.seconds(), isTaken: $0.below(2) == 1) },
-  Kind("Leave") { Leave(left: $0.list { $0.fixed() }, right: $0.list { $0.fixed() }) },
+  Kind("Leave") { Leave(left: $0.list { $0.named() }, right: $0.list { $0.named() }) },
   Kind("RingMessage.find") { RingMessage.find(nonce: $0.next()) },
   Kind("RingMessage.welcome") {
     RingMessage.welcome(
-      nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), nodes: $0.list { $0.named() })
+      nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), nodes: $0.list { $0.placed() })
   },
   Kind("RingMessage.undeliverable") {
     RingMessage.undeliverable(
