@@ -46,7 +46,7 @@ private enum Fragile: Scenario {
     let record = verdict.record
     #expect(!record.isCutShort && record.virtualSeconds * 1_000 >= Double(record.plan.end) - 1)
     #expect(record.moments.count > 20 && record.last.nodes > 0)
-    #expect(record.hops.count > 20 && record.stretch.count > 10)
+    #expect(record.hops.count > 10 && record.stretch.count > 5)
     let always = verdict.checks.filter { ["s1_ordered", "s9_verified"].contains($0.name) }
     #expect(always.count == 2 && always.allSatisfy(\.isMet))
     #expect(Set(verdict.checks.map(\.name)).count == verdict.checks.count, "names are unique")

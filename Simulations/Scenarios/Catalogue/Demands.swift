@@ -29,15 +29,22 @@ enum Demands {
     -> Check
   {
     let tally = record.tally(from: from ?? record.measureFrom, to: to)
-    return Check(
-      "lookups_right", "look-ups answered right, with one retry",
-      tally.asked > 0 ? Double(tally.right) / Double(tally.asked) : nil, .atLeast, bound)
+    return share(
+      "lookups_right", "look-ups answered right, with one retry", tally.right, of: tally.asked, bound)
   }
 
   static func routability(_ record: Record, atLeast bound: Double = 0.9999) -> Check {
-    Check(
-      "routable", "pairs of living nodes that reach each other",
-      record.pairsAsked > 0 ? Double(record.pairsReached) / Double(record.pairsAsked) : nil, .atLeast, bound)
+    share(
+      "routable", "pairs of living nodes that reach each other", record.pairsReached, of: record.pairsAsked,
+      bound)
+  }
+
+  /// So many must be good at least. Of too few to tell one may be bad: 1 of 100 says nothing against 99.9 %.
+  private static func share(_ name: String, _ meaning: String, _ good: Int, of all: Int, _ bound: Double)
+    -> Check
+  {
+    let least = all > 0 ? min(bound, Double(all - 1) / Double(all)) : bound
+    return Check(name, meaning, all > 0 ? Double(good) / Double(all) : nil, .atLeast, least)
   }
 
   static func consistency(

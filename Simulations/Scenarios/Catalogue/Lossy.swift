@@ -32,7 +32,7 @@ public enum Lossy: Scenario {
   public static func checks(_ record: Record) -> [Check] {
     [
       Demands.consistency(record, atLeast: 0.999), Demands.lookups(record, atLeast: 0.999),
-      Demands.routability(record, atLeast: 0.999),
+      Demands.routability(record, atLeast: 0.99),
     ]
   }
 }

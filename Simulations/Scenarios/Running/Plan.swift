@@ -89,6 +89,14 @@ public struct Plan: Sendable, Equatable {
       \.element)
   }
 
+  /// When the audit begins: the last twenty seconds (of a short run half of its quiet) are for many look-ups,
+  /// when bytes are no longer counted. The last six seconds are for the answers.
+  public var auditFrom: UInt64 {
+    let quiet = end > quietFrom ? end - quietFrom : 0
+    let length = min(20_000, quiet / 2 > 6_000 ? quiet / 2 - 6_000 : 0)
+    return length < 2_000 ? end : end - 6_000 - length
+  }
+
   public func isExcused(_ at: UInt64) -> Bool { excused.contains { $0.contains(at) } }
 
   /// The highest slot that is ever started, and one.

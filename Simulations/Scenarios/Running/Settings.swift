@@ -75,8 +75,11 @@ public struct Settings: Sendable, Equatable {
   /// How often the ring is looked at.
   public var sampleSeconds: Double { interval ?? (nodes <= 2_000 ? 0.5 : 1) }
 
-  /// Look-ups a second.
-  public var lookupsPerSecond: Double { lookups ?? min(max(Double(nodes) / 10, 20), 300) }
+  /// Look-ups a second: few, so that they do not hide what the ring itself costs.
+  public var lookupsPerSecond: Double { lookups ?? min(max(Double(nodes) / 20, 5), 300) }
+
+  /// Look-ups a second in the audit at the end of a run.
+  public var auditsPerSecond: Double { lookups ?? min(max(Double(nodes), 100), 1_000) }
 }
 
 /// How one setting is written and read.

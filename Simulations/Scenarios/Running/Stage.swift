@@ -268,8 +268,10 @@ final class Stage {
   func witnesses(_ list: inout [Witness]) {
     list.removeAll(keepingCapacity: true)
     for entry in census.living {
-      let belief = Belief(world.view(entry.node))
+      var belief = Belief(world.view(entry.node))
       if belief.isSettled { hasJoined[entry.node] = true }
+      // Who sleeps answers for no key, whatever it will believe when it wakes.
+      if world.isPaused(entry.node) { belief.isSettled = false }
       list.append(
         Witness(
           number: slots[entry.node], component: components[slots[entry.node]],
