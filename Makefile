@@ -12,18 +12,22 @@ LAB     = $(ROOT) env PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench soak build deps lint clean
+.PHONY: help demo test bench soak simulate build deps lint clean
 
 demo: deps build        ## a seed and four members on this machine: see what p2pvpn does
 	@$(LAB) Tests/Network/demo.py
 
 test: deps lint         ## all tests, those with real networks last
 	swift test
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory simulate build
 	$(LAB) -m pytest Tests/Network
 
 bench: deps build       ## connection time, memory, round trips and goodput; options in BENCH="--rounds 3 --json FILE"
 	@$(LAB) Tests/Network/bench.py $(BENCH)
+
+simulate: swift         ## networks of up to 256 nodes on a virtual clock: each scenario once, and what once failed
+	swift build -c release --product p2psim
+	@Tools/simulate .build/release/p2psim
 
 soak: deps build        ## the long versions of the network tests
 	$(LAB) -m pytest -m soak Tests/Network

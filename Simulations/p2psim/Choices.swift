@@ -1,5 +1,5 @@
-// The options of the commands: those of all scenarios, and those of some. Each only says under which name a text
-// goes into `Settings`, which reads and checks it.
+// The options of the commands: those of all scenarios, and those of some. Each only says under which name a
+// text goes into `Settings`, which reads and checks it.
 
 import ArgumentParser
 import Scenarios
@@ -11,7 +11,8 @@ struct TimeText: ExpressibleByArgument {
   init?(argument: String) {
     let units: [Character: Double] = ["s": 1, "m": 60, "h": 3_600]
     let factor = argument.last.flatMap { units[$0] }
-    guard let number = Double(factor == nil ? argument : String(argument.dropLast())), number >= 0, number <= 1e7
+    guard let number = Double(factor == nil ? argument : String(argument.dropLast())), number >= 0,
+      number <= 1e7
     else { return nil }
     seconds = number * (factor ?? 1)
   }
@@ -34,7 +35,8 @@ struct CommonChoice: ParsableArguments {
   @Option(help: ArgumentHelp("How many nodes.", valueName: "n"))
   var nodes: Int?
 
-  @Option(help: ArgumentHelp("Decides the whole run; random when absent, and printed.", valueName: "number|random"))
+  @Option(
+    help: ArgumentHelp("Decides the whole run; random when absent, and printed.", valueName: "number|random"))
   var seed = "random"
 
   @Option(help: ArgumentHelp("Virtual time at which the run ends, such as 90 or 10m.", valueName: "time"))
@@ -51,7 +53,7 @@ struct CommonChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "constant[:MILLISECONDS], clusters, or a file with a matrix of one-way microseconds. (default: clusters)",
+      "constant[:MS], clusters, or a file with a matrix of one-way microseconds. (default: clusters)",
       valueName: "model"))
   var latency: String?
 
@@ -60,7 +62,7 @@ struct CommonChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Share of the nodes that are members, in communities of ten; the others only keep the ring. (default: 10%)",
+      "Share of the nodes that are members, in communities of ten; others only keep the ring. (default: 10%)",
       valueName: "share"))
   var members: ShareText?
 
@@ -77,7 +79,8 @@ struct CommonChoice: ParsableArguments {
   var schedule: String?
 
   @Option(
-    help: ArgumentHelp("When a check fails, look so long for a smaller schedule that fails it too.", valueName: "time"))
+    help: ArgumentHelp(
+      "When a check fails, look so long for a smaller schedule that fails it too.", valueName: "time"))
   var shrink: TimeText?
 
   @Option(help: ArgumentHelp("Write the schedule of the run, or the smaller one.", valueName: "file"))

@@ -6,9 +6,11 @@ import Scenarios
 /// `p2psim corpus`.
 struct CorpusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "corpus", abstract: "Replay the schedules of a folder: what failed once must not fail again.")
+    commandName: "corpus", abstract: "Replay the schedules of a folder: what failed once must not fail again."
+  )
 
-  @Argument(help: ArgumentHelp("Where the schedules are: files whose names end in .txt.", valueName: "folder"))
+  @Argument(
+    help: ArgumentHelp("Where the schedules are: files whose names end in .txt.", valueName: "folder"))
   var folder: String
 
   @Flag(help: "Print the result as JSON.")
@@ -86,14 +88,16 @@ struct Tally {
 
   func say(asJSON: Bool) {
     guard asJSON else {
-      let text = "\(scenario): \(runs) runs, \(failures) fail; \(Numbers.duration(virtualSeconds)) in "
+      let text =
+        "\(scenario): \(runs) runs, \(failures) fail; \(Numbers.duration(virtualSeconds)) in "
         + Numbers.duration(wallSeconds)
       return print(Terminal.paint(text, failures == 0))
     }
     let hex = String(digest, radix: 16)
     let rate = wallSeconds > 0 ? JSON.number(Double(events) / wallSeconds) : .null
     let value = JSON.object([
-      .init("scenario", .string(scenario)), .init("nodes", .integer(UInt64(nodes))), .init("seed", .integer(seed)),
+      .init("scenario", .string(scenario)), .init("nodes", .integer(UInt64(nodes))),
+      .init("seed", .integer(seed)),
       .init("digest", .string(String(repeating: "0", count: 16 - hex.count) + hex)),
       .init("virtual_s", .number(virtualSeconds)), .init("wall_s", .number(wallSeconds)),
       .init("events", .integer(events)), .init("peak_rss_bytes", .integer(peakBytes)),

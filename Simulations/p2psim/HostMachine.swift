@@ -20,7 +20,9 @@ enum HostMachine {
 
   /// The text of a file; at most 64 MiB.
   static func read(_ path: String) throws -> String {
-    guard let file = fopen(path, "r") else { throw Failure(message: "cannot read \(path): \(reason())", code: 2) }
+    guard let file = fopen(path, "r") else {
+      throw Failure(message: "cannot read \(path): \(reason())", code: 2)
+    }
     defer { fclose(file) }
     var bytes: [UInt8] = []
     var part = [UInt8](repeating: 0, count: 1 << 16)

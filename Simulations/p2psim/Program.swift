@@ -1,7 +1,8 @@
-// The program `p2psim`: whole networks of the daemon's own nodes on a virtual clock, and the checks of what they do.
+// The program `p2psim`: whole networks of the daemon's own nodes on a virtual clock, and the checks of what
+// they do.
 //
-// A subcommand for each scenario, and one that replays what failed before. Exit codes are those of p2pvpn: 0 all
-// checks hold, 1 a check fails, 2 usage.
+// A subcommand for each scenario, and one that replays what failed before. Exit codes are those of p2pvpn: 0
+// all checks hold, 1 a check fails, 2 usage.
 
 import ArgumentParser
 import Glibc
@@ -14,8 +15,8 @@ struct Program: ParsableCommand {
     commandName: "p2psim",
     abstract: "Networks of p2pvpn nodes on a virtual clock, checked against the truth.",
     discussion: """
-      Every scenario first disturbs a network and checks that it stays safe, then leaves it alone and checks that it \
-      becomes whole. The same seed gives the same run, bit for bit, on every machine.
+      Every scenario first disturbs a network and checks that it stays safe, then leaves it alone and checks \
+      that it becomes whole. The same seed gives the same run, bit for bit, on every machine.
 
         p2psim churn --nodes 1000 --session 10m --report churn.html
         p2psim swarm --seeds 200 --for 10m --save Simulations/corpus

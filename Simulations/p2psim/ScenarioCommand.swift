@@ -71,7 +71,8 @@ struct Execution {
       for text in Summary.table(verdict, isVerbose: common.verbose, paint: Terminal.paint) { print(text) }
     }
     guard !verdict.isMet else { return }
-    let again = common.schedule.map { "p2psim \(scenario.name) --schedule \($0)" } ?? schedule.settings.command
+    let again =
+      common.schedule.map { "p2psim \(scenario.name) --schedule \($0)" } ?? schedule.settings.command
     Terminal.complain("repeat with: \(again)")
   }
 
@@ -84,7 +85,9 @@ struct Execution {
     let result = shrinker.shrink()
     line.clear()
     Terminal.complain(
-      "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps (\(result.tries) tries)")
+      "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps "
+        + "(\(result.tries) tries)"
+    )
     Terminal.complain(result.verdict.record.schedule.text)
     return result.verdict.record.schedule
   }

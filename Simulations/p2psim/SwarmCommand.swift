@@ -1,4 +1,5 @@
-// Many small networks, one a seed, each with faults of its own; every failure is made smaller and can be kept.
+// Many small networks, one a seed, each with faults of its own; every failure is made smaller and can be
+// kept.
 
 import ArgumentParser
 import Scenarios
@@ -13,7 +14,8 @@ struct SwarmCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How many seeds, from --seed on.", valueName: "n"))
   var seeds = 1
 
-  @Option(name: .customLong("for"), help: ArgumentHelp("Begin no run after so much wall time.", valueName: "time"))
+  @Option(
+    name: .customLong("for"), help: ArgumentHelp("Begin no run after so much wall time.", valueName: "time"))
   var budget: TimeText?
 
   @Option(help: ArgumentHelp("Where schedules of failures are kept.", valueName: "folder"))
@@ -70,7 +72,9 @@ struct SwarmCommand: ParsableCommand {
       let result = shrinker.shrink()
       schedule = result.verdict.record.schedule
       Terminal.complain(
-        "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps:\n\(schedule.text)")
+        "\(result.check) still fails with \(result.stepsAfter) of \(result.stepsBefore) steps:\n"
+          + schedule.text
+      )
     }
     if let keep { try HostMachine.write(schedule.text, to: "\(keep)/swarm-\(seed).txt") }
   }

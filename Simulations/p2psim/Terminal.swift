@@ -35,10 +35,12 @@ final class ProgressLine {
     lastAt = now
     let found = progress.found
     let share = progress.wallSeconds > 0 ? progress.virtualSeconds / progress.wallSeconds : 0
+    let perfect = Numbers.fixed(found.perfectShare * 100, 1)
+    let settled = Numbers.fixed(found.settledShare * 100, 1)
     show(
       "\(Numbers.fixed(progress.virtualSeconds, 0)) of \(Numbers.fixed(progress.endSeconds, 0)) s, "
         + "\(Numbers.significant(share, 3)) × real time, \(found.nodes) nodes, "
-        + "\(Numbers.fixed(found.perfectShare * 100, 1)) % perfect, \(Numbers.fixed(found.settledShare * 100, 1)) % settled")
+        + "\(perfect) % perfect, \(settled) % settled")
   }
 
   func show(_ text: String) {

@@ -43,8 +43,9 @@ import Testing
     #expect(try Schedule(text: schedule.text) == schedule)
     #expect(schedule == scenario.schedule(settings), "the same seed makes the same schedule")
     #expect(schedule.plan.end > schedule.plan.quietFrom)
-    #expect(schedule.plan.quietFrom >= schedule.plan.measureFrom || name == "join" || name == "natMix"
-      || name == "nonTransitive")
+    #expect(
+      schedule.plan.quietFrom >= schedule.plan.measureFrom || name == "join" || name == "natMix"
+        || name == "nonTransitive")
     #expect(schedule.plan.slots <= 25)
     #expect(zip(schedule.plan.steps, schedule.plan.steps.dropFirst()).allSatisfy { $0.at <= $1.at })
   }
@@ -58,8 +59,10 @@ import Testing
 
   @Test(arguments: [
     "nodes x", "nodes 0", "seed -1", "loss 2", "1.2345 start 0", "1.0 jump 3", "1.0 start", "1.0 start -3",
-    "1.0 start 3 via", "1.0 start 3 via x", "1.0 crash 3 back", "1.0 crash 3 back x", "1.0 partition 5-3 for 1",
-    "1.0 partition 5 for", "1.0 loss 1001 for 1", "1.0 slow 1 by 3", "1.0 replace 1 vanish via 0", "excused 5 3",
+    "1.0 start 3 via", "1.0 start 3 via x", "1.0 crash 3 back", "1.0 crash 3 back x",
+    "1.0 partition 5-3 for 1",
+    "1.0 partition 5 for", "1.0 loss 1001 for 1", "1.0 slow 1 by 3", "1.0 replace 1 vanish via 0",
+    "excused 5 3",
     "end", "weather fine", "mix strange",
   ])
   func whatIsWrongIsNamed(_ line: String) {

@@ -17,7 +17,8 @@ import Testing
       var found = HandmadeRing(5).inspect()
       found.examples = ["S3: <b>two</b> cycles & more"]
       record.moments.append(
-        Moment(at: Double(i) / 10, isExcused: false, found: found, datagrams: UInt64(i), bytes: UInt64(i * i)))
+        Moment(at: Double(i) / 10, isExcused: false, found: found, datagrams: UInt64(i), bytes: UInt64(i * i))
+      )
       record.hops.add(Double(i % 7))
       record.stretch.add(Double(i % 30) / 3)
       record.joinSeconds.add(Double(i) / 500)
@@ -53,7 +54,8 @@ import Testing
   @Test func elementsAreClosed() {
     let page = Report.page(verdict(), abstract: "what it shows")
     for name in ["figure", "svg", "table", "section", "tr", "td", "ul", "pre", "main", "text"] {
-      let opened = page.components(separatedBy: "<\(name)>").count + page.components(separatedBy: "<\(name) ").count
+      let opened =
+        page.components(separatedBy: "<\(name)>").count + page.components(separatedBy: "<\(name) ").count
       #expect(opened - 2 == page.components(separatedBy: "</\(name)>").count - 1, "\(name)")
     }
     #expect(!page.contains("nan") && !page.contains("inf\""), "coordinates are numbers")
@@ -75,7 +77,8 @@ import Testing
     let text = Summary.json(verdict()).text
     let value = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
     let names = [
-      "scenario", "nodes", "seed", "digest", "virtual_s", "wall_s", "events", "peak_rss_bytes", "checks", "figures",
+      "scenario", "nodes", "seed", "digest", "virtual_s", "wall_s", "events", "peak_rss_bytes", "checks",
+      "figures",
     ]
     for name in names { #expect(value[name] != nil, "\(name)") }
     #expect(value["digest"] as? String == "00000000000000ab")
@@ -103,7 +106,9 @@ import Testing
     #expect(!lines.contains { $0.hasSuffix(" ") })
   }
 
-  @Test(arguments: [0.0, 0.1, 0.25, 0.4, 0.5, 0.625, 0.75, 0.9, 1.0]) func turnsAreOnTheCircle(_ share: Double) {
+  @Test(arguments: [0.0, 0.1, 0.25, 0.4, 0.5, 0.625, 0.75, 0.9, 1.0]) func turnsAreOnTheCircle(
+    _ share: Double
+  ) {
     let (cosine, sine) = Elementary.turn(share)
     #expect(abs(cosine - cos(2 * Double.pi * share)) < 1e-12)
     #expect(abs(sine - sin(2 * Double.pi * share)) < 1e-12)

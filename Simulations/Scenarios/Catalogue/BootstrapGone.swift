@@ -1,5 +1,5 @@
-// The nodes through which everybody came in vanish for good. The ring must not need them; who crashes afterwards has
-// to come back through the peers that it remembers.
+// The nodes through which everybody came in vanish for good. The ring must not need them; who crashes
+// afterwards has to come back through the peers that it remembers.
 
 import Base
 

@@ -1,6 +1,6 @@
-// Sessions end all the time, and each node that goes is replaced by a new one: the number of nodes stays. Lengths of
-// sessions are exponential or lognormal (sigma 1); a share of the departures is announced. What a departure costs in
-// consistency is the time to notice it by the mean length of a session.
+// Sessions end all the time, and each node that goes is replaced by a new one: the number of nodes stays.
+// Lengths of sessions are exponential or lognormal (sigma 1); a share of the departures is announced. What a
+// departure costs in consistency is the time to notice it by the mean length of a session.
 
 import Base
 

@@ -1,4 +1,5 @@
-// Everybody starts in the same tenth of a second and knows only the first node: the hardest way to come into being.
+// Everybody starts in the same tenth of a second and knows only the first node: the hardest way to come into
+// being.
 
 import Base
 

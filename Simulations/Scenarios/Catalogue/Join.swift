@@ -1,5 +1,5 @@
-// Nodes come one by one to a ring that is whole, and then nothing happens: how long joining takes, how many hops and
-// bytes a ring costs at rest.
+// Nodes come one by one to a ring that is whole, and then nothing happens: how long joining takes, how many
+// hops and bytes a ring costs at rest.
 
 import Base
 

@@ -15,11 +15,14 @@ public enum Merge: Scenario {
     for slot in 0..<settings.nodes {
       let first = slot < half ? 0 : half
       let via = first + Int(random.below(UInt64(min(max(slot - first, 1), 10))))
-      plan.add(0.1 + length * Double(slot - first) / Double(half), .start(slot, via: slot == first ? [] : [via]))
+      plan.add(
+        0.1 + length * Double(slot - first) / Double(half), .start(slot, via: slot == first ? [] : [via]))
     }
     let meet = 0.1 + length + Plan.crowdSeconds(half) + 20
     plan.add(0, .partition([0...(half - 1)], milliseconds: UInt64(meet * 1_000)))
-    if settings.nodes > half { plan.add(meet + 0.001, .introduce(half / 2, to: half + (settings.nodes - half) / 2)) }
+    if settings.nodes > half {
+      plan.add(meet + 0.001, .introduce(half / 2, to: half + (settings.nodes - half) / 2))
+    }
     plan.excuse(0, meet - 20)
     plan.excuse(meet, meet + mergeSeconds)
     plan.phases(measureFrom: meet - 10, quietFrom: meet, end: settings.until ?? meet + 50)
@@ -32,7 +35,8 @@ public enum Merge: Scenario {
       Check("merged_s", "seconds until there is one ring", whole, .atMost, mergeSeconds),
       Check(
         "messages_merge", "datagrams that a node sends until there is one ring",
-        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) }, .atMost, 60),
+        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) }, .atMost,
+        60),
     ]
   }
 }

@@ -1,12 +1,13 @@
-// Nodes behind the boxes that people have, and one datagram of a hundred is lost. Nobody leaves: every imperfection
-// comes from nodes that cannot reach each other directly.
+// Nodes behind the boxes that people have, and one datagram of a hundred is lost. Nobody leaves: every
+// imperfection comes from nodes that cannot reach each other directly.
 
 import Base
 
 /// Static members behind NATs.
 public enum NATs: Scenario {
   public static let name = "natMix"
-  public static let abstract = "nodes behind home, mobile or enterprise NATs, 1 % loss: everybody reaches everybody"
+  public static let abstract =
+    "nodes behind home, mobile or enterprise NATs, 1 % loss: everybody reaches everybody"
   public static let extras: [ExtraOption] = [.mix]
 
   public static func prepare(_ settings: inout Settings) {

@@ -1,5 +1,6 @@
-// A hears B and B hears C, but A and C never hear each other: some pairs of nodes are cut off from each other for
-// good (Freedman and others, "Non-transitive connectivity and DHTs", WORLDS 2005, saw 2.3 % of such pairs).
+// A hears B and B hears C, but A and C never hear each other: some pairs of nodes are cut off from each other
+// for good (Freedman and others, "Non-transitive connectivity and DHTs", WORLDS 2005, saw 2.3 % of such
+// pairs).
 
 import Base
 

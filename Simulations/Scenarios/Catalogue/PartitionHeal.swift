@@ -1,5 +1,6 @@
-// The network falls into two halves that do not hear each other, and later into one again. Each half has to become a
-// ring of its own; then both have to find each other by themselves, by the dead whom they remember and ask again.
+// The network falls into two halves that do not hear each other, and later into one again. Each half has to
+// become a ring of its own; then both have to find each other by themselves, by the dead whom they remember
+// and ask again.
 
 import Base
 
@@ -43,7 +44,8 @@ public enum PartitionHeal: Scenario {
       Figure("merged_s", "from the end of the partition until there is one ring", whole, "s"),
       Figure(
         "messages_merge", "sent by a node until there was one ring",
-        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) }, "datagrams"),
+        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) },
+        "datagrams"),
     ]
   }
 }

@@ -17,7 +17,9 @@ public enum SuddenDeath: Scenario {
     var plan = Plan()
     let death = plan.raise(settings, &random) + 20
     let dying = Int((settings.fraction * Double(settings.nodes)).rounded())
-    for slot in random.sample(dying, below: settings.nodes).sorted() { plan.add(death, .crash(slot, back: nil)) }
+    for slot in random.sample(dying, below: settings.nodes).sorted() {
+      plan.add(death, .crash(slot, back: nil))
+    }
     plan.excuse(death, death + repairSeconds)
     plan.phases(measureFrom: death - 5, quietFrom: death, end: settings.until ?? death + 60)
     return plan
@@ -48,7 +50,8 @@ public enum SuddenDeath: Scenario {
       return since
     }
     return [
-      Figure("lookups_back_s", "from the crash until 99.9 % of look-ups are right for good", recovered(0.999), "s")
+      Figure(
+        "lookups_back_s", "from the crash until 99.9 % of look-ups are right for good", recovered(0.999), "s")
     ]
   }
 }

@@ -1,12 +1,13 @@
-// A random network with a random choice of faults for each seed (Groce, Zhang, Eide, Chen and Regehr, "Swarm testing",
-// ISSTA 2012): leaving kinds of faults out lets the others do what they otherwise could not.
+// A random network with a random choice of faults for each seed (Groce, Zhang, Eide, Chen and Regehr, "Swarm
+// testing", ISSTA 2012): leaving kinds of faults out lets the others do what they otherwise could not.
 
 import Base
 
 /// Random faults of random kinds.
 public enum Swarm: Scenario {
   public static let name = "swarm"
-  public static let abstract = "random subsets of all faults, one network a seed: finds what nobody thought of"
+  public static let abstract =
+    "random subsets of all faults, one network a seed: finds what nobody thought of"
   public static let nodesUsual = 40
 
   /// What can go wrong.
@@ -56,8 +57,8 @@ public enum Swarm: Scenario {
     }
   }
 
-  /// Dead ones are asked again after ten seconds at first and twice as late each time: a partition of twenty seconds
-  /// has to be found within thirty.
+  /// Dead ones are asked again after ten seconds at first and twice as late each time: a partition of twenty
+  /// seconds has to be found within thirty.
   public static func convergenceSeconds(_ settings: Settings) -> Double { 30 }
 
   public static func checks(_ record: Record) -> [Check] {

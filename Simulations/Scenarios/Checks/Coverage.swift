@@ -1,8 +1,8 @@
 // S7: how much of the key space has more than one settled owner, and how much has none.
 //
-// A settled node claims what lies behind its predecessor up to itself; one without neighbours claims everything. The
-// sweep goes once round over the beginnings and ends of all claims and counts how many are open. Places are the
-// first 64 bits of an ID: the error is below 2^-63 a node.
+// A settled node claims what lies behind its predecessor up to itself; one without neighbours claims
+// everything. The sweep goes once round over the beginnings and ends of all claims and counts how many are
+// open. Places are the first 64 bits of an ID: the error is below 2^-63 a node.
 
 import Base
 

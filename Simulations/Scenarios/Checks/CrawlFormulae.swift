@@ -1,7 +1,8 @@
-// The four formulae of consistency over what the nodes themselves say, as a crawl that asks everybody sees it.
+// The four formulae of consistency over what the nodes themselves say, as a crawl that asks everybody sees
+// it.
 //
-// A neighbour that is missing, dead or out of reach is a miss. In a component of one node everything is consistent;
-// in one of two there are no second neighbours, and the first ones count for them.
+// A neighbour that is missing, dead or out of reach is a miss. In a component of one node everything is
+// consistent; in one of two there are no second neighbours, and the first ones count for them.
 
 extension Consistency {
   /// Asks every node for its neighbours.

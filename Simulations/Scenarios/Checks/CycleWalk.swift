@@ -1,8 +1,9 @@
 // S3, S4, S5: where one comes to who always goes to the right.
 //
-// Each node leads to its first living right neighbour that has joined (to the first living one when none has: many
-// may be joining side by side). Such a graph ends in cycles. There must be one for each component; it must go once
-// round the ring, which is so when exactly one of its steps passes zero; and every joined node must lead to it.
+// Each node leads to its first living right neighbour that has joined (to the first living one when none has:
+// many may be joining side by side). Such a graph ends in cycles. There must be one for each component; it
+// must go once round the ring, which is so when exactly one of its steps passes zero; and every joined node
+// must lead to it.
 
 /// Walks the graph of right neighbours.
 struct CycleWalk {

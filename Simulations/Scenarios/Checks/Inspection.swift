@@ -1,5 +1,5 @@
-// What one look at the whole ring found. The names S1 to S9 are those of the invariants that `p2psim --help` and
-// the report list; each number here counts the nodes, cycles or keys that break one.
+// What one look at the whole ring found. The names S1 to S9 are those of the invariants that `p2psim --help`
+// and the report list; each number here counts the nodes, cycles or keys that break one.
 
 /// Findings of one moment.
 public struct Inspection: Sendable, Equatable {
@@ -55,8 +55,8 @@ public struct Inspection: Sendable, Equatable {
   public var settledShare: Double { nodes == 0 ? 1 : Double(settled) / Double(nodes) }
 }
 
-/// The formulae of ring consistency that a crawl also computes: each node's first and second neighbours asked for
-/// theirs. All of them are blind for two rings and for a ring that is wound twice.
+/// The formulae of ring consistency that a crawl also computes: each node's first and second neighbours asked
+/// for theirs. All of them are blind for two rings and for a ring that is wound twice.
 public struct Consistency: Sendable, Equatable {
   /// The share of nodes with r1(l2(a)) = l1(a).
   public var method1 = 1.0

@@ -1,9 +1,9 @@
 // Looks at the whole ring at one moment and says which invariants hold.
 //
-// The lists of IDs are turned into ranks of living nodes once (`Listing`), and every check then walks flat arrays of
-// integers: linear time after the sorting, and no allocation once the arrays have their size. Sources: Zave, "How
-// to make Chord correct" (2015) and "Reasoning about identifier spaces" (2017) for S1 to S6; Liben-Nowell,
-// Balakrishnan and Karger (PODC 2002) for the loopy ring that S4 finds.
+// The lists of IDs are turned into ranks of living nodes once (`Listing`), and every check then walks flat
+// arrays of integers: linear time after the sorting, and no allocation once the arrays have their size.
+// Sources: Zave, "How to make Chord correct" (2015) and "Reasoning about identifier spaces" (2017) for S1 to
+// S6; Liben-Nowell, Balakrishnan and Karger (PODC 2002) for the loopy ring that S4 finds.
 
 import Base
 

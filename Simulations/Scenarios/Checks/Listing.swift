@@ -101,7 +101,8 @@ struct Listing {
     Int(starts[Int(component[rank]) + 1] - starts[Int(component[rank])])
   }
 
-  /// The rank of the node `steps` places clockwise in the component of `rank`; negative steps go the other way.
+  /// The rank of the node `steps` places clockwise in the component of `rank`; negative steps go the other
+  /// way.
   func neighbour(of rank: Int, _ steps: Int) -> Int {
     let start = Int(starts[Int(component[rank])])
     let size = componentSize(of: rank)

@@ -1,7 +1,8 @@
 // From an ID to its rank among all living nodes, in about one step.
 //
-// IDs are hashes and hence spread evenly: a table by their first bits, with about one node an entry, says where to
-// look. It is rebuilt for each look at the ring, in linear time and without allocation once it has its size.
+// IDs are hashes and hence spread evenly: a table by their first bits, with about one node an entry, says
+// where to look. It is rebuilt for each look at the ring, in linear time and without allocation once it has
+// its size.
 
 import Base
 

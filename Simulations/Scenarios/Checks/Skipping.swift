@@ -1,8 +1,9 @@
 // S6: principals, the nodes that nobody skips.
 //
-// A node skips another that lies between two successive entries of its list (itself being the first entry). Entries
-// that are dead may be left out: the gap around them is the same. For each gap the skipped stretch is entered into a
-// table of differences, whose running sum says how often a node is skipped. Both sides are tried; the worse counts.
+// A node skips another that lies between two successive entries of its list (itself being the first entry).
+// Entries that are dead may be left out: the gap around them is the same. For each gap the skipped stretch is
+// entered into a table of differences, whose running sum says how often a node is skipped. Both sides are
+// tried; the worse counts.
 
 /// Counts principals.
 struct Skipping {

@@ -1,7 +1,7 @@
 // Drawings of curves and bars as SVG: axes with round numbers, areas and marks for what happened, no script.
 //
-// Colours are classes of the page's style sheet, so that one drawing serves light and dark. Curves with more points
-// than the drawing has room for are thinned: of each stretch the least and the greatest value stay.
+// Colours are classes of the page's style sheet, so that one drawing serves light and dark. Curves with more
+// points than the drawing has room for are thinned: of each stretch the least and the greatest value stay.
 
 /// A drawing with two axes.
 struct Chart {
@@ -51,10 +51,12 @@ struct Chart {
     let legend =
       series.count > 1
       ? "<p class=\"legend\">"
-        + series.map { "<span class=\"key \($0.colour)\"></span>\(Page.escape($0.name))" }.joined(separator: " ")
+        + series.map { "<span class=\"key \($0.colour)\"></span>\(Page.escape($0.name))" }.joined(
+          separator: " ")
         + "</p>" : ""
     return """
-      <figure><figcaption><b>\(Page.escape(title))</b> \(Page.escape(caption))</figcaption>\(legend)\(svg)</figure>
+      <figure><figcaption><b>\(Page.escape(title))</b> \(Page.escape(caption))</figcaption>\(legend)
+      \(svg)</figure>
 
       """
   }
@@ -114,7 +116,8 @@ struct Chart {
     var y = (axes.y.lowerBound / axes.yStep - 1e-9).rounded(.up) * axes.yStep
     while y <= axes.y.upperBound + axes.yStep * 1e-6 {
       let at = Page.number(axes.atY(y))
-      svg += "<line class=\"grid\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
+      svg +=
+        "<line class=\"grid\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
       svg += " y1=\"\(at)\" y2=\"\(at)\"/>"
       svg += text(Self.left - 7, axes.atY(y) + 4, label(y, axes.yStep), "end")
       y += axes.yStep
@@ -128,7 +131,8 @@ struct Chart {
       x += axes.xStep
     }
     let floor = Page.number(Self.height - Self.bottom)
-    svg += "<line class=\"axis\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
+    svg +=
+      "<line class=\"axis\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
     svg += " y1=\"\(floor)\" y2=\"\(floor)\"/>"
     svg += text(Self.width - Self.right, Self.height - Self.bottom + 17, xUnit, "end")
     return svg
@@ -147,7 +151,9 @@ struct Chart {
     return Numbers.fixed(percent, places) + " %"
   }
 
-  private func text(_ x: Double, _ y: Double, _ words: String, _ anchor: String, _ kind: String = "tick") -> String {
+  private func text(_ x: Double, _ y: Double, _ words: String, _ anchor: String, _ kind: String = "tick")
+    -> String
+  {
     "<text class=\"\(kind)\" x=\"\(Page.number(x))\" y=\"\(Page.number(y))\" text-anchor=\"\(anchor)\">"
       + "\(Page.escape(words))</text>"
   }

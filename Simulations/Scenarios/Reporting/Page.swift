@@ -1,5 +1,5 @@
-// The parts that every page of ours is made of: text that cannot break the markup, short numbers, the style sheet.
-// A page needs nothing but itself: no script, no font, no picture from elsewhere.
+// The parts that every page of ours is made of: text that cannot break the markup, short numbers, the style
+// sheet. A page needs nothing but itself: no script, no font, no picture from elsewhere.
 
 /// Markup.
 enum Page {
@@ -51,15 +51,18 @@ enum Page {
   }
 
   static let style = """
-    :root { --paper: #fbfaf7; --card: #ffffff; --ink: #1d2126; --soft: #646c76; --faint: #e6e3dc; --line: #c9c5bb;
+    :root { --paper: #fbfaf7; --card: #ffffff; --ink: #1d2126; --soft: #646c76; --faint: #e6e3dc;
+      --line: #c9c5bb;
       --a: #1f5fa8; --b: #c26a12; --c: #2f8a5b; --bad: #c4302b; --good: #2b7d4f; --band: #f1e9d8; }
     @media (prefers-color-scheme: dark) {
-      :root { --paper: #14171b; --card: #1b1f24; --ink: #e6e8ea; --soft: #98a1ab; --faint: #2a2f36; --line: #444b54;
+      :root { --paper: #14171b; --card: #1b1f24; --ink: #e6e8ea; --soft: #98a1ab; --faint: #2a2f36;
+        --line: #444b54;
         --a: #6aa9ee; --b: #eba25a; --c: #6cc598; --bad: #f0766f; --good: #6cc598; --band: #2b2820; }
     }
     * { box-sizing: border-box; }
     body { margin: 0; background: var(--paper); color: var(--ink);
-      font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
+      font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue",
+        "DejaVu Sans", sans-serif;
       font-variant-numeric: tabular-nums; }
     main { max-width: 1160px; margin: 0 auto; padding: 48px 28px 72px; }
     header { border-left: 6px solid var(--good); padding-left: 20px; margin-bottom: 34px; }
@@ -72,7 +75,8 @@ enum Page {
     .facts b { color: var(--ink); font-weight: 600; }
     .cards { display: grid; grid-template-columns: repeat(4, 1fr); gap: 14px; }
     @media (max-width: 720px) { .cards { grid-template-columns: repeat(2, 1fr); } }
-    .card { background: var(--card); border: 1px solid var(--faint); border-radius: 10px; padding: 14px 16px; }
+    .card { background: var(--card); border: 1px solid var(--faint); border-radius: 10px;
+      padding: 14px 16px; }
     .card b { display: block; font-size: 25px; line-height: 1.2; font-weight: 620; letter-spacing: -0.01em; }
     .card b.none { color: var(--soft); font-weight: 500; }
     .card span { color: var(--soft); font-size: 13px; line-height: 1.35; display: block; }
@@ -89,7 +93,8 @@ enum Page {
     tr.failed td { background: color-mix(in srgb, var(--bad) 9%, transparent); }
     tr.failed td.mark, tr.failed td.value { color: var(--bad); font-weight: 650; }
     .scroll { overflow-x: auto; }
-    .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 18px; }
+    .plots { display: grid;
+      grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 18px; }
     figure { margin: 0; background: var(--card); border: 1px solid var(--faint); border-radius: 10px;
       padding: 14px 16px 8px; display: flex; flex-direction: column; }
     figcaption { font-size: 14px; color: var(--soft); line-height: 1.4; margin-bottom: 8px; }
@@ -99,7 +104,8 @@ enum Page {
     .key { display: inline-block; width: 18px; height: 3px; border-radius: 2px; vertical-align: middle;
       margin: 0 6px 0 0; background: currentColor; }
     .legend .key:not(:first-child) { margin-left: 14px; }
-    .key.a { color: var(--a); } .key.b { color: var(--b); } .key.c { color: var(--c); } .key.bad { color: var(--bad); }
+    .key.a { color: var(--a); } .key.b { color: var(--b); } .key.c { color: var(--c); }
+    .key.bad { color: var(--bad); }
     svg text { fill: var(--soft); font-size: 11.5px; font-family: inherit; }
     svg text.word { font-size: 12px; } svg text.big { font-size: 30px; font-weight: 620; fill: var(--ink); }
     .grid { stroke: var(--faint); stroke-width: 1; } .axis { stroke: var(--line); stroke-width: 1; }
@@ -108,7 +114,8 @@ enum Page {
     .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
     .curve.a { stroke: var(--a); } .curve.b { stroke: var(--b); } .curve.c { stroke: var(--c); }
     .curve.bad { stroke: var(--bad); }
-    .bar.a { fill: var(--a); } .bar.b { fill: var(--b); } .bar.c { fill: var(--c); } .bar.bad { fill: var(--bad); }
+    .bar.a { fill: var(--a); } .bar.b { fill: var(--b); } .bar.c { fill: var(--c); }
+    .bar.bad { fill: var(--bad); }
     .circle { fill: none; stroke: var(--line); stroke-width: 1; }
     .near { fill: none; stroke: var(--a); stroke-width: 0.8; opacity: 0.5; }
     .shortcut { fill: none; stroke: var(--c); stroke-width: 0.6; opacity: 0.28; }
@@ -116,9 +123,11 @@ enum Page {
     .node { fill: var(--a); } .node.partly { fill: var(--b); } .node.wrong { fill: var(--bad); }
     .node.unsettled { fill: var(--card); stroke: var(--a); stroke-width: 1.6; }
     .node.partly.unsettled { stroke: var(--b); } .node.wrong.unsettled { stroke: var(--bad); }
-    .rings { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); gap: 18px; }
+    .rings { display: grid;
+      grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); gap: 18px; }
     pre { background: var(--card); border: 1px solid var(--faint); border-radius: 10px; padding: 14px 16px;
-      overflow-x: auto; font: 13px/1.55 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+      overflow-x: auto;
+      font: 13px/1.55 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace;
       white-space: pre-wrap; overflow-wrap: anywhere; }
     .note { color: var(--soft); font-size: 14px; max-width: 76ch; }
     """

@@ -42,7 +42,8 @@ enum Plots {
     let least = curve.map(\.y).min() ?? 1
     let floor = least > 0.999 ? 0.999 : least > 0.99 ? 0.99 : least > 0.95 ? 0.95 : least > 0.8 ? 0.8 : 0.0
     return Chart(
-      title: "Ring consistency", caption: "The crawl's final formula, while it was measured. 100 % is no proof.",
+      title: "Ring consistency",
+      caption: "The crawl's final formula, while it was measured. 100 % is no proof.",
       series: [.init(name: "final", colour: "a", shape: .steps, points: curve)], y: floor...1,
       bands: bands(record), marks: marks(record), isShare: true)
   }
@@ -50,7 +51,8 @@ enum Plots {
   private static func lookups(_ record: Record) -> Chart {
     var right: [(x: Double, y: Double)] = []
     var wrong: [(x: Double, y: Double)] = []
-    for (second, tally) in record.lookups.enumerated() where tally.asked > 0 && Double(second) >= record.measureFrom {
+    for (second, tally) in record.lookups.enumerated()
+    where tally.asked > 0 && Double(second) >= record.measureFrom {
       right.append((Double(second), Double(tally.right) / Double(tally.asked)))
       wrong.append((Double(second), Double(tally.wrong) / Double(tally.asked)))
     }
@@ -64,12 +66,16 @@ enum Plots {
   }
 
   private static func keys(_ record: Record) -> Chart {
-    Chart(
+    let from = record.measureFrom
+    return Chart(
       title: "Keys without an owner, and with two",
       caption: "Share of the key space, in the worst component.",
       series: [
-        .init(name: "without", colour: "b", points: points(record, from: record.measureFrom) { $0.found.unowned }),
-        .init(name: "with two", colour: "bad", points: points(record, from: record.measureFrom) { $0.found.overlap }),
+        .init(
+          name: "without", colour: "b", points: points(record, from: from) { $0.found.unowned }),
+        .init(
+          name: "with two", colour: "bad",
+          points: points(record, from: from) { $0.found.overlap }),
       ],
       bands: bands(record), marks: marks(record), isShare: true)
   }
@@ -95,7 +101,8 @@ enum Plots {
     let counts = record.stretch.histogram(width: 0.25, bins: bins)
     let all = Double(max(record.stretch.count, 1))
     return Chart(
-      title: "Latency stretch", caption: "Time of a look-up by that of a round trip straight to the owner; 10 and more at the end.",
+      title: "Latency stretch",
+      caption: "Time of a look-up by that of a round trip straight to the owner; 10 and more at the end.",
       series: record.stretch.isEmpty
         ? []
         : [

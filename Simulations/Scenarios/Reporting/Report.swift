@@ -1,5 +1,5 @@
-// The page about one run: the verdict first, then what was demanded, what was measured, how it went, and how to
-// have it again.
+// The page about one run: the verdict first, then what was demanded, what was measured, how it went, and how
+// to have it again.
 
 /// Makes the page.
 public enum Report {
@@ -68,7 +68,8 @@ public enum Report {
       }
       let number = name == "events_per_s" ? thousands(value) : Numbers.significant(value, 4)
       let unit = name == "events_per_s" ? "" : figure.unit
-      return "<div class=\"card\"><b>\(number)<small> \(Page.escape(unit))</small></b><span>\(words)</span></div>"
+      return
+        "<div class=\"card\"><b>\(number)<small> \(Page.escape(unit))</small></b><span>\(words)</span></div>"
     }
     return "<div class=\"cards\">\(cards.joined())</div>"
   }
@@ -104,7 +105,8 @@ public enum Report {
         + "<td class=\"n\">\(Numbers.significant(value, 5))</td><td>\(Page.escape(figure.unit))</td></tr>"
     }
     return """
-      <div class="scroll"><table><tr><th>What was measured</th><th>Name</th><th class="n">Value</th><th>Unit</th></tr>
+      <div class="scroll"><table><tr><th>What was measured</th><th>Name</th>\
+      <th class="n">Value</th><th>Unit</th></tr>
       \(rows.joined(separator: "\n"))
       </table></div>
       """
@@ -119,8 +121,10 @@ public enum Report {
       drawings += RingDrawing(title: "At the end", picture: final, shortcuts: record.shortcuts).html
     }
     return "<div class=\"rings\">\n\(drawings)</div>"
-      + "<p class=\"note\">Nodes stand where their IDs are. Blue arcs lead to the four right neighbours, green chords "
-      + "are other links of some nodes. Red: the nearest neighbour of a side is not the true one. Orange: the nearest "
+      + "<p class=\"note\">Nodes stand where their IDs are. Blue arcs lead to the four right neighbours, "
+      + "green chords "
+      + "are other links of some nodes. Red: the nearest neighbour of a side is not the true one. Orange: "
+      + "the nearest "
       + "ones are right, farther ones are not. Hollow: not settled.</p>"
   }
 

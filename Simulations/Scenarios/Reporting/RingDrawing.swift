@@ -1,5 +1,6 @@
-// The ring as a circle: nodes where their IDs are, links to right neighbours as arcs bulging inwards, a few shortcuts
-// as chords. Red nodes have wrong neighbours, orange ones only know too few; those that are not settled are hollow.
+// The ring as a circle: nodes where their IDs are, links to right neighbours as arcs bulging inwards, a few
+// shortcuts as chords. Red nodes have wrong neighbours, orange ones only know too few; those that are not
+// settled are hollow.
 
 /// Draws a picture of the ring.
 struct RingDrawing {
@@ -17,16 +18,20 @@ struct RingDrawing {
   var html: String {
     let broken = picture.dots.filter { !$0.isPerfect }
     let step = max(1, (picture.dots.count + Self.dotsMax - 1) / Self.dotsMax)
-    let whole = picture.dots.enumerated().filter { $0.offset % step == 0 && $0.element.isPerfect }.map(\.element)
+    let whole = picture.dots.enumerated().filter { $0.offset % step == 0 && $0.element.isPerfect }.map(
+      \.element)
     var svg = "<svg viewBox=\"0 0 \(Page.number(Self.size)) \(Page.number(Self.size))\" role=\"img\""
     svg += " aria-label=\"\(Page.escape(title))\">"
-    svg += "<circle class=\"circle\" cx=\"\(Page.number(Self.size / 2))\" cy=\"\(Page.number(Self.size / 2))\""
+    svg +=
+      "<circle class=\"circle\" cx=\"\(Page.number(Self.size / 2))\" cy=\"\(Page.number(Self.size / 2))\""
     svg += " r=\"\(Page.number(Self.radius))\"/>"
     svg += shortcuts.prefix(400).map { chord($0.0, $0.1, depth: 0.25, "shortcut") }.joined()
     if picture.dots.count <= 250 {
       for dot in whole { svg += links(of: dot, "near") }
     }
-    for dot in broken.prefix(Self.brokenLinksMax) { svg += links(of: dot, dot.hasNearest ? "near" : "broken") }
+    for dot in broken.prefix(Self.brokenLinksMax) {
+      svg += links(of: dot, dot.hasNearest ? "near" : "broken")
+    }
     let small = picture.dots.count > 300 ? 1.6 : picture.dots.count > 100 ? 2.4 : 3.4
     for dot in whole { svg += circle(dot, small, "node") }
     for dot in broken.prefix(4 * Self.dotsMax) {
@@ -34,7 +39,8 @@ struct RingDrawing {
     }
     svg += middle(broken.count) + "</svg>"
     let words = "at \(Numbers.duration(picture.at))"
-    return "<figure class=\"ring\"><figcaption><b>\(Page.escape(title))</b> \(words)</figcaption>\(svg)</figure>\n"
+    return
+      "<figure class=\"ring\"><figcaption><b>\(Page.escape(title))</b> \(words)</figcaption>\(svg)</figure>\n"
   }
 
   private func middle(_ broken: Int) -> String {
@@ -57,7 +63,8 @@ struct RingDrawing {
     // The parts of a divided network are drawn as rings inside one another.
     let (x, y) = point(dot.place, Self.radius - 14 * Double(min(dot.component, 5)))
     let kind = dot.isSettled ? kind : kind + " unsettled"
-    return "<circle class=\"\(kind)\" cx=\"\(Page.number(x))\" cy=\"\(Page.number(y))\" r=\"\(Page.number(r))\"/>"
+    return
+      "<circle class=\"\(kind)\" cx=\"\(Page.number(x))\" cy=\"\(Page.number(y))\" r=\"\(Page.number(r))\"/>"
   }
 
   private func links(of dot: Dot, _ kind: String) -> String {

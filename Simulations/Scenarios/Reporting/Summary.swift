@@ -28,7 +28,9 @@ public enum Summary {
 
   /// Lines for a terminal.
   /// - Parameter paint: colours a text as good or bad.
-  public static func table(_ verdict: Verdict, isVerbose: Bool, paint: (String, _ isGood: Bool) -> String) -> [String] {
+  public static func table(_ verdict: Verdict, isVerbose: Bool, paint: (String, _ isGood: Bool) -> String)
+    -> [String]
+  {
     let record = verdict.record
     let isGood = verdict.isMet && !record.isCutShort
     var lines = [

@@ -6,8 +6,8 @@ extension Plan {
   /// Nodes through which the others come in.
   public static let bootstrapsMax = 10
 
-  /// Seconds in which a ring of so many nodes that start at once must be perfect: 10 for 256, 20 for a thousand,
-  /// 40 for ten thousand. Between these, the logarithm decides.
+  /// Seconds in which a ring of so many nodes that start at once must be perfect: 10 for 256, 20 for a
+  /// thousand, 40 for ten thousand. Between these, the logarithm decides.
   public static func crowdSeconds(_ nodes: Int) -> Double {
     let decades = Elementary.logarithm(Double(max(nodes, 1))) / Elementary.logarithm(10)
     if decades <= 2.408 { return 10 }
@@ -15,10 +15,10 @@ extension Plan {
     return 20 + (decades - 3) * 20
   }
 
-  /// Starts slots 0 to `nodes` − 1 over `seconds`, each through some of the first ten; slot 0 begins the ring.
-  /// A ring that the simulator lays out starts in an instant.
-  /// - Parameter bootstraps: through how many. Where a node may be unable to reach another, one is too few: nobody
-  ///   could ever tell it of the ring.
+  /// Starts slots 0 to `nodes` − 1 over `seconds`, each through some of the first ten; slot 0 begins the
+  /// ring. A ring that the simulator lays out starts in an instant.
+  /// - Parameter bootstraps: through how many. Where a node may be unable to reach another, one is too few:
+  ///   nobody could ever tell it of the ring.
   /// - Returns: when the ring must be whole, in seconds.
   @discardableResult
   public mutating func raise(

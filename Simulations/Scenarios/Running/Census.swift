@@ -1,6 +1,7 @@
 // The truth about the nodes: who lives, who has lived, and who is whose neighbour.
 //
-// The living are kept sorted by ID; a change moves what is behind it, which for ten thousand nodes is microseconds.
+// The living are kept sorted by ID; a change moves what is behind it, which for ten thousand nodes is
+// microseconds.
 
 import Base
 

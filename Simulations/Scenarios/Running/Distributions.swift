@@ -1,5 +1,5 @@
-// Random lengths of time. The logarithm and the exponential function are computed here by + − × ÷ alone, which
-// every machine rounds alike: a run has the same digest everywhere.
+// Random lengths of time. The logarithm and the exponential function are computed here by + − × ÷ alone,
+// which every machine rounds alike: a run has the same digest everywhere.
 
 import Base
 

@@ -1,5 +1,5 @@
-// The checks and figures of every run. Bounds come from the design's table of target figures, not from what the
-// program happens to reach.
+// The checks and figures of every run. Bounds come from the design's table of target figures, not from what
+// the program happens to reach.
 
 import Base
 
@@ -82,12 +82,15 @@ public enum Judging {
     let measured = record.virtualSeconds - from
     return [
       Figure(
-        "perfect_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"),
+        "perfect_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"
+      ),
       Figure("consistency_mean", "ring consistency, mean", consistency.mean),
       Figure("consistency_min", "ring consistency, least", consistency.least),
       Figure("consistency_disturbed", "ring consistency while faults are on, mean", disturbed.mean),
       Figure("lookups", "look-ups of owners", asked),
-      Figure("lookup_first", "answered right at the first try", asked > 0 ? Double(tally.rightAtFirst) / asked : nil),
+      Figure(
+        "lookup_first", "answered right at the first try",
+        asked > 0 ? Double(tally.rightAtFirst) / asked : nil),
       Figure("lookup_right", "answered right, with one retry", asked > 0 ? Double(tally.right) / asked : nil),
       Figure("lookup_wrong", "answered wrongly", asked > 0 ? Double(tally.wrong) / asked : nil),
       Figure(
@@ -99,12 +102,17 @@ public enum Judging {
       Figure("stretch_median", "latency stretch of look-ups, median", stretch.median()),
       Figure("bytes_mean", "sent by a node, mean", bytes.mean, "B/s"),
       Figure("bytes_p99", "sent by a node, 99th percentile", bytes.quantile(0.99), "B/s"),
-      Figure("messages", "sent by a node from measuring on", record.messagesPerNode(from: from, to: .infinity), "datagrams"),
+      Figure(
+        "messages", "sent by a node from measuring on", record.messagesPerNode(from: from, to: .infinity),
+        "datagrams"),
       Figure("join_p50_s", "from start to a place on the ring, median", join.median(), "s"),
       Figure("join_p99_s", "from start to a place on the ring, 99th percentile", join.quantile(0.99), "s"),
       Figure("address_p50_s", "from start to an address in use, median", address.median(), "s"),
-      Figure("address_p99_s", "from start to an address in use, 99th percentile", address.quantile(0.99), "s"),
-      Figure("unowned_mean", "keys without a settled owner, mean", Sample(record.moments(from: from).map(\.found.unowned)).mean),
+      Figure(
+        "address_p99_s", "from start to an address in use, 99th percentile", address.quantile(0.99), "s"),
+      Figure(
+        "unowned_mean", "keys without a settled owner, mean",
+        Sample(record.moments(from: from).map(\.found.unowned)).mean),
       Figure(
         "events_per_s", "events a second of wall time",
         record.wallSeconds > 0 ? Double(record.events) / record.wallSeconds : nil, "1/s"),

@@ -1,8 +1,9 @@
 // What happens to the nodes, and when: the part of a run that can be written down, cut shorter and repeated.
 //
-// Nodes are called by *slots*, numbers that do not change when steps are left out: a slot is a machine, and the
-// node on it may be replaced by another. A step that makes no sense (a crash of what does not run) does nothing, so
-// every part of a plan is a plan. Times are whole milliseconds, because text must say them exactly.
+// Nodes are called by *slots*, numbers that do not change when steps are left out: a slot is a machine, and
+// the node on it may be replaced by another. A step that makes no sense (a crash of what does not run) does
+// nothing, so every part of a plan is a plan. Times are whole milliseconds, because text must say them
+// exactly.
 
 import Base
 
@@ -67,7 +68,9 @@ public struct Plan: Sendable, Equatable {
 
   public init() {}
 
-  public mutating func add(_ seconds: Double, _ action: Action) { steps.append(Step(seconds: seconds, action)) }
+  public mutating func add(_ seconds: Double, _ action: Action) {
+    steps.append(Step(seconds: seconds, action))
+  }
 
   public mutating func excuse(_ from: Double, _ to: Double) {
     excused.append(UInt64((from * 1_000).rounded())...UInt64((to * 1_000).rounded()))
@@ -82,7 +85,16 @@ public struct Plan: Sendable, Equatable {
 
   /// Puts the steps in order; those of the same moment stay in theirs.
   public mutating func sort() {
-    steps = steps.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+    steps = steps.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
+      \.element)
+  }
+
+  /// When the audit begins: the last twenty seconds (of a short run half of its quiet) are for many look-ups,
+  /// when bytes are no longer counted. The last six seconds are for the answers.
+  public var auditFrom: UInt64 {
+    let quiet = end > quietFrom ? end - quietFrom : 0
+    let length = min(20_000, quiet / 2 > 6_000 ? quiet / 2 - 6_000 : 0)
+    return length < 2_000 ? end : end - 6_000 - length
   }
 
   public func isExcused(_ at: UInt64) -> Bool { excused.contains { $0.contains(at) } }

@@ -1,8 +1,8 @@
 // Schedule files: a run as text.
 //
-// Lines `name value` hold the settings and the phases; lines that begin with a number of seconds are steps. What is
-// behind `#` is for people. Everything that a plan says can be written and read back; a file says enough to repeat
-// its run on any machine.
+// Lines `name value` hold the settings and the phases; lines that begin with a number of seconds are steps.
+// What is behind `#` is for people. Everything that a plan says can be written and read back; a file says
+// enough to repeat its run on any machine.
 //
 //     scenario suddenDeath
 //     nodes 3
@@ -86,7 +86,7 @@ public struct Schedule: Sendable, Equatable {
   public init(text: String) throws(ScheduleError) {
     settings = Settings(scenario: "", nodes: 1, seed: 0)
     plan = Plan()
-    for (i, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (i, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       let bare = line.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)[0]
       let words = bare.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" }).map(String.init)
       guard let first = words.first else { continue }
@@ -132,7 +132,8 @@ public struct Schedule: Sendable, Equatable {
       words.count == at + 2 && words[at] == name ? milliseconds(words[at + 1]) : nil
     }
     switch words[0] {
-    case "partition": return ranges(words[1]).flatMap { r in time(2, "for").map { .partition(r, milliseconds: $0) } }
+    case "partition":
+      return ranges(words[1]).flatMap { r in time(2, "for").map { .partition(r, milliseconds: $0) } }
     case "mute": return ranges(words[1]).flatMap { r in time(2, "for").map { .mute(r, milliseconds: $0) } }
     case "loss":
       guard let perMille = UInt32(words[1]), perMille <= 1_000 else { return nil }

@@ -1,9 +1,9 @@
 // The workload: questions at random nodes for random keys, and for random nodes.
 //
-// Of four questions three ask for the owner of a random key and one for a given living node. An answer is right when
-// the truth at the moment of the question or at that of the answer agrees with it. Who gets none within three seconds
-// asks once more. Questions whose asker or target dies or sleeps meanwhile do
-// not count.
+// At the end of a run, in the audit, many more are asked. Of four questions three ask for the owner of a
+// random key and one for a given living node. An answer is right when the truth at the moment of the question
+// or at that of the answer agrees with it. Who gets none within three seconds asks once more. Questions whose
+// asker or target dies or sleeps meanwhile do not count.
 
 import Base
 import Overlay
@@ -27,6 +27,8 @@ final class Probes {
   private let stage: Stage
   private var random: Random
   private let gap: Interval
+  private let auditGap: Interval
+  private let auditFrom: Instant
   private var questions: [Question] = []
   private var firstOpen = 0
   private(set) var nextAt: Instant
@@ -39,19 +41,26 @@ final class Probes {
   private let measureFrom: Instant
   private let stopAt: Instant
 
-  init(_ stage: Stage, perSecond: Double, measureFrom: Instant, end: Instant) {
+  init(_ stage: Stage, _ plan: Plan) {
     self.stage = stage
-    self.measureFrom = measureFrom
+    measureFrom = .start + .milliseconds(plan.measureFrom)
+    auditFrom = .start + .milliseconds(plan.auditFrom)
     random = Random(seed: stage.settings.seed).split(0xA5C)
-    gap = perSecond > 0 ? Interval(ns: UInt64(1e9 / perSecond)) : Interval(ns: .max / 2)
+    gap = Self.gap(stage.settings.lookupsPerSecond)
+    auditGap = Self.gap(stage.settings.auditsPerSecond)
+    let end = Instant.start + .milliseconds(plan.end)
     nextAt = Instant.start + gap
     // Who asks in the last seconds would not get to know the answer.
     stopAt = Instant.start + (end - (Instant.start + Self.patience * 2))
   }
 
+  private static func gap(_ perSecond: Double) -> Interval {
+    perSecond > 0 ? Interval(ns: UInt64(1e9 / perSecond)) : Interval(ns: .max / 2)
+  }
+
   /// Asks the next question, and again what has no answer yet.
   func onTime(_ now: Instant) {
-    nextAt = now + gap
+    nextAt = now + (now >= auditFrom ? auditGap : gap)
     askAgain(now)
     guard now <= stopAt, let asker = randomNode() else { return }
     if random.below(4) == 0 {
@@ -148,7 +157,8 @@ final class Probes {
     stretch.add((stage.world.now - question.asked).seconds / straight.seconds)
   }
 
-  private func close(_ number: Int, isReached: Bool = false, _ count: (inout LookupTally) -> Void = { _ in }) {
+  private func close(_ number: Int, isReached: Bool = false, _ count: (inout LookupTally) -> Void = { _ in })
+  {
     questions[number].isOpen = false
     let question = questions[number]
     if question.node >= 0 {

@@ -86,7 +86,8 @@ public struct Record: Sendable {
     return sum
   }
 
-  /// Seconds from the last planned start until every node had its true neighbours; nil when that never was so.
+  /// Seconds from the last planned start until every node had its true neighbours; nil when that never was
+  /// so.
   public var perfectAfterStarts: Double? {
     let starts = plan.steps.filter { if case .start = $0.action { true } else { false } }
     let last = Double(starts.last?.at ?? 0) / 1_000
@@ -98,7 +99,8 @@ public struct Record: Sendable {
     moments.first { $0.at >= since && $0.found.isWhole }.map { $0.at - since }
   }
 
-  /// Seconds from `since` until the ring was whole and stayed so to the end; nil when it was not whole at the end.
+  /// Seconds from `since` until the ring was whole and stayed so to the end; nil when it was not whole at the
+  /// end.
   public func wholeForGood(since: Double) -> Double? {
     var begin: Double?
     for moment in moments where moment.at >= since {

@@ -1,8 +1,8 @@
 // One run of a schedule from its beginning to its end.
 //
-// Time goes from step to step: steps of the plan, their endings, questions of the workload and looks at the ring, in
-// this order when they fall on the same moment. What the machine says (wall time, memory) is only written down; it
-// decides nothing, except that a run is given up when its time is over.
+// Time goes from step to step: steps of the plan, their endings, questions of the workload and looks at the
+// ring, in this order when they fall on the same moment. What the machine says (wall time, memory) is only
+// written down; it decides nothing, except that a run is given up when its time is over.
 
 import Base
 import Node
@@ -45,6 +45,8 @@ public final class Run {
   private var witnesses: [Witness] = []
   private var measures: [Measure] = []
   private var isMeasuring = false
+  /// Bytes are no longer counted.
+  private var isAuditing = false
   private var wallAtStart = 0.0
   private var wallAtMeasure = 0.0
   private var datagrams: UInt64 = 0
@@ -63,10 +65,7 @@ public final class Run {
     self.machine = machine
     record = Record(schedule)
     stage = Stage(schedule.settings, scenario.conditions(schedule.settings), slots: schedule.plan.slots)
-    probes = Probes(
-      stage, perSecond: schedule.settings.lookupsPerSecond,
-      measureFrom: .start + .milliseconds(schedule.plan.measureFrom),
-      end: .start + .milliseconds(schedule.plan.end))
+    probes = Probes(stage, schedule.plan)
   }
 
   /// Plays the schedule.
@@ -82,6 +81,7 @@ public final class Run {
     stage.world.onEvent = { [unowned self] in onEvent($0, $1) }
     let end = Instant.start + .milliseconds(schedule.plan.end)
     let measureFrom = Instant.start + .milliseconds(schedule.plan.measureFrom)
+    let auditFrom = Instant.start + .milliseconds(schedule.plan.auditFrom)
     let interval = Interval(ns: UInt64(schedule.settings.sampleSeconds * 1e9))
     var sampleAt = Instant.start + interval
     var next = 0
@@ -91,6 +91,7 @@ public final class Run {
       let at = min(stepAt, stage.nextEnding, probes.nextAt, sampleAt, end)
       stage.world.run(until: at)
       if !isMeasuring, at >= measureFrom { beginMeasures() }
+      if isMeasuring, !isAuditing, at >= auditFrom { endMeasures() }
       if stepAt <= at {
         stage.play(steps[next].action)
         next += 1
@@ -171,8 +172,13 @@ public final class Run {
     }
   }
 
+  private func endMeasures() {
+    for entry in stage.census.living { finishMeasure(entry.node) }
+    isAuditing = true
+  }
+
   private func finishMeasure(_ node: Int) {
-    guard isMeasuring else { return }
+    guard isMeasuring, !isAuditing else { return }
     let begin = node < measures.count ? measures[node] : Measure(since: stage.startedAt[node], bytes: 0)
     let length = (stage.world.now - begin.since).seconds
     guard length >= 5 else { return }
@@ -182,7 +188,7 @@ public final class Run {
   // MARK: - The end
 
   private func finish() -> Record {
-    for entry in stage.census.living { finishMeasure(entry.node) }
+    endMeasures()
     stage.witnesses(&witnesses)
     record.last = inspector.inspect(witnesses, at: stage.world.now) { stage.census.fate(of: $0) }
     record.final = Picture(at: Double(stage.world.now.ns / 1_000_000) / 1_000, stage.picture(witnesses))

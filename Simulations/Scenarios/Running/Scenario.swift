@@ -1,9 +1,9 @@
 // A scenario: what is done to a network, and what is demanded of it.
 //
-// A scenario makes a plan from settings and a seed, and judges the record of a run. It does not touch nodes: the
-// plan says everything, so that it can be written to a file and cut shorter. First comes a phase in which faults
-// are on and only safety is judged; then faults are off and the ring has to become whole in time (as TigerBeetle's
-// simulator does it).
+// A scenario makes a plan from settings and a seed, and judges the record of a run. It does not touch nodes:
+// the plan says everything, so that it can be written to a file and cut shorter. First comes a phase in which
+// faults are on and only safety is judged; then faults are off and the ring has to become whole in time (as
+// TigerBeetle's simulator does it).
 
 import Base
 

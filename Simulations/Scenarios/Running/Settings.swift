@@ -1,7 +1,8 @@
-// Everything that decides a run beside its schedule, under the names that the command line and schedule files use.
+// Everything that decides a run beside its schedule, under the names that the command line and schedule files
+// use.
 //
-// One table (`fields`) says how each setting is written and read, so that a file, the line that repeats a run and
-// the report cannot differ.
+// One table (`fields`) says how each setting is written and read, so that a file, the line that repeats a run
+// and the report cannot differ.
 
 import Base
 import Session
@@ -74,8 +75,11 @@ public struct Settings: Sendable, Equatable {
   /// How often the ring is looked at.
   public var sampleSeconds: Double { interval ?? (nodes <= 2_000 ? 0.5 : 1) }
 
-  /// Look-ups a second.
-  public var lookupsPerSecond: Double { lookups ?? min(max(Double(nodes) / 10, 20), 300) }
+  /// Look-ups a second: few, so that they do not hide what the ring itself costs.
+  public var lookupsPerSecond: Double { lookups ?? min(max(Double(nodes) / 20, 5), 300) }
+
+  /// Look-ups a second in the audit at the end of a run.
+  public var auditsPerSecond: Double { lookups ?? min(max(Double(nodes), 100), 1_000) }
 }
 
 /// How one setting is written and read.
@@ -89,7 +93,8 @@ struct SettingField: Sendable {
 
 extension Settings {
   static let fields: [SettingField] = [
-    SettingField(name: "scenario", write: { $0.scenario },
+    SettingField(
+      name: "scenario", write: { $0.scenario },
       read: { settings, text in
         settings.scenario = text
         return true

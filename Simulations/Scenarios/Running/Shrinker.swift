@@ -1,5 +1,5 @@
-// From a run that fails to a short schedule that fails the same check: first fewer faults, then fewer nodes, then
-// less time. Each candidate is a whole run; what they may take together is bounded by wall time.
+// From a run that fails to a short schedule that fails the same check: first fewer faults, then fewer nodes,
+// then less time. Each candidate is a whole run; what they may take together is bounded by wall time.
 
 import Base
 
@@ -43,7 +43,8 @@ public struct Shrinker {
     shrinkNodes()
     shrinkTime()
     return Result(
-      verdict: best, check: check, tries: tries, stepsBefore: before, stepsAfter: best.record.plan.steps.count)
+      verdict: best, check: check, tries: tries, stepsBefore: before, stepsAfter: best.record.plan.steps.count
+    )
   }
 
   /// Runs a candidate; keeps it when it fails as before.

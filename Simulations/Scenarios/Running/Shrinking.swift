@@ -1,9 +1,9 @@
-// Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002): from a list
-// that makes something fail to a short one that still does.
+// Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002): from a
+// list that makes something fail to a short one that still does.
 //
-// The list is cut into n parts. If one part alone fails, go on with it; if the list without one part fails, go on
-// with that; otherwise cut finer. The result is 1-minimal when there was enough time: no single element can be left
-// out any more.
+// The list is cut into n parts. If one part alone fails, go on with it; if the list without one part fails,
+// go on with that; otherwise cut finer. The result is 1-minimal when there was enough time: no single element
+// can be left out any more.
 
 /// Makes failing lists shorter.
 public enum Shrinking {

@@ -1,7 +1,8 @@
 // Plays a plan's steps on a simulated world, and knows the truth about it.
 //
-// Slots (of the plan) and nodes (of the world) are told apart here: a slot has at most one living node, and a new one
-// after each replacement. What a step begins and must end later (a partition, a pause) is kept in `endings`.
+// Slots (of the plan) and nodes (of the world) are told apart here: a slot has at most one living node, and a
+// new one after each replacement. What a step begins and must end later (a partition, a pause) is kept in
+// `endings`.
 
 import Base
 import Node
@@ -73,6 +74,8 @@ final class Stage {
     case .mobile: options.mix = .mobile
     case .enterprise: options.mix = .enterprise
     }
+    // Who may send no UDP at all has no way to take part: the demands are on those who can.
+    options.mix?.blocked = 0
     return options
   }
 
@@ -265,8 +268,10 @@ final class Stage {
   func witnesses(_ list: inout [Witness]) {
     list.removeAll(keepingCapacity: true)
     for entry in census.living {
-      let belief = Belief(world.view(entry.node))
+      var belief = Belief(world.view(entry.node))
       if belief.isSettled { hasJoined[entry.node] = true }
+      // Who sleeps answers for no key, whatever it will believe when it wakes.
+      if world.isPaused(entry.node) { belief.isSettled = false }
       list.append(
         Witness(
           number: slots[entry.node], component: components[slots[entry.node]],
@@ -274,8 +279,8 @@ final class Stage {
     }
   }
 
-  /// Whether the node with this ID may rightly answer for `key`, as `asker` sees the network: the first settled one
-  /// clockwise from the key, or one before it that is about to take it over.
+  /// Whether the node with this ID may rightly answer for `key`, as `asker` sees the network: the first
+  /// settled one clockwise from the key, or one before it that is about to take it over.
   func isOwner(_ id: OverlayID, of key: OverlayID, for asker: Int) -> Bool {
     let living = census.living
     guard !living.isEmpty else { return false }
