@@ -117,6 +117,12 @@ extension Random {
     return lists
   }
 
+  fileprivate mutating func coordinate() -> Coordinate {
+    let frame = kept(bytes(Coordinate.byteCount - 1) + [UInt8(below(241))])
+    guard let value = try? Coordinate(decoding: frame) else { preconditionFailure("a place is a place") }
+    return value
+  }
+
   fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
 
   fileprivate mutating func list<Element, let capacity: Int>(
@@ -193,6 +199,7 @@ private let session: [Kind] = [
 ]
 
 private let overlay: [Kind] = [
+  Kind("Coordinate") { $0.coordinate() },
   Kind("Nonce") { $0.nonce() },
   Kind("Ping.plain", .rest) { Ping(nonce: $0.nonce()) },
   Kind("Ping.padded", .rest) {
