@@ -20,6 +20,7 @@ import Testing
     try wires.link(b, relay)
     wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
     try #require(wires.run(upTo: .seconds(3)) { a.isUp(b) && b.isUp(a) } != nil)
+    b.links.peers[b.slot(a)].roles.insert(.onDemand)
     wires.run(for: .seconds(2))
     return wires
   }
