@@ -117,6 +117,8 @@ extension Random {
     return lists
   }
 
+  fileprivate mutating func relayOffer() -> RelayOffer { RelayOffer(relay: id(), roundTrip: seconds()) }
+
   fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
 
   fileprivate mutating func list<Element, let capacity: Int>(
@@ -193,6 +195,16 @@ private let session: [Kind] = [
 ]
 
 private let overlay: [Kind] = [
+  Kind("RelayOffer") { $0.relayOffer() },
+  Kind("CircuitMessage.offer") { CircuitMessage.offer($0.list { $0.relayOffer() }) },
+  Kind("CircuitMessage.answer") { CircuitMessage.answer(relay: $0.id()) },
+  Kind("CircuitMessage.ask") { CircuitMessage.ask(peer: $0.id(), label: $0.seconds() | 1) },
+  Kind("CircuitMessage.ready") { CircuitMessage.ready(peer: $0.id(), label: $0.seconds() | 1) },
+  Kind("CircuitMessage.closed") {
+    CircuitMessage.closed(
+      peer: $0.id(), label: $0.seconds() | 1, CircuitRefusal(rawValue: UInt8($0.below(4)))!)
+  },
+  Kind("CircuitMessage.leave") { CircuitMessage.leave(peer: $0.id(), label: $0.seconds() | 1) },
   Kind("Nonce") { $0.nonce() },
   Kind("Ping.plain", .rest) { Ping(nonce: $0.nonce()) },
   Kind("Ping.padded", .rest) {
