@@ -76,7 +76,9 @@ public struct BoundedArray<let capacity: Int, Element: BitwiseCopyable>: Bitwise
     return nil
   }
 
-  @inlinable public func contains(where predicate: (Element) -> Bool) -> Bool { firstIndex(where: predicate) != nil }
+  @inlinable public func contains(where predicate: (Element) -> Bool) -> Bool {
+    firstIndex(where: predicate) != nil
+  }
 }
 
 extension BoundedArray: Sendable where Element: Sendable {}

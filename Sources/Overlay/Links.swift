@@ -133,6 +133,10 @@ public struct Links: ~Copyable {
     notices = TokenBucket(rate: 20, burst: 20, at: now)
   }
 
+  deinit {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) { peers[slot].paths.release() }
+  }
+
   public var id: OverlayID { identity.id }
 
   /// The slot of the peer with this ID.
@@ -201,15 +205,15 @@ public struct Links: ~Copyable {
 
   /// The peer of `key`, made when it is new.
   mutating func find(_ key: PublicKey, at now: Instant) -> Int? {
-    let fresh = Peer(key: key)
-    if fresh.id == id { return nil }
-    if let slot = peer(fresh.id) { return peers[slot].key == key ? slot : nil }
+    let id = key.id
+    if id == self.id { return nil }
+    if let slot = peer(id) { return peers[slot].key == key ? slot : nil }
     if peers.count == peers.capacity { evictIdle() }
-    guard let slot = peers.insert(fresh) else {
+    guard peers.count < peers.capacity, let slot = peers.insert(Peer(key: key, id: id)) else {
       counters.tableFull &+= 1
       return nil
     }
-    byID.set(fresh.id, UInt32(slot))
+    byID.set(id, UInt32(slot))
     peers[slot].usedAt = now
     return slot
   }
@@ -238,6 +242,7 @@ public struct Links: ~Copyable {
       sessions.remove(session)
     }
     byID.remove(peers[slot].id)
+    peers[slot].paths.release()
     peers.remove(slot)
     routes.forget(slot)
     routesAreStale = true

@@ -24,7 +24,7 @@ extension Links {
   }
 
   mutating func dropPaths(_ slot: Int) {
-    for i in 0..<Peer.pathSlots { peers[slot].paths[i] = nil }
+    peers[slot].paths.removeAll()
     peers[slot].best = nil
     routesAreStale = true
   }

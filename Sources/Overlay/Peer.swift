@@ -49,7 +49,7 @@ public struct Peer: BitwiseCopyable {
   /// The slot of the way through a circuit.
   static let circuitSlot = 5
   /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 is a circuit.
-  var paths: InlineArray<6, Path?>
+  var paths = SparseArray<6, Path>()
   /// The path that data takes; nil while no way is known to work.
   public internal(set) var best: Int?
   /// Traffic is kept on the ring although a direct path may exist (asked for by the user, for diagnosis).
@@ -111,10 +111,10 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var pingsSent: UInt32 = 0
   public internal(set) var pingsLost: UInt32 = 0
 
-  init(key: PublicKey) {
+  /// *Precondition:* `id` is that of the key. Whoever lets go of the peer releases its paths.
+  init(key: PublicKey, id: OverlayID) {
     self.key = key
-    id = key.id
-    paths = InlineArray(repeating: nil)
+    self.id = id
     vias = BoundedArray()
     hints = BoundedArray()
   }

@@ -57,7 +57,7 @@ enum Timing {
   /// once a minute).
   static let wanted = Interval.minutes(1)
   /// A neighbour that others have come before keeps its role this long.
-  static let trim = Interval.seconds(30)
+  static let trim = Interval.seconds(10)
   /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees
   /// another).
   static let announce = Interval.seconds(2)

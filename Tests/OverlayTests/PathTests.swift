@@ -119,7 +119,7 @@ import Testing
   @Test func pathOfAnEthernetIsProvedByOneLargeProbe() throws {
     let wires = Wires(count: 2)
     let (a, b) = (wires.sides[0], wires.sides[1])
-    try wires.link(a, b)
+    try wires.link(a, b, role: .onDemand)
     #expect(a.path(b, b.endpoint)!.size == 1_452 && b.path(a, a.endpoint)!.size == 1_452)
     #expect(wires.sent.map(\.bytes.count).max() == 1_452)
     wires.send([UInt8](repeating: 1, count: 1_400), from: a, to: b)
@@ -131,7 +131,7 @@ import Testing
     let wires = Wires(count: 2)
     let (a, b) = (wires.sides[0], wires.sides[1])
     wires.passes = { $0.bytes.count <= 1_300 }
-    try wires.link(a, b)
+    try wires.link(a, b, role: .onDemand)
     wires.run(for: .seconds(120))
     #expect(a.path(b, b.endpoint)!.size == 1_232)
     #expect(wires.sent.filter { $0.from == a.endpoint && $0.bytes.count == 1_452 }.count == 3)
