@@ -115,6 +115,7 @@ public struct Ring: ~Copyable {
 
   public mutating func expire(_ links: inout Links, _ context: inout Context) {
     let now = context.now
+    if now - min(stabiliseAt, now) > Timing.sleep { wakeUp(&links, &context) }
     if stabiliseAt <= now { fillSides(&links, &context) }
     if announceAt <= now { announce(&links, &context) }
     if stabiliseAt <= now { stabiliseRound(&links, &context) }
@@ -122,6 +123,19 @@ public struct Ring: ~Copyable {
     expireShortcuts(&links, &context)
     expireAcquaintances(&links, &context)
     expireUnifier(&links, &context)
+  }
+
+  /// The machine slept: others may have taken this node for dead, and its range over. It speaks for nothing
+  /// before its neighbours name it again.
+  private mutating func wakeUp(_ links: inout Links, _ context: inout Context) {
+    let near = links.neighbourhood.all
+    for i in 0..<near.count {
+      links.peers[Int(near[i])].namesUsSuccessor = false
+      links.peers[Int(near[i])].namesUsPredecessor = false
+      links.peers[Int(near[i])].viewSeen = 0
+      links.doubt(Int(near[i]), context.now)
+    }
+    reassess(&links, &context)
   }
 
   // MARK: - Phase

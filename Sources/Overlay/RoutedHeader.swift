@@ -4,7 +4,7 @@
 //       0     1  mode (bits 0–1), destination via present (bit 4), source via present (bit 5), others zero
 //       1     1  hops that remain, decremented in place
 //       2     1  payload kind
-//       3     1  detours taken (bits 0–1), notice wanted (bit 2), others zero
+//       3     1  detours taken (bits 0–1), notice wanted (bit 2), final step (bit 3)
 //       4    20  destination: an overlay ID, or the key of a record
 //      24    20  source
 //      44    20  destination via, when present
@@ -51,6 +51,8 @@ public struct RoutedHeader: Equatable, Sendable, BitwiseCopyable {
   public var detours: UInt8 = 0
   /// Whether the source wants to hear when the message cannot be delivered.
   public var wantsNotice = false
+  /// In owner mode: the predecessor of the key has handed it on. From here it only walks back towards the key.
+  public var isFinal = false
 
   public init(
     mode: RoutingMode, hops: UInt8, payload: RoutedPayload, destination: OverlayID, source: OverlayID,
@@ -79,12 +81,13 @@ extension RoutedHeader: WireCodable {
       throw .invalid(offset: reader.offset)
     }
     let flags = try reader.byte()
-    try reader.require(flags <= 7)
+    try reader.require(flags <= 15)
     self.init(
       mode: mode, hops: hops, payload: payload, destination: try OverlayID(from: &reader),
       source: try OverlayID(from: &reader))
     detours = flags & 3
     wantsNotice = flags & 4 != 0
+    isFinal = flags & 8 != 0
     if first & 0x10 != 0 { destinationVia = try OverlayID(from: &reader) }
     if first & 0x20 != 0 { sourceVia = try OverlayID(from: &reader) }
   }
@@ -93,7 +96,7 @@ extension RoutedHeader: WireCodable {
     writer.byte(mode.rawValue | (destinationVia == nil ? 0 : 0x10) | (sourceVia == nil ? 0 : 0x20))
     writer.byte(hops)
     writer.byte(payload.rawValue)
-    writer.byte(detours | (wantsNotice ? 4 : 0))
+    writer.byte(detours | (wantsNotice ? 4 : 0) | (isFinal ? 8 : 0))
     destination.encode(to: &writer)
     source.encode(to: &writer)
     destinationVia?.encode(to: &writer)

@@ -88,7 +88,12 @@ extension Links {
       return .deliver
     }
     if key.isIn(after: peers[predecessor].id, through: id) { return .deliver }
-    if key.isIn(after: id, through: peers[successor].id), !excluded.contains(where: { $0 == successor }) {
+    func isOpen(_ slot: Int) -> Bool { !excluded.contains { $0 == slot } && routeKind(slot) != nil }
+    // Behind the key: only backwards, each step nearer to it, or two nodes that disagree about who lies between
+    // them could hand it to and fro.
+    if header.isFinal { return isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
+    if key.isIn(after: id, through: peers[successor].id), isOpen(successor) {
+      header.isFinal = true
       return .forward(successor)
     }
     if let next = routes.next(

@@ -65,6 +65,9 @@ enum Timing {
   static let stabiliseSoon = Interval.seconds(1)
   static let stabilise = Interval.seconds(4)
   static let unquiet = Interval.seconds(10)
+  /// A timer that is this late means that the machine slept: longer than neighbours wait before they give a
+  /// silent node up.
+  static let sleep = Interval.milliseconds(2_500)
   /// Links hear of each other soon while a node is young, then once a minute at most.
   static let youth = Interval.minutes(1)
   static let newsSoon = Interval.seconds(10)
