@@ -8,9 +8,6 @@
 // sorted by (time, sequence) only when time comes to it. What is planned for a slot that is open already
 // goes into a small heap beside it, so that no push is slow however many events share a moment.
 //
-// Because the next events lie sorted in one array, whoever carries them out can look ahead and have memory
-// fetched (`ahead`).
-//
 // Invariants: every event of the near wheel lies in one of the 4,096 slots after the open one, whose own
 // chain is empty; every event of the far wheel in one of the 4,095 windows after the current one; the list
 // holds only later ones.
@@ -104,12 +101,6 @@ struct EventQueue: ~Copyable {
       if !late.isEmpty { return popLate(limit) }
       guard count > 0, openNext(limit) else { return nil }
     }
-  }
-
-  /// The word of the event that comes `steps` after the next one in the open slot; nil when it is not known.
-  @inline(__always) func ahead(_ steps: Int) -> UInt64? {
-    let i = cursor &+ steps
-    return i < openedCount ? opened[i].word : nil
   }
 
   // MARK: - Placing

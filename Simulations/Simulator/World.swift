@@ -125,6 +125,7 @@ public final class World {
   public func kill(_ node: Int) {
     let host = hosts[checked(node)]
     guard records[node].flags.contains(.alive) else { return }
+    precondition(!state.scalars.pointee.isActing, "a core is being called")
     records[node].flags.subtract([.alive, .paused])
     records[node].generation &+= 1
     records[node].wakeAt = .max
@@ -132,7 +133,10 @@ public final class World {
     host.disk.crash()
     for handle in host.waiting.datagrams { arena.release(handle) }
     host.waiting = Host.Waiting()
-    if !options.isLaboratory { host.discardCore() }
+    // A laboratory keeps the dead for whoever looks at them, with a pool of their own.
+    if options.isLaboratory { return }
+    host.core.releasePackets(&host.context)
+    host.discardCore()
   }
 
   /// The node comes back with its store and its identity, and a higher incarnation.
@@ -226,13 +230,14 @@ public final class World {
   /// Datagrams on their way, now and at the busiest moment.
   public var inFlight: (now: Int, peak: Int) { (arena.inFlight, arena.peakInFlight) }
 
-  /// Bytes that the engine itself has taken for nodes, stores, events and datagrams in flight. Cores and the
+  /// Bytes that the engine itself has taken for nodes, events and datagrams in flight. Cores, stores and the
   /// packet pool are not in it.
   public var engineBytes: Int {
-    let stores = hosts.reduce(0) { $0 + $1.disk.bytes }
-    return capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + stores
-      + hosts.count * Host.bytes
+    capacity * MemoryLayout<NodeRecord>.stride + queue.bytes + arena.bytes + hosts.count * Host.bytes
   }
+
+  /// Bytes of all stores.
+  public var storeBytes: Int { hosts.reduce(0) { $0 + $1.disk.bytes } }
 
   func checked(_ node: Int) -> Int {
     precondition(node >= 0 && node < hosts.count, "no node \(node)")

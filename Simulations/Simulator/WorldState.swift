@@ -1,7 +1,7 @@
 // What the event loop of a world changes, at fixed addresses.
 //
-// A stored property of a class is guarded at run time against overlapping access, some fifty instructions each
-// time; a value behind a pointer is not. Nothing here is held across a call into a core.
+// A stored property of a class is guarded at run time against overlapping access, some fifty instructions
+// each time; a value behind a pointer is not. Nothing here is held across a call into a core.
 
 import Base
 import Node

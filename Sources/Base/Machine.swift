@@ -90,6 +90,8 @@ public enum Event: BitwiseCopyable, Sendable {
 public enum PathKind: UInt8, Sendable, BitwiseCopyable {
   case lan
   case direct
+  /// Through a circuit of a relay.
+  case proxy
   case overlay
   case idle
   case offline

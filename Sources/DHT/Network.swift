@@ -67,6 +67,8 @@ public struct Network: ~Copyable {
       case .none:
         context.pool.release(ref)
         return .none
+      case .passed:
+        return .none
       case .message(let peer, let type, let body):
         if type == .claim { return .claim(peer: peer, body) }
         receive(type, context.pool.frame(body), from: peer, &context)

@@ -43,7 +43,7 @@ public struct PeerSnapshot: Sendable {
   public var address6: IPAddress?
   public var path: PathKind
   public var endpoint: Endpoint?
-  /// The node that carries an overlay path, when it is known.
+  /// The relay of a circuit, or the node that carries an overlay path when it is known.
   public var via: OverlayID?
   public var roundTrip: Interval?
   public var pingsSent: UInt32
@@ -90,7 +90,7 @@ extension NodeCore {
       address: isMember ? reading { $0.address(ofPeer: slot) } ?? nil : nil,
       address6: isMember ? reading { $0.community.ula(of: id) } : nil, path: path?.kind ?? .idle,
       endpoint: path?.endpoint,
-      via: path?.kind == .overlay && !vias.isEmpty ? vias[0] : nil,
+      via: path?.relay ?? (path?.kind == .overlay && !vias.isEmpty ? vias[0] : nil),
       roundTrip: path.flatMap { $0.roundTrip.samples > 0 ? $0.roundTrip.smoothed : nil },
       pingsSent: network.links.peers[slot].pingsSent, pingsLost: network.links.peers[slot].pingsLost,
       receivedBytes: network.links.peers[slot].receivedBytes, sentBytes: network.links.peers[slot].sentBytes,

@@ -17,6 +17,7 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case refuse = 9
   case acquaintances = 10
   case unify = 11
+  case circuit = 15
   case claim = 16
 }
 
@@ -77,23 +78,30 @@ public struct Pong: Equatable, Sendable, WireCodable {
   public var nonce: Nonce
   /// The pinging node as its peer sees it; `.none` over the ring.
   public var observed: Endpoint
+  /// The sender keeps the receiver as its far link.
+  public var isGuest: Bool
   public var bearings: Bearings
 
-  public init(nonce: Nonce, observed: Endpoint, bearings: Bearings = Bearings()) {
+  public init(nonce: Nonce, observed: Endpoint, isGuest: Bool = false, bearings: Bearings = Bearings()) {
     self.nonce = nonce
     self.observed = observed
+    self.isGuest = isGuest
     self.bearings = bearings
   }
 
   public init(from reader: inout WireReader) throws(WireError) {
-    self.init(
-      nonce: try Nonce(from: &reader), observed: try Endpoint(from: &reader),
-      bearings: try Bearings(from: &reader))
+    nonce = try Nonce(from: &reader)
+    observed = try Endpoint(from: &reader)
+    let flag = try reader.byte()
+    try reader.require(flag <= 1)
+    isGuest = flag == 1
+    bearings = try Bearings(from: &reader)
   }
 
   public func encode(to writer: inout WireWriter) {
     nonce.encode(to: &writer)
     observed.encode(to: &writer)
+    writer.byte(isGuest ? 1 : 0)
     bearings.encode(to: &writer)
   }
 }

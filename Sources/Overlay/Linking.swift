@@ -84,7 +84,7 @@ extension Links {
   }
 
   private mutating func endpointForInit(_ slot: Int, tries: UInt8) -> Endpoint? {
-    if let best = peers[slot].best, best > 0, tries < 2 { return peers[slot].paths[best]?.endpoint }
+    if let endpoint = peers[slot].bestPath?.endpoint, tries < 2 { return endpoint }
     let hints = peers[slot].hints
     if hints.isEmpty { return nil }
     let isRoutable = nextHop(toward: peers[slot].id, excluding: peers[slot].id, directOnly: true) != nil
@@ -125,6 +125,9 @@ extension Links {
     case .routed(let source, let via):
       let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
       routeDatagram(datagram, to: source, via: via, &context)
+    case .circuit(let relay, let label):
+      let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
+      transmit(datagram, through: relay, label: label, &context)
     }
   }
 
@@ -157,6 +160,7 @@ extension Links {
     if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }
     if restarted || !wasUp {
       peers[slot].upAt = context.now
+      wakeCircuits(at: context.now)
       peers[slot].isIntroduced = false
       neighbourhood.recompute(id, peers)
       routesAreStale = true
@@ -176,6 +180,10 @@ extension Links {
     case .routed(_, let via):
       openOverlayPath(slot, context.now)
       learn(via: via, of: slot)
+      index = 0
+    case .circuit:
+      // Circuits of the session before are gone with it; the handshake itself came over the ring.
+      openOverlayPath(slot, context.now)
       index = 0
     }
     if let index { validate(slot, index, &context) }

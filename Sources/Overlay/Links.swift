@@ -16,11 +16,14 @@ public enum Origin: BitwiseCopyable, Sendable {
   case endpoint(Endpoint)
   /// Over the ring, from this node, which is reached through `via` when there is one.
   case routed(OverlayID, via: OverlayID?)
+  /// Through a circuit of this relay, with the label under which that receives from us.
+  case circuit(relay: OverlayID, label: UInt32)
 
   var way: Way {
     switch self {
     case .endpoint(let endpoint): .endpoint(endpoint)
     case .routed: .overlay
+    case .circuit(let relay, let label): .circuit(relay: relay, label: label)
     }
   }
 }
@@ -29,6 +32,8 @@ public enum Origin: BitwiseCopyable, Sendable {
 public enum Arrival: BitwiseCopyable, Sendable {
   /// Settled here.
   case none
+  /// Passed on, and the slot with it.
+  case passed
   /// A control message for the ring or a layer above it; `body` begins behind the type.
   case message(peer: Int, LinkMessageType, body: PacketRef)
   /// A routed message, beginning with its header, and the peer that handed it on.
@@ -93,6 +98,10 @@ public struct Links: ~Copyable {
   var routesAreStale = false
   var hops = SlotTable<Hop>(capacity: hopsPending)
   var hopsAt: Instant = .never
+  /// Circuits of others through this node, our own ends, and when to look after them.
+  var relayed = CircuitTable()
+  var circuitEnds = CircuitEndTable()
+  var circuitsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
   var bootstraps = BoundedArray<16, Bootstrap>()
@@ -233,6 +242,7 @@ public struct Links: ~Copyable {
     routes.forget(slot)
     routesAreStale = true
     if wasUp {
+      wakeCircuits(at: .start)
       neighbourhood.recompute(id, peers)
       events.append(.down(key))
     }
@@ -253,12 +263,13 @@ public struct Links: ~Copyable {
     contactBootstraps(&context)
     expireHops(&context)
     askDead(&context)
+    expireCircuits(&context)
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       if peers[slot].wakeAt <= now { tick(slot, &context) }
       if peers.isUsed(slot) { deadline = min(deadline, peers[slot].wakeAt) }
     }
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, min(hopsAt, dead.deadline))
+    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt)
   }
 }
 
@@ -277,4 +288,8 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   /// Messages that another hop took because the first did not.
   public var rerouted: UInt64 = 0
   public var resets: UInt64 = 0
+  /// Datagrams passed on through circuits; with a label that is nobody's, or not the sender's.
+  public var circuitForwarded: UInt64 = 0
+  public var circuitUnknown: UInt64 = 0
+  public var circuitRefused: UInt64 = 0
 }

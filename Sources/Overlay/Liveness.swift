@@ -17,11 +17,12 @@ extension Links {
     if peers[slot].isUp {
       helloIfDue(slot, &context)
       askIfSilent(slot, context.now)
-      for index in 0..<5 {
+      for index in 0..<Peer.pathSlots {
         probeIfDue(slot, index, &context)
         if isGone(slot, serial) { return }
       }
       directIfDue(slot, &context)
+      circuitIfDue(slot, &context)
       rekeyIfDue(slot, &context)
     }
     letGoIfIdle(slot, &context)
@@ -136,13 +137,15 @@ extension Links {
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
-    if index > 0 { probeSizeIfDue(slot, index, &context) }
+    if index > 0, peers[slot].isForTraffic { probeSizeIfDue(slot, index, &context) }
   }
 
   /// When a proven, quiet path shall be asked again.
   private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
     if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
-    let regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : Timing.keepalive)
+    // One side asks first: what it asks serves both.
+    let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
+    let regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
       return max(regular, path.probe.sentAt + Timing.silence)
     }
@@ -186,11 +189,11 @@ extension Links {
   /// one that swallows large datagrams and lets pings through.
   private mutating func probeSizeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
     guard let path = peers[slot].paths[index] else { return }
-    let isProven = path.size >= PathSize.ethernet
+    let isProven = path.size >= path.sizeMax
     if isProven && context.now - path.sizeAt < Timing.sizeCheck { return }
     if path.sizeTries < 3 { return probeSize(slot, index, &context) }
     if isProven {
-      peers[slot].paths[index]!.size = PathSize.base
+      peers[slot].paths[index]!.size = PathSize.base - (PathSize.ethernet - path.sizeMax)
       peers[slot].paths[index]!.sizeTries = 0
     }
   }
@@ -198,7 +201,8 @@ extension Links {
   /// Asks whether a whole packet of a 1,500-byte underlay gets through (RFC 8899, with one step).
   private mutating func probeSize(_ slot: Int, _ index: Int, _ context: inout Context) {
     let nonce = Nonce(high: secure.next(), low: secure.next())
-    let ping = Ping(nonce: nonce, padding: Int(PathSize.ethernet) - SessionTable.overhead - 18)
+    let size = Int(peers[slot].paths[index]!.sizeMax)
+    let ping = Ping(nonce: nonce, padding: size - SessionTable.overhead - 18)
     peers[slot].paths[index]!.sizeProbe = nonce
     peers[slot].paths[index]!.sizeTries += 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
@@ -208,7 +212,9 @@ extension Links {
     var observed = Endpoint.none
     if case .endpoint(let endpoint) = origin { observed = endpoint }
     if ping.isGuest { receiveGuest(slot, &context) }
-    let pong = Pong(nonce: ping.nonce, observed: observed, bearings: bearings)
+    let pong = Pong(
+      nonce: ping.nonce, observed: observed, isGuest: peers[slot].roles.contains(.shortcut),
+      bearings: bearings)
     reply(.pong, to: slot, origin, &context) { pong.encode(to: &$0) }
   }
 
@@ -217,14 +223,15 @@ extension Links {
       return
     }
     if peers[slot].paths[index]!.sizeProbe == pong.nonce {
-      peers[slot].paths[index]!.size = PathSize.ethernet
+      peers[slot].paths[index]!.size = peers[slot].paths[index]!.sizeMax
       peers[slot].paths[index]!.sizeProbe = nil
       peers[slot].paths[index]!.sizeTries = 0
       peers[slot].paths[index]!.sizeAt = context.now
     } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
       peers[slot].bearings = pong.bearings
+      if pong.isGuest { receiveGuest(slot, &context) }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
-      if index > 0 { locate(slot, context.now - sentAt, &context) }
+      if index > 0, index != Peer.circuitSlot { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)
     } else {
       return
@@ -280,7 +287,9 @@ extension Links {
 
   /// While a peer is reached over the ring, the direct way is tried ever again, by both sides at once.
   private mutating func directIfDue(_ slot: Int, _ context: inout Context) {
-    guard peers[slot].best == 0, !peers[slot].isPinnedToOverlay, peers[slot].isIntroduced else { return }
+    guard peers[slot].bestPath != nil, !peers[slot].hasDirectPath, !peers[slot].isPinnedToOverlay,
+      peers[slot].isIntroduced
+    else { return }
     guard peers[slot].directRetryAt <= context.now else { return wake(slot, at: peers[slot].directRetryAt) }
     let wait = peers[slot].directRetryIn
     peers[slot].directRetryIn = min(wait * 2, Timing.directRetryMax)
@@ -304,8 +313,7 @@ extension Links {
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
     let isKept = peers[slot].isLasting || (peers[slot].roles.contains(.bootstrap) && !isComfortable)
     if isKept && peers[slot].isUp { return }
-    let isForTraffic = peers[slot].roles.contains(.onDemand) || peers[slot].hasCarriedData
-    let patience = isForTraffic ? Timing.idle : Timing.idleWithoutRole
+    let patience = peers[slot].isForTraffic ? Timing.idle : Timing.idleWithoutRole
     let wantedUntil = peers[slot].wantedAt == .start ? Instant.start : peers[slot].wantedAt + Timing.wanted
     let idleAt = max(max(peers[slot].usedAt, peers[slot].upAt) + patience, wantedUntil)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }

@@ -1,8 +1,8 @@
 // A way to a peer, and how we know that it works.
 //
 // A session says who the peer is; a path says how bytes get there. Slot 0 of a peer is the way over the ring,
-// the others are endpoints. A path is used only after a nonce came back over it; afterwards it is asked again
-// when it was silent, and left when several questions stay unanswered.
+// the last one a circuit, the others are endpoints. A path is used only after a nonce came back over it;
+// afterwards it is asked again when it was silent, and left when several questions stay unanswered.
 
 import Base
 import Session
@@ -11,6 +11,8 @@ import Session
 public enum Way: Equatable, Sendable, BitwiseCopyable {
   case overlay
   case endpoint(Endpoint)
+  /// Through a relay, with the label under which that receives from us.
+  case circuit(relay: OverlayID, label: UInt32)
 }
 
 /// A series of questions that waits for an answer to any of them.
@@ -94,9 +96,21 @@ public struct Path: BitwiseCopyable {
   init(way: Way, isLAN: Bool, at now: Instant) {
     self.way = way
     self.isLAN = isLAN
-    size = way == .overlay ? PathSize.overlay : PathSize.base
+    size = PathSize.overlay
     heardAt = now
     probe = Probe(dueAt: now)
+    if way != .overlay { size = PathSize.base - headerBytes }
+  }
+
+  /// What stands before a datagram on this way.
+  private var headerBytes: UInt16 { relay == nil ? 0 : UInt16(CircuitHeader.byteCount) }
+
+  /// The larger size that is asked for.
+  var sizeMax: UInt16 { PathSize.ethernet - headerBytes }
+
+  /// The node that passes on what takes this way.
+  public var relay: OverlayID? {
+    if case .circuit(let relay, _) = way { relay } else { nil }
   }
 
   public var endpoint: Endpoint? {
@@ -104,5 +118,11 @@ public struct Path: BitwiseCopyable {
   }
 
   /// The word for it in all output.
-  public var kind: PathKind { way == .overlay ? .overlay : (isLAN ? .lan : .direct) }
+  public var kind: PathKind {
+    switch way {
+    case .overlay: .overlay
+    case .circuit: .proxy
+    case .endpoint: isLAN ? .lan : .direct
+    }
+  }
 }

@@ -44,8 +44,12 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var isUp = false
   var attempt: Attempt?
   var hello = HelloState.answering(left: Timing.helloTries)
-  /// Slot 0 is the way over the ring, the others are endpoints.
-  var paths: InlineArray<5, Path?>
+  /// Slots of paths.
+  static let pathSlots = 6
+  /// The slot of the way through a circuit.
+  static let circuitSlot = 5
+  /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 is a circuit.
+  var paths: InlineArray<6, Path?>
   /// The path that data takes; nil while no way is known to work.
   public internal(set) var best: Int?
   /// Traffic is kept on the ring although a direct path may exist (asked for by the user, for diagnosis).
@@ -86,6 +90,10 @@ public struct Peer: BitwiseCopyable {
   var askedAt: Instant = .never
   var directRetryAt: Instant = .never
   var directRetryIn = Timing.directRetryMin
+  /// When a relay may be offered to the peer, how long to wait after it, and which one failed last.
+  var circuitAt: Instant = .never
+  var circuitRetryIn = CircuitTiming.retryMin
+  var circuitAvoid = OverlayID.zero
   /// Candidates of the peer that were tried, and since when they are counted.
   var candidates = (count: 0, since: Instant.start)
   /// When it stopped being one of the nearest.
@@ -116,19 +124,23 @@ public struct Peer: BitwiseCopyable {
   /// Whether the link serves the ring and not only traffic.
   var isLasting: Bool { isGuest || !roles.isDisjoint(with: [.near, .shortcut]) }
 
-  var hasCarriedData: Bool { sentBytes > 0 || receivedBytes > 0 }
+  /// Whether data goes over the link, or shall: then the largest datagram of its path matters.
+  var isForTraffic: Bool { roles.contains(.onDemand) || sentBytes > 0 || receivedBytes > 0 }
 
   /// The path that data takes.
   public var bestPath: Path? { if let best { paths[best] } else { nil } }
 
   /// Whether a proven endpoint exists.
   public var hasDirectPath: Bool {
-    for i in 1..<5 where paths[i]?.isValid == true { return true }
+    for i in 1..<Self.circuitSlot where paths[i]?.isValid == true { return true }
     return false
   }
 
+  /// Whether a proven circuit leads to the peer.
+  var hasCircuit: Bool { paths[Self.circuitSlot]?.isValid == true }
+
   func index(of way: Way) -> Int? {
-    for i in 0..<5 where paths[i]?.way == way { return i }
+    for i in 0..<Self.pathSlots where paths[i]?.way == way { return i }
     return nil
   }
 }

@@ -14,6 +14,8 @@ extension Links {
       receiveHandshake(ref, from: origin, &context)
     case 4:
       return receiveRecord(ref, from: origin, &context)
+    case CircuitHeader.kind:
+      return receiveCircuit(ref, from: origin, &context)
     case 7:
       receiveReset(datagram, &context)
     default:
@@ -22,7 +24,7 @@ extension Links {
     return .none
   }
 
-  private mutating func receiveRecord(
+  mutating func receiveRecord(
     _ ref: PacketRef, from origin: Origin, _ context: inout Context
   ) -> Arrival {
     let datagram = context.pool.frame(ref)
@@ -94,6 +96,8 @@ extension Links {
     case .routed(_, let via):
       openOverlayPath(slot, context.now)
       learn(via: via, of: slot)
+    case .circuit:
+      break
     }
   }
 
@@ -109,6 +113,9 @@ extension Links {
     case .routed(let source, let via):
       routeDatagram(
         PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length)), to: source, via: via, &context)
+    case .circuit(let relay, let label):
+      let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
+      transmit(datagram, through: relay, label: label, &context)
     }
   }
 
@@ -133,6 +140,7 @@ extension Links {
       case .refuse:
         try WireReader(rest).finish()
         receiveRefusal(from: slot)
+      case .circuit: receive(try CircuitMessage(decoding: rest), from: slot, &context)
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
       case .close:
         try WireReader(rest).finish()

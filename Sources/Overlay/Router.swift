@@ -118,7 +118,7 @@ extension Links {
   /// How messages can be handed to the peer; nil when they cannot.
   private func routeKind(_ slot: Int) -> RouteKind? {
     guard peers[slot].isUp, let best = peers[slot].best else { return nil }
-    if best > 0 { return .direct }
+    if peers[slot].paths[best]?.endpoint != nil { return .direct }
     if peers[slot].hasDirectPath || peers[slot].roles.contains(.near) { return .indirect }
     return nil
   }

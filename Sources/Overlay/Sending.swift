@@ -54,6 +54,9 @@ extension Links {
     switch way {
     case .endpoint(let endpoint): sealAndTransmit(body, Content.control, to: slot, endpoint, &context)
     case .overlay: sealAndRoute(body, space: 0, Content.control, to: slot, via: via, &context)
+    case .circuit(let relay, let label):
+      guard let datagram = seal(body, space: 0, Content.control, to: slot, &context) else { return }
+      transmit(datagram, through: relay, label: label, &context)
     }
   }
 
@@ -136,14 +139,21 @@ extension Links {
     // Spaces: 0 is the control plane's, then one a path, so that a switch does not disturb the other path's
     // window.
     guard let datagram = seal(body, space: UInt8(1 + index), content, to: slot, &context) else { return }
-    if case .endpoint(let endpoint)? = peers[slot].paths[index]?.way {
+    switch peers[slot].paths[index]?.way {
+    case .endpoint(let endpoint):
       context.emit(.transmit(datagram, to: endpoint), owning: datagram)
-    } else {
+    case .circuit(let relay, let label):
+      transmit(datagram, through: relay, label: label, &context)
+    default:
       routeDatagram(datagram, to: peers[slot].id, &context)
     }
   }
 
   private mutating func noteSent(_ bytes: Int, _ slot: Int, _ index: Int, _ now: Instant) {
+    if peers[slot].sentBytes == 0, index > 0 {
+      peers[slot].paths[index]!.probe.isUrgent = true
+      wake(slot, at: now)
+    }
     peers[slot].sentBytes &+= UInt64(bytes)
     peers[slot].usedAt = now
     peers[slot].paths[index]!.usedAt = now
@@ -243,6 +253,10 @@ extension Links {
       sealAndTransmit(message, content, to: hop, endpoint, &context)
     case .overlay:
       sealAndRoute(message, space: 0, content, to: hop, &context)
+    case .circuit(let relay, let label):
+      peers[hop].paths[index]!.usedAt = context.now
+      guard let datagram = seal(message, space: 0, content, to: hop, &context) else { return }
+      transmit(datagram, through: relay, label: label, &context)
     }
   }
 }

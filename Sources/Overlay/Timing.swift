@@ -25,6 +25,7 @@ enum Timing {
   static let activeProbe = Interval.seconds(5)
   /// Other paths are kept open through NATs, which may forget after 30 s.
   static let keepalive = Interval.seconds(25)
+  static let keepaliveGrace = Interval.seconds(2)
   /// Under traffic, a path that is silent this long is asked.
   static let silence = Interval.milliseconds(1_500)
   /// Traffic within this time counts as "under traffic".
@@ -54,7 +55,7 @@ enum Timing {
   static let idleWithoutRole = Interval.seconds(20)
   /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least
   /// once a minute).
-  static let wanted = Interval.minutes(2)
+  static let wanted = Interval.minutes(1)
   /// A neighbour that others have come before keeps its role this long.
   static let trim = Interval.seconds(30)
   /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees
@@ -66,7 +67,7 @@ enum Timing {
   static let unquiet = Interval.seconds(10)
   /// Links hear of each other soon while a node is young, then once a minute at most.
   static let youth = Interval.minutes(1)
-  static let newsSoon = Interval.seconds(4)
+  static let newsSoon = Interval.seconds(10)
   static let news = Interval.minutes(1)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)

@@ -41,6 +41,9 @@ public struct Vivaldi: BitwiseCopyable, Sendable {
   /// How fast the expected error and the place follow a measurement (c_e and c_c of the paper).
   private static let errorGain = 0.25
   private static let placeGain = 0.25
+  /// A newcomer follows faster: fully for this many measurements, then less and less. With the paper's gain
+  /// from the first on, predictions are 17 % wrong after sixty measurements instead of 13 %.
+  private static let eagerMeasurements = 30.0
   /// The expected error of somebody who knows nothing.
   private static let errorMax = 1.5
   /// How far away, in seconds, gravity has the strength of one second. So far out it decides everything, and
@@ -92,7 +95,8 @@ public struct Vivaldi: BitwiseCopyable, Sendable {
     let weight = place.error / max(place.error + other.error, Self.lengthMin)
     let errorWeight = Self.errorGain * weight
     moved.error = min(place.error * (1 - errorWeight) + wrongness * errorWeight, Self.errorMax)
-    let force = Self.placeGain * weight * (seconds - place.predicted(to: other))
+    let gain = max(Self.placeGain, min(Self.eagerMeasurements / Double(measurements), 1))
+    let force = gain * weight * (seconds - place.predicted(to: other))
     moved.push(by: force, from: other, random: &random)
     let origin = Coordinate.Place()
     let pull = moved.distance(to: origin) / Self.gravityDistance

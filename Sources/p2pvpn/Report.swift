@@ -38,7 +38,7 @@ enum Report {
 
   /// How many peers are reached by each kind of path.
   private static func counts(_ peers: [PeerSnapshot]) -> JSON {
-    let kinds: [PathKind] = [.lan, .direct, .overlay, .idle, .offline]
+    let kinds: [PathKind] = [.lan, .direct, .proxy, .overlay, .idle, .offline]
     return .object(
       kinds.map { kind in
         JSON.Member(key: "\(kind)", value: .integer(Int64(peers.count { $0.path == kind })))
@@ -67,7 +67,7 @@ enum Report {
   private static func reason(_ peer: PeerSnapshot) -> String? {
     switch peer.path {
     case .lan, .direct: nil
-    case .overlay: peer.isPinned ? "pinned by the user" : "no direct path yet"
+    case .proxy, .overlay: peer.isPinned ? "pinned by the user" : "no direct path yet"
     case .idle, .offline: "no way to it is known at present"
     }
   }

@@ -1,4 +1,4 @@
-"""The same session over the overlay, over a direct path, and moving between the two."""
+"""The same session over the overlay, through a circuit, over a direct path, and moving between them."""
 import time
 
 import pytest
@@ -7,6 +7,7 @@ from traffic import Flow, Transfer, ping
 
 DIRECT = ("direct", "lan")
 OVERLAY = ("overlay",)
+PROXY = ("proxy",)
 HUNDRED_MB = 100_000_000
 
 
@@ -28,13 +29,16 @@ def expect_path(a, b, words):
     b.wait_path(a, words)
 
 
-@pytest.mark.parametrize("path", [OVERLAY, DIRECT], ids=["overlay", "direct"])
+@pytest.mark.parametrize("path", [OVERLAY, PROXY, DIRECT], ids=["overlay", "proxy", "direct"])
 def test_ping_and_a_hundred_megabytes(fleet, internet, path):
-    """Over the overlay because a firewall forbids anything else, or directly."""
-    if path == OVERLAY:
+    """Through others because a firewall forbids anything else, or directly."""
+    if path != DIRECT:
         internet.forbid(fleet.lab["p2"], fleet.lab["p3"])
     a, b = two_members(fleet)
     assert ping(a.host, b.address()) == 3
+    if path == OVERLAY:
+        for here, there in ((a, b), (b, a)):
+            assert here.control("path", there.address(), "overlay").returncode == 0
     expect_path(a, b, path)
     transfer = Transfer(a.host, b.host, b.address(), HUNDRED_MB)
     assert transfer.received_bytes == HUNDRED_MB and transfer.received == transfer.sent
@@ -65,7 +69,7 @@ def test_switching_paths_loses_and_doubles_nothing(fleet, internet, switches):
     assert flow.sent > switches * 20
 
 
-def test_a_firewall_that_closes_later_moves_traffic_to_the_overlay(fleet, internet):
+def test_a_firewall_that_closes_later_moves_traffic_to_others(fleet, internet):
     a, b = two_members(fleet)
     ping(a.host, b.address())
     expect_path(a, b, DIRECT)
@@ -75,4 +79,5 @@ def test_a_firewall_that_closes_later_moves_traffic_to_the_overlay(fleet, intern
         time.sleep(0.2)                         # what is under way may still arrive
         pause = flow.wait_reply(closed + 0.2, limit=15)
     assert pause <= 8, f"{pause:.1f} s without an answer"
-    assert a.path_to(b) == "overlay"
+    assert a.path_to(b) in ("overlay", "proxy")
+    expect_path(a, b, PROXY)

@@ -30,6 +30,7 @@ private let warmUp = 100
 
   @Test func packetsInTwoPartsAllocateNothing() throws {
     let world = try network { Set([$0, $1]) != [1, 2] }
+    pin(world)
     try #require(path(world) == .overlay)
     let packet = Self.packet(from: addresses(world)[0], to: addresses(world)[1], bytes: 1_400)
     let result = Self.exchange(packet, from: world.hosts[1], through: world.hosts[0], to: world.hosts[2])
@@ -39,11 +40,24 @@ private let warmUp = 100
 
   @Test func packetsOverTheRingAllocateNothing() throws {
     let world = try network { Set([$0, $1]) != [1, 2] }
+    pin(world)
     try #require(path(world) == .overlay)
     let packet = Self.packet(from: addresses(world)[0], to: addresses(world)[1], bytes: 800)
     let result = Self.exchange(packet, from: world.hosts[1], through: world.hosts[0], to: world.hosts[2])
     #expect(result.delivered == packets + warmUp)
     #expect(result.allocations == 0)
+  }
+
+  @Test func packetsThroughACircuitAllocateNothing() throws {
+    let world = try network { Set([$0, $1]) != [1, 2] }
+    try #require(path(world) == .proxy)
+    let packet = Self.packet(from: addresses(world)[0], to: addresses(world)[1], bytes: 1_400)
+    let before = world.hosts[0].snapshot.links.circuitForwarded
+    let result = Self.exchange(packet, from: world.hosts[1], through: world.hosts[0], to: world.hosts[2])
+    #expect(result.delivered == packets + warmUp)
+    #expect(result.allocations == 0)
+    let forwarded = world.hosts[0].snapshot.links.circuitForwarded - before
+    #expect(forwarded == UInt64(packets + warmUp), "each of them whole")
   }
 
   /// A counter that never counts would pass every test.
@@ -68,6 +82,15 @@ private let warmUp = 100
     world.send(echo(from: all[0], to: all[1], number: 1), from: 1)
     world.run(for: .seconds(3))
     return world
+  }
+
+  /// Keeps the traffic of the two members on the ring.
+  private func pin(_ world: World) {
+    for (one, other) in [(1, 2), (2, 1)] {
+      let host = world.hosts[one]
+      let slot = host.core.peer(with: world.hosts[other].core.id)!
+      world.act(host) { host.core.pin(slot, toOverlay: true, &host.context) }
+    }
   }
 
   private func path(_ world: World) -> PathKind? {

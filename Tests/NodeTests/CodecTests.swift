@@ -117,6 +117,8 @@ extension Random {
     return lists
   }
 
+  fileprivate mutating func relayOffer() -> RelayOffer { RelayOffer(relay: id(), roundTrip: seconds()) }
+
   fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
 
   fileprivate mutating func list<Element, let capacity: Int>(
@@ -193,12 +195,24 @@ private let session: [Kind] = [
 ]
 
 private let overlay: [Kind] = [
+  Kind("RelayOffer") { $0.relayOffer() },
+  Kind("CircuitMessage.offer") { CircuitMessage.offer($0.list { $0.relayOffer() }) },
+  Kind("CircuitMessage.answer") { CircuitMessage.answer(relay: $0.id()) },
+  Kind("CircuitMessage.ask") { CircuitMessage.ask(peer: $0.id(), label: $0.seconds() | 1) },
+  Kind("CircuitMessage.ready") { CircuitMessage.ready(peer: $0.id(), label: $0.seconds() | 1) },
+  Kind("CircuitMessage.closed") {
+    CircuitMessage.closed(
+      peer: $0.id(), label: $0.seconds() | 1, CircuitRefusal(rawValue: UInt8($0.below(4)))!)
+  },
+  Kind("CircuitMessage.leave") { CircuitMessage.leave(peer: $0.id(), label: $0.seconds() | 1) },
   Kind("Nonce") { $0.nonce() },
   Kind("Ping.plain", .rest) { Ping(nonce: $0.nonce()) },
   Kind("Ping.padded", .rest) {
     Ping(nonce: $0.nonce(), isGuest: $0.below(2) == 1, padding: Int($0.below(300)))
   },
-  Kind("Pong") { Pong(nonce: $0.nonce(), observed: $0.endpoint(), bearings: $0.bearings()) },
+  Kind("Pong") {
+    Pong(nonce: $0.nonce(), observed: $0.endpoint(), isGuest: $0.below(2) == 0, bearings: $0.bearings())
+  },
   Kind("Candidates") {
     Candidates(
       wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })

@@ -20,7 +20,12 @@ import Testing
     let all = addresses(world)
     world.send(echo(from: all[0], to: all[1], number: 1), from: 1)
     world.run(for: .seconds(2))
-    // Halves without their other half.
+    // Halves without their other half: the way over the ring carries no whole packet.
+    for (one, other) in [(1, 2), (2, 1)] {
+      let host = world.hosts[one]
+      let slot = host.core.peer(with: world.hosts[other].core.id)!
+      world.act(host) { host.core.pin(slot, toOverlay: true, &host.context) }
+    }
     world.lossPerMille = 400
     for number in 0..<20 as Range<UInt8> { world.send(large(from: all[0], to: all[1], number), from: 1) }
     world.run(for: .milliseconds(100))

@@ -27,7 +27,7 @@ import Testing
     world.hosts[from].snapshot.peers.first { $0.address == to }?.path
   }
 
-  @Test func closedDirectWayLeavesTheRing() throws {
+  @Test func closedDirectWayLeavesTheRingAndThenACircuit() throws {
     let world = try network(2, seed: 11) { !($0 + $1 == 3 && $0 != 0 && $1 != 0) }
     let all = addresses(world)
     for n in 0..<50 {
@@ -36,7 +36,9 @@ import Testing
     }
     world.run(for: .seconds(1))
     #expect(world.hosts[2].delivered.count == 50)
-    #expect(path(world, 1, all[1]) == .overlay)
+    #expect(path(world, 1, all[1]) == .proxy)
+    let peer = world.hosts[1].snapshot.peers.first { $0.address == all[1] }
+    #expect(peer?.via == world.hosts[0].core.id && peer?.endpoint == nil)
   }
 
   @Test func largePacketsTravelInTwoPartsOverTheRing() throws {

@@ -20,7 +20,18 @@ import Testing
     try wires.link(b, relay)
     wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
     try #require(wires.run(upTo: .seconds(3)) { a.isUp(b) && b.isUp(a) } != nil)
+    b.links.peers[b.slot(a)].roles.insert(.onDemand)
     wires.run(for: .seconds(2))
+    return wires
+  }
+
+  /// Two that shall reach each other over the ring.
+  private func pinned() throws -> Wires {
+    let wires = try relayed()
+    let (a, b) = (wires.sides[0], wires.sides[1])
+    for (one, other) in [(a, b), (b, a)] {
+      wires.act(one) { one.links.pin(one.slot(other), toOverlay: true, &one.context) }
+    }
     return wires
   }
 
@@ -31,7 +42,7 @@ import Testing
   }
 
   @Test func linkOverTheRingCarriesData() throws {
-    let wires = try relayed()
+    let wires = try pinned()
     let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
     #expect(a.best(b) == Endpoint.none && b.best(a) == Endpoint.none)
     wires.send([UInt8](repeating: 7, count: 900), from: a, to: b)
@@ -42,7 +53,7 @@ import Testing
   }
 
   @Test func packetsLargerThanThePathTravelInTwoParts() throws {
-    let wires = try relayed()
+    let wires = try pinned()
     let (a, b) = (wires.sides[0], wires.sides[1])
     let packet = (0..<1_400).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     wires.send(packet, from: a, to: b)
@@ -58,7 +69,7 @@ import Testing
   }
 
   @Test func packetThatFitsInNoTwoPartsIsDroppedAndCounted() throws {
-    let wires = try relayed()
+    let wires = try pinned()
     let (a, b) = (wires.sides[0], wires.sides[1])
     let before = a.available
     wires.act(a) {

@@ -91,6 +91,8 @@ final class Side {
       switch links.receive(ref, from: origin, &context) {
       case .none:
         return context.pool.release(ref)
+      case .passed:
+        return
       case .message(_, let type, let body):
         messages.append((type, context.pool.frame(body).bytes))
         return context.pool.release(ref)
