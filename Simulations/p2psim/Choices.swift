@@ -102,6 +102,9 @@ struct CommonChoice: ParsableArguments {
     if let latency, !settings.read("latency", latency) {
       settings.latency = .file(latency, try HostMachine.read(latency))
     }
+    if settings.start == .settled {
+      throw ValidationError("--start settled: the simulator cannot lay out a ring yet; leave it out")
+    }
     if settings.interval == 0 { throw ValidationError("--interval is more than nothing") }
   }
 

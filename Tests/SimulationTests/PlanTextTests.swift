@@ -19,6 +19,7 @@ import Testing
     var plan = Plan()
     for (i, action) in actions.enumerated() { plan.steps.append(Step(at: UInt64(i) * 1_037, action)) }
     plan.excused = [0...5_000, 60_001...70_000]
+    plan.judged = ["whole_s", "s8_hops"]
     plan.measureFrom = 1
     plan.quietFrom = 2_050
     plan.end = 99_999

@@ -11,15 +11,13 @@ struct RingDrawing {
 
   private static let size = 400.0
   private static let radius = 168.0
-  /// More nodes are drawn as a sample of them; broken ones are always drawn.
+  /// More nodes are drawn as a sample of them; of broken ones twice as many.
   private static let dotsMax = 900
   private static let brokenLinksMax = 300
 
   var html: String {
     let broken = picture.dots.filter { !$0.isPerfect }
-    let step = max(1, (picture.dots.count + Self.dotsMax - 1) / Self.dotsMax)
-    let whole = picture.dots.enumerated().filter { $0.offset % step == 0 && $0.element.isPerfect }.map(
-      \.element)
+    let whole = Self.sample(picture.dots.filter(\.isPerfect), Self.dotsMax)
     var svg = "<svg viewBox=\"0 0 \(Page.number(Self.size)) \(Page.number(Self.size))\" role=\"img\""
     svg += " aria-label=\"\(Page.escape(title))\">"
     svg +=
@@ -29,18 +27,24 @@ struct RingDrawing {
     if picture.dots.count <= 250 {
       for dot in whole { svg += links(of: dot, "near") }
     }
-    for dot in broken.prefix(Self.brokenLinksMax) {
+    for dot in Self.sample(broken, Self.brokenLinksMax) {
       svg += links(of: dot, dot.hasNearest ? "near" : "broken")
     }
     let small = picture.dots.count > 300 ? 1.6 : picture.dots.count > 100 ? 2.4 : 3.4
     for dot in whole { svg += circle(dot, small, "node") }
-    for dot in broken.prefix(4 * Self.dotsMax) {
+    for dot in Self.sample(broken, 2 * Self.dotsMax) {
       svg += circle(dot, small + 0.6, dot.hasNearest ? "node partly" : "node wrong")
     }
     svg += middle(broken.count) + "</svg>"
     let words = "at \(Numbers.duration(picture.at))"
     return
       "<figure class=\"ring\"><figcaption><b>\(Page.escape(title))</b> \(words)</figcaption>\(svg)</figure>\n"
+  }
+
+  /// At most `count` of them, from all around the circle.
+  private static func sample(_ dots: [Dot], _ count: Int) -> [Dot] {
+    guard dots.count > count else { return dots }
+    return (0..<count).map { dots[$0 * dots.count / count] }
   }
 
   private func middle(_ broken: Int) -> String {

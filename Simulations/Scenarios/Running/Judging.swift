@@ -20,7 +20,10 @@ public struct Verdict: Sendable {
 
   public init(_ record: Record, _ scenario: any Scenario.Type) {
     self.record = record
-    checks = Judging.invariants(record, scenario) + scenario.checks(record)
+    let judged = record.plan.judged
+    checks = (Judging.invariants(record, scenario) + scenario.checks(record)).filter {
+      judged.isEmpty || judged.contains($0.name)
+    }
     figures = scenario.figures(record) + Judging.figures(record)
   }
 }

@@ -65,6 +65,9 @@ public struct Plan: Sendable, Equatable {
   public var end: UInt64 = 0
   /// Times in which S2 to S7 are not demanded: the ring is being built, split or joined by force.
   public var excused: [ClosedRange<UInt64>] = []
+  /// Names of the checks that count; none: all. A schedule that was made smaller is only about the check that
+  /// it fails: for others it may be too short.
+  public var judged: [String] = []
 
   public init() {}
 

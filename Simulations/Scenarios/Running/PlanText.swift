@@ -11,6 +11,7 @@
 //     quiet 30
 //     end 50
 //     excused 0 20
+//     check whole_s
 //     0.000 start 0
 //     0.100 start 1 via 0
 //     30.000 crash 1 back 5.000
@@ -45,6 +46,7 @@ public struct Schedule: Sendable, Equatable {
     for range in plan.excused {
       lines.append("excused \(Self.time(range.lowerBound)) \(Self.time(range.upperBound))")
     }
+    for name in plan.judged { lines.append("check \(name)") }
     for step in plan.steps { lines.append("\(Self.time(step.at)) \(Self.words(step.action))") }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -110,6 +112,7 @@ public struct Schedule: Sendable, Equatable {
     case "quiet" where times.count == 1: plan.quietFrom = times[0]
     case "end" where times.count == 1: plan.end = times[0]
     case "excused" where times.count == 2 && times[0] <= times[1]: plan.excused.append(times[0]...times[1])
+    case "check" where rest.count == 1: plan.judged.append(rest[0])
     default: return rest.count == 1 && settings.read(first, rest[0])
     }
     return true

@@ -51,6 +51,8 @@ public struct Shrinker {
   private mutating func fails(_ plan: Plan) -> Shrinking.Verdict {
     guard machine.wallSeconds() < deadline else { return .outOfTime }
     tries += 1
+    var plan = plan
+    plan.judged = [check]
     var machine = machine
     machine.deadline = deadline
     machine.onProgress = { _ in }
