@@ -29,7 +29,9 @@ private struct Scene {
     wires.act(a) { a.links.connect(b.key, role: .near, via: via, firstHand: true, &a.context) }
     let took = wires.run(upTo: .seconds(3)) { a.isUp(b) && b.isUp(a) }
     try #require(took != nil)
-    b.links.peers[b.slot(a)].roles.insert(.near)
+    // Kept for the ring, and for traffic: only then large datagrams are asked for.
+    a.links.peers[a.slot(b)].roles.insert(.onDemand)
+    b.links.peers[b.slot(a)].roles.formUnion([.near, .onDemand])
   }
 
   /// Lets the circuit come up.

@@ -134,7 +134,11 @@ import Testing
     try wires.link(a, b, role: .onDemand)
     wires.run(for: .seconds(120))
     #expect(a.path(b, b.endpoint)!.size == 1_232)
-    #expect(wires.sent.filter { $0.from == a.endpoint && $0.bytes.count == 1_452 }.count == 3)
+    // Asked together with pings: in quiet, one side's pings serve both.
+    let asked = [a, b].map { side in
+      wires.sent.count { $0.from == side.endpoint && $0.bytes.count == 1_452 }
+    }
+    #expect(asked.max() == 3 && asked.min()! >= 1, "\(asked)")
     wires.send([UInt8](repeating: 1, count: 1_400), from: a, to: b)
     wires.run(for: .milliseconds(50))
     #expect(b.packets.map(\.bytes.count) == [700, 700])
