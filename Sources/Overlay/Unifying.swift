@@ -20,13 +20,13 @@ struct Unifier {
   /// A stranger that was looked up is not looked up again for this long.
   static let repetition = Interval.seconds(5)
 
-  struct Task: BitwiseCopyable {
+  struct Stranger: BitwiseCopyable {
     let node: NamedNode
     let fanOut: UInt8
     let via: OverlayID
   }
 
-  private(set) var queue: [Task] = []
+  private(set) var queue: [Stranger] = []
   private var recent: [(key: PublicKey, at: Instant)] = []
   var nextAt: Instant = .never
   /// The look from outside that is under way.
@@ -38,15 +38,15 @@ struct Unifier {
       !recent.contains(where: { $0.key == node.key })
     else { return }
     recent.append((node.key, now))
-    queue.append(Task(node: node, fanOut: min(fanOut, Self.fanOut), via: via))
+    queue.append(Stranger(node: node, fanOut: min(fanOut, Self.fanOut), via: via))
     nextAt = min(nextAt, now + Self.pace)
   }
 
-  mutating func pop(at now: Instant) -> Task? {
+  mutating func pop(at now: Instant) -> Stranger? {
     guard nextAt <= now, !queue.isEmpty else { return nil }
-    let task = queue.removeFirst()
+    let stranger = queue.removeFirst()
     nextAt = queue.isEmpty ? .never : now + Self.pace
-    return task
+    return stranger
   }
 }
 
@@ -83,8 +83,8 @@ extension Ring {
   }
 
   mutating func expireUnifier(_ links: inout Links, _ context: inout Context) {
-    while let task = unifier.pop(at: context.now) {
-      merge(task.node, fanOut: task.fanOut, via: task.via, &links, &context)
+    while let stranger = unifier.pop(at: context.now) {
+      merge(stranger.node, fanOut: stranger.fanOut, via: stranger.via, &links, &context)
     }
   }
 
