@@ -152,7 +152,7 @@ extension Links {
     for other in 0..<peers.highWater where other != slot && mayRelay(other) {
       let relay = peers[other].id
       guard relay != peers[slot].circuitAvoid else { continue }
-      let isKnown = !peers[other].roles.isDisjoint(with: [.near, .bootstrap])
+      let isKnown = peers[other].isLasting || peers[other].roles.contains(.bootstrap)
       guard isKnown || peers[slot].vias.contains(where: { $0 == relay }) else { continue }
       var place = 0
       while place < list.count, distance(list[place].relay) <= distance(relay) { place += 1 }

@@ -98,7 +98,7 @@ extension Ring {
 
   /// Whoever is known and would be a neighbour is asked, sides with too few neighbours first of all.
   mutating func fillSides(_ links: inout Links, _ context: inout Context) {
-    known.forEach { approach($0, &links, &context) }
+    known.forEachOpen(at: context.now) { approach($0, &links, &context) }
   }
 }
 

@@ -13,6 +13,9 @@ struct KnownNode: BitwiseCopyable {
   let id: OverlayID
   /// Who named it, and so reaches it.
   let voucher: OverlayID
+  /// How often it was asked in vain, and when it may be asked again.
+  var failures: UInt8 = 0
+  var notBefore: Instant = .start
 }
 
 /// The nearest named nodes of both sides.
@@ -22,6 +25,8 @@ struct KnownNodes {
   /// Of these, so many at most by one voucher's word: one liar cannot be all we know. (The four nearest of a
   /// neighbour's own list are what it honestly knows of a side.)
   static let byVoucherMax = 4
+  /// A node that did not answer this often is not there.
+  static let failuresMax: UInt8 = 4
 
   /// Nearest first, clockwise and counter-clockwise.
   private var right: [KnownNode] = []
@@ -36,10 +41,23 @@ struct KnownNodes {
     left.removeAll { $0.node.key == key }
   }
 
-  /// Visits all, the nearest of each side first.
-  func forEach(_ body: (KnownNode) -> Void) {
-    for node in right { body(node) }
-    for node in left { body(node) }
+  /// Visits those that may be asked, the nearest of each side first.
+  func forEachOpen(at now: Instant, _ body: (KnownNode) -> Void) {
+    for node in right where node.notBefore <= now { body(node) }
+    for node in left where node.notBefore <= now { body(node) }
+  }
+
+  /// The node did not answer. Others may reach it all the same, so it is not forgotten at once.
+  mutating func postpone(_ key: PublicKey, until instant: Instant) {
+    Self.postpone(key, until: instant, in: &right)
+    Self.postpone(key, until: instant, in: &left)
+  }
+
+  private static func postpone(_ key: PublicKey, until instant: Instant, in list: inout [KnownNode]) {
+    guard let i = list.firstIndex(where: { $0.node.key == key }) else { return }
+    list[i].failures += 1
+    list[i].notBefore = instant
+    if list[i].failures == failuresMax { list.remove(at: i) }
   }
 
   /// Takes a node in when it is one of the nearest of its side; the farthest gives way.

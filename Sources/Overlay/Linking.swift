@@ -70,6 +70,8 @@ extension Links {
 
   /// Sends a fresh init to the peer: by turns over the ring and to an endpoint that may be its own.
   mutating func sendInit(_ slot: Int, tries: UInt8, _ context: inout Context) {
+    // Who was said to reach it may do so no more: the next tries find their own way.
+    if tries >= 2, !peers[slot].isUp { peers[slot].vias.removeAll() }
     guard let ref = context.pool.take(length: 0) else { return }
     guard let length = sessions.initiate(to: peers[slot].key, at: context.now, into: context.pool.room(ref))
     else {

@@ -300,6 +300,11 @@ extension Links {
 
   // MARK: - Letting go
 
+  /// Whether a circuit goes through the link: one of ours, or one that is relayed here.
+  private func carriesCircuits(_ slot: Int) -> Bool {
+    circuitEnds.count(relay: slot) > 0 || relayed.count(of: peers[slot].id) > 0
+  }
+
   private mutating func letGoIfIdle(_ slot: Int, _ context: inout Context) {
     let now = context.now
     if peers[slot].trimAt <= now {
@@ -311,7 +316,9 @@ extension Links {
     if peers[slot].isGuest, peers[slot].wantedAt + Timing.wanted <= now { peers[slot].isGuest = false }
     if peers[slot].deadUntil > now { wake(slot, at: peers[slot].deadUntil) }
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
-    let isKept = peers[slot].isLasting || (peers[slot].roles.contains(.bootstrap) && !isComfortable)
+    let isKept =
+      peers[slot].isLasting || (peers[slot].roles.contains(.bootstrap) && !isComfortable)
+      || carriesCircuits(slot)
     if isKept && peers[slot].isUp { return }
     let patience = peers[slot].isForTraffic ? Timing.idle : Timing.idleWithoutRole
     let wantedUntil = peers[slot].wantedAt == .start ? Instant.start : peers[slot].wantedAt + Timing.wanted

@@ -158,7 +158,7 @@ extension Links {
       for slot in 0..<peers.highWater where slot != asker && peers.isUsed(slot) && !vias.isFull {
         guard peers[slot].isUp, peers[slot].hasDirectPath,
           isBootstrap == peers[slot].roles.contains(.bootstrap),
-          isBootstrap || peers[slot].roles.contains(.near)
+          isBootstrap || peers[slot].isLasting
         else { continue }
         vias.append(peers[slot].id)
       }

@@ -107,7 +107,7 @@ public struct Ring: ~Copyable {
 
   /// A node that somebody named did not answer: the next one is asked.
   public mutating func onUnreachable(_ key: PublicKey, _ links: inout Links, _ context: inout Context) {
-    known.remove(key)
+    known.postpone(key, until: context.now + Timing.deadFor)
     fillSides(&links, &context)
   }
 
@@ -155,7 +155,8 @@ public struct Ring: ~Copyable {
       phase = isFounder || hasJoinedOnce ? .settled : .searching
     }
     links.bearings.size = UInt32(clamping: ownSizeEstimate(links))
-    links.isComfortable = isSettled && near.left.isFull && near.right.isFull
+    links.isComfortable =
+      isSettled && near.left.isFull && near.right.isFull && links.hasDirectLinks(Timing.directLinksMin)
     links.isWellConnected =
       isSettled
       && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }
@@ -187,6 +188,15 @@ public struct Ring: ~Copyable {
 }
 
 extension Links {
+  /// Whether so many lasting links have a direct path: others can be reached through them.
+  func hasDirectLinks(_ wanted: Int) -> Bool {
+    var count = 0
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].isLasting {
+      if peers[slot].hasDirectPath { count += 1 }
+    }
+    return count >= wanted
+  }
+
   /// Gives the role `near` to the nearest, and takes it from others after a while.
   mutating func assignNear(at now: Instant) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {

@@ -16,6 +16,8 @@ enum Timing {
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)
   static let bootstrapRetryMax = Interval.seconds(5)
+  /// Who has fewer direct links than this, other than bootstraps, keeps those to bootstraps as ways in.
+  static let directLinksMin = 3
   /// Who has all neighbours asks a bootstrap this often whether it sees the same ring.
   static let outside = Interval.minutes(5)
   /// A bootstrap that is gone while others are there is looked for now and then.
