@@ -70,19 +70,22 @@ struct RouteTable {
   /// The link that leads nearest to `target`: of those strictly nearer to it than `me`, the one whose own
   /// links come nearest.
   /// - Parameters:
+  ///   - aim: what reach is ranked by, when that is not the target: the owner of a key lies behind it.
   ///   - source: a node that is no destination, however near; its own links know it.
   func next(
-    toward target: OverlayID, from me: OverlayID, excluding excluded: Excluded,
+    toward target: OverlayID, aim: UInt64? = nil, from me: OverlayID, excluding excluded: Excluded,
     ignoring source: OverlayID?, directOnly: Bool
   ) -> Int? {
     let own = Self.distance(me.high, target.high)
+    let aim = aim ?? target.high
+    let leading = UInt32(truncatingIfNeeded: aim &>> 32)
     var best: Int?
     var bestReach = UInt64.max
     var bestDistance = UInt64.max
     for i in 0..<slots.count {
-      let distance = Self.distance(prefixes[i], target.high)
-      guard distance < own, isUsable(i, excluded, directOnly) else { continue }
-      let reach = min(distance, self.reach(slots[i], target.leading, ignoring: source?.leading))
+      guard Self.distance(prefixes[i], target.high) < own, isUsable(i, excluded, directOnly) else { continue }
+      let distance = Self.distance(prefixes[i], aim)
+      let reach = min(distance, self.reach(slots[i], leading, ignoring: source?.leading))
       if best == nil || reach < bestReach || (reach == bestReach && distance < bestDistance) {
         (best, bestReach, bestDistance) = (i, reach, distance)
       }

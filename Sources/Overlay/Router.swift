@@ -91,17 +91,23 @@ extension Links {
     func isOpen(_ slot: Int) -> Bool { !excluded.contains { $0 == slot } && routeKind(slot) != nil }
     // Behind the key: only backwards, each step nearer to it, or two nodes that disagree about who lies between
     // them could hand it to and fro.
-    if header.isFinal { return isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
-    if key.isIn(after: id, through: peers[successor].id), isOpen(successor) {
-      header.isFinal = true
-      return .forward(successor)
-    }
+    let isBeforeKey = key.isIn(after: id, through: peers[successor].id)
+    if header.isFinal && !isBeforeKey { return isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
+    header.isFinal = isBeforeKey && isOpen(successor)
+    if header.isFinal { return .forward(successor) }
     if let next = routes.next(
-      toward: key, from: id, excluding: excluded, ignoring: nil, directOnly: false)
+      toward: key, aim: aim(key), from: id, excluding: excluded, ignoring: nil, directOnly: false)
     {
       return .forward(next)
     }
     return detour(&header, toward: key, excluded, isFree: false, directOnly: false)
+  }
+
+  /// Where the owner of a key is to be expected: not at the key, but a good half of the mean distance between
+  /// nodes behind it. Without this every other look-up ends at the predecessor and takes one hop more.
+  private func aim(_ key: OverlayID) -> UInt64 {
+    let size = UInt64(max(bearings.size, 1))
+    return key.high &+ UInt64.max / size / 10 * 7
   }
 
   /// A step that leads away: when a better hop failed, when the destination ought to be linked here and is

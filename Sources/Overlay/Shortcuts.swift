@@ -15,12 +15,16 @@ struct Shortcuts {
   static let calm = Interval.seconds(10)
   /// When some are missing, this often one is looked for.
   static let hurry = Interval.milliseconds(500)
+  /// At most this long between searches that find nobody.
+  static let rest = Interval.minutes(1)
   /// More than wanted are kept when the ring shrinks, so that a wavering estimate costs no links.
   static let surplus = 2
 
   var nextAt: Instant
   /// The search under way.
   var nonce: UInt64 = 0
+  /// Searches in a row that found nobody new: on a small ring everybody is linked already.
+  var fruitless: UInt64 = 0
 
   init(at now: Instant) { nextAt = now }
 
@@ -43,8 +47,10 @@ extension Ring {
     let wanted = Shortcuts.count(size: size)
     let have = links.shortcutCount
     let isLacking = isSettled && have < wanted
-    shortcuts.nextAt = context.now + context.random.jittered(isLacking ? Shortcuts.hurry : Shortcuts.calm)
+    let hurry = min(Shortcuts.hurry * (1 << min(shortcuts.fruitless, 10)), Shortcuts.rest)
+    shortcuts.nextAt = context.now + context.random.jittered(isLacking ? hurry : Shortcuts.calm)
     if isLacking {
+      shortcuts.fruitless += 1
       shortcuts.nonce = context.random.next()
       find(target(size: size, links, &context), nonce: shortcuts.nonce, &links, &context)
     } else if have > wanted + Shortcuts.surplus {
@@ -69,13 +75,18 @@ extension Ring {
     var best: (node: NamedNode, time: Interval)?
     for i in 0..<min(nodes.count, limit) {
       let node = nodes[i].node
-      guard node.key != links.identity.publicKey, !links.isLinked(node.key),
+      guard node.key != links.identity.publicKey, links.mayBecomeShortcut(node.key),
         links.identity.suite.admits(node.key)
       else { continue }
       let time = own.predictedRoundTrip(to: nodes[i].coordinate)
       if best == nil || time < best!.time { best = (node, time) }
     }
     guard let node = best?.node else { return }
+    shortcuts.fruitless = 0
+    if let slot = links.peer(node.key.id), links.peers[slot].isUp {
+      links.peers[slot].roles.insert(.shortcut)
+      return links.introduce(slot, &context)
+    }
     links.approach(node, role: .shortcut, via: via == node.key.id ? nil : via, &context)
   }
 }
@@ -103,9 +114,10 @@ extension Links {
     return count
   }
 
-  func isLinked(_ key: PublicKey) -> Bool {
-    guard let slot = peer(key.id) else { return false }
-    return peers[slot].isUp || peers[slot].attempt != nil
+  /// Whether the node is neither a far link already, nor a neighbour, nor being asked for a link.
+  func mayBecomeShortcut(_ key: PublicKey) -> Bool {
+    guard let slot = peer(key.id) else { return true }
+    return peers[slot].attempt == nil && peers[slot].roles.isDisjoint(with: [.near, .shortcut])
   }
 
   /// Gives up the far link that takes longest.
