@@ -52,6 +52,8 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   private var hasBeenOutranked = false
+  /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
+  private static let sessionsSpare = 256
   /// Incarnations follow Unix time; what somebody claims to remember beyond this (the year 36,000) is
   /// nonsense.
   private static let incarnationMax: UInt64 = 1 << 40
@@ -62,7 +64,7 @@ public struct NodeCore: ~Copyable {
     var sessions = SessionTable(
       identity: configuration.identity, network: configuration.overlay,
       incarnation: configuration.incarnation,
-      capabilities: capabilities, capacity: 1_024,
+      capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
     let links = Links(

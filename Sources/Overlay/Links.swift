@@ -73,7 +73,7 @@ struct Bootstrap: BitwiseCopyable {
 
 /// The table of peers and the machine that keeps it.
 public struct Links: ~Copyable {
-  static let peersMax = 1_024
+  public static let peersMax = 1_024
   /// Nodes known by hearsay that are asked for a handshake at the same time.
   static let linkingMax = 64
 
