@@ -48,6 +48,7 @@ extension Links {
     let length = UInt16(reader.offset)
     let payload = PacketRef(
       slot: message.slot, offset: message.offset + length, length: message.length - length)
+    let cameFinal = header.isFinal
     switch decide(&header, from: hop) {
     case .deliver:
       confirm(number, isTaken: true, to: hop, &context)
@@ -68,7 +69,7 @@ extension Links {
       header.hops -= 1
       counters.forwarded &+= 1
       confirm(number, isTaken: true, to: hop, &context)
-      hand(header, payload, to: next, from: hop, &context)
+      hand(header, payload, to: next, from: hop, cameFinal: cameFinal, &context)
     }
     return nil
   }

@@ -12,6 +12,8 @@ import Session
 /// A message that nobody has taken over yet. A copy of it waits in a slot of its own.
 struct Hop: BitwiseCopyable {
   var header: RoutedHeader
+  /// Whether the message was on its final steps when it came here.
+  let cameFinal: Bool
   let payload: PacketRef
   /// The peer that handed it to us; nil when it is our own.
   let from: Int?
@@ -30,7 +32,8 @@ extension Links {
 
   /// Hands a message to a peer. Takes the slot.
   mutating func hand(
-    _ header: RoutedHeader, _ payload: PacketRef, to next: Int, from hop: Int?, _ context: inout Context
+    _ header: RoutedHeader, _ payload: PacketRef, to next: Int, from hop: Int?, cameFinal: Bool = false,
+    _ context: inout Context
   ) {
     var number: UInt32 = 0
     if isConfirmed(header, context.pool.frame(payload)), context.pool.available > context.pool.capacity / 4,
@@ -38,7 +41,8 @@ extension Links {
     {
       let slot = hops.insert(
         Hop(
-          header: header, payload: copy, from: hop, next: next, nextSerial: peers.serial(next),
+          header: header, cameFinal: cameFinal, payload: copy, from: hop, next: next,
+          nextSerial: peers.serial(next),
           sentAt: context.now, dueAt: context.now + patience(next)))!
       number = self.number(slot)
       wakeHops(at: hops[slot].dueAt)
@@ -108,6 +112,7 @@ extension Links {
 
   private mutating func takeAnotherWay(_ slot: Int, _ context: inout Context) {
     var hop = hops[slot]
+    hop.header.isFinal = hop.cameFinal
     let hasTriesLeft = hop.tried.append(Int32(hop.next))
     if hasTriesLeft, case .forward(let next) = decide(&hop.header, from: hop.from, tried: hop.tried),
       let copy = context.pool.take(copying: context.pool.frame(hop.payload))

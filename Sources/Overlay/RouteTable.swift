@@ -85,7 +85,8 @@ struct RouteTable {
     for i in 0..<slots.count {
       guard Self.distance(prefixes[i], target.high) < own, isUsable(i, excluded, directOnly) else { continue }
       let distance = Self.distance(prefixes[i], aim)
-      let reach = min(distance, self.reach(slots[i], leading, ignoring: source?.leading))
+      // In the same 32 bits, or who is told of a node would seem nearer to it than the node itself.
+      let reach = min(distance &>> 32, self.reach(slots[i], leading, ignoring: source?.leading))
       if best == nil || reach < bestReach || (reach == bestReach && distance < bestDistance) {
         (best, bestReach, bestDistance) = (i, reach, distance)
       }
@@ -110,7 +111,7 @@ struct RouteTable {
     return true
   }
 
-  /// How near to the target the peer's own links come.
+  /// How near to the target the peer's own links come, in the leading 32 bits.
   private func reach(_ slot: Int32, _ target: UInt32, ignoring source: UInt32?) -> UInt64 {
     guard slot < aheadCounts.count else { return .max }
     let base = Int(slot) * Self.aheadMax
@@ -118,7 +119,7 @@ struct RouteTable {
     for i in base..<(base + Int(aheadCounts[Int(slot)])) where ahead[i] != source {
       best = min(best, min(ahead[i] &- target, target &- ahead[i]))
     }
-    return UInt64(best) &<< 32
+    return UInt64(best)
   }
 
   /// The shorter way round between two prefixes.

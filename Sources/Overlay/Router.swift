@@ -92,7 +92,7 @@ extension Links {
     // Behind the key: only backwards, each step nearer to it, or two nodes that disagree about who lies between
     // them could hand it to and fro.
     let isBeforeKey = key.isIn(after: id, through: peers[successor].id)
-    if header.isFinal && !isBeforeKey { return isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
+    if header.isFinal { return !isBeforeKey && isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
     header.isFinal = isBeforeKey && isOpen(successor)
     if header.isFinal { return .forward(successor) }
     if let next = routes.next(

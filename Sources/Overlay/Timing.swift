@@ -54,10 +54,10 @@ enum Timing {
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)
   /// A link that was tried for the ring, and turned out not to be needed.
-  static let idleWithoutRole = Interval.seconds(20)
-  /// A peer that counts us among its neighbours is kept this long after it last said so (it says so at least
-  /// once a minute).
-  static let wanted = Interval.minutes(1)
+  static let idleWithoutRole = Interval.seconds(10)
+  /// A peer that counts us among its neighbours is kept this long after it last said so (it says so every
+  /// half a minute).
+  static let wanted = Interval.seconds(45)
   /// A neighbour that others have come before keeps its role this long.
   static let trim = Interval.seconds(10)
   /// Not more often than this is everybody told of a new address of ours (behind some NATs each peer sees
