@@ -99,6 +99,7 @@ extension Directory {
   mutating func onUndeliverable(ticket: UInt64, _ context: inout Context) {
     for slot in 0..<requests.highWater where requests.isUsed(slot) && requests[slot].ticket == ticket {
       requests[slot].nextAt = min(requests[slot].nextAt, context.now + Self.undeliverableRetry)
+      requestsAt = min(requestsAt, requests[slot].nextAt)
     }
   }
 

@@ -40,7 +40,8 @@ extension Links {
   ) -> (header: RoutedHeader, payload: PacketRef)? {
     let frame = context.pool.frame(message)
     var reader = WireReader(frame)
-    guard var header = try? RoutedHeader(from: &reader), header.source != id else {
+    guard var header = try? RoutedHeader(from: &reader), header.source != id, header.hops <= Self.hopsMax
+    else {
       counters.malformed &+= 1
       context.pool.release(message)
       return nil
@@ -104,7 +105,8 @@ extension Links {
     let ticket = header.payload != .datagram && payload.count >= 9 ? payload.big(1, as: UInt64.self) : 0
     let notice = RingMessage.undeliverable(
       destination: header.destination, payload: header.payload, ticket: ticket)
-    guard header.source != id else {
+    guard header.source != id, header.hops <= Self.hopsMax
+    else {
       events.append(.undeliverable(header.payload, ticket: ticket))
       return
     }

@@ -33,7 +33,8 @@ extension Ring {
     case .find(let nonce):
       answerFind(nonce, header, &links, &context)
     case .welcome(let nonce, let hops, let nodes):
-      guard !nodes.isEmpty else { return }
+      // Zero stands for no search.
+      guard !nodes.isEmpty, nonce != 0 else { return }
       let voucher = header.sourceVia ?? header.source
       if nonce == findNonce {
         for i in 0..<nodes.count { consider(nodes[i].node, via: voucher, &links, &context) }
@@ -45,7 +46,9 @@ extension Ring {
         events.append(.found(nonce: nonce, nodes[0].node.key, hops: hops))
       }
     case .merge(let fanOut, let node):
-      merge(node, fanOut: fanOut, via: header.sourceVia ?? header.source, &links, &context)
+      guard merges.take(at: context.now) else { return }
+      merge(
+        node, fanOut: min(fanOut, Unifier.fanOut), via: header.sourceVia ?? header.source, &links, &context)
     case .undeliverable:
       break
     }

@@ -147,8 +147,14 @@ public struct Links: ~Copyable {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp { body(slot) }
   }
 
-  /// How many peers are known and not up.
-  var linkingCount: Int { peers.count - upCount }
+  /// How many peers that are not up are asked for a handshake.
+  var linkingCount: Int {
+    var count = 0
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && !peers[slot].isUp {
+      if peers[slot].attempt != nil { count += 1 }
+    }
+    return count
+  }
 
   /// How many peers are up.
   public var upCount: Int {

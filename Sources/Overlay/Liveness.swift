@@ -1,6 +1,6 @@
 // What is due for a peer: handshake tries, pings, the larger size of a path, the direct way while relayed.
 //
-// A path is asked when it was silent: every 5 s for ring neighbours and under traffic, every 25 s otherwise
+// A path is asked when it was silent: every 5 s under traffic, every 25 s otherwise
 // (NATs forget), at once when we send and hear nothing. The nonces of a series follow each other, so that an
 // answer later than the next question still counts, and is known for what it answers.
 
@@ -145,7 +145,9 @@ extension Links {
     if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
     // One side asks first: what it asks serves both.
     let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
-    let regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
+    var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
+    // A far link is told now and then that it is one, however busy it is.
+    if peers[slot].roles.contains(.shortcut) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
       return max(regular, path.probe.sentAt + Timing.silence)
     }

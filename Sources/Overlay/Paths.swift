@@ -41,6 +41,7 @@ extension Links {
     guard peers[slot].paths[index] != nil else { return }
     let wasValid = peers[slot].paths[index]!.isValid
     peers[slot].paths[index]!.isValid = true
+    if let endpoint = peers[slot].paths[index]!.endpoint { peers[slot].provenAt = endpoint }
     peers[slot].paths[index]!.heardAt = context.now
     peers[slot].paths[index]!.probe.tries = 0
     peers[slot].paths[index]!.isLastResort = false
@@ -88,9 +89,10 @@ extension Links {
     let key = peers[slot].key
     let id = peers[slot].id
     let hints = peers[slot].hints
+    let provenAt = peers[slot].provenAt
     forget(slot)
     context.notify(.linkLost(id))
-    if !hints.isEmpty { dead.bury(key, at: hints[0], &context) }
+    if provenAt != .none { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
     if let grave = find(key, at: context.now) {
       peers[grave].deadUntil = context.now + Timing.deadFor

@@ -58,6 +58,8 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var vias: BoundedArray<2, OverlayID>
   /// Endpoints for the first contact, before there is a session.
   var hints: BoundedArray<4, Endpoint>
+  /// Where it was last reached directly; `.none` when it never was.
+  var provenAt = Endpoint.none
   /// Whether it was told our candidates in this session.
   var isIntroduced = false
   /// When the link came up.
@@ -117,6 +119,17 @@ public struct Peer: BitwiseCopyable {
     self.id = id
     vias = BoundedArray()
     hints = BoundedArray()
+  }
+
+  /// What a former life of the peer said of the ring, and was told, counts no more.
+  mutating func forgetRing() {
+    namesUsSuccessor = false
+    namesUsPredecessor = false
+    viewSent = 0
+    viewSeen = 0
+    acquaintancesSent = 0
+    isGuest = false
+    askedAt = .never
   }
 
   public func path(_ index: Int) -> Path? { paths[index] }

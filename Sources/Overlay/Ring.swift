@@ -54,6 +54,8 @@ public struct Ring: ~Copyable {
   var findNonce: UInt64 = 0
   /// Answers to searches, each of which is larger than its question.
   var finds = TokenBucket(rate: 50, burst: 100, at: .start)
+  /// Nodes of other rings that are looked up for others.
+  var merges = TokenBucket(rate: 20, burst: 40, at: .start)
   /// Which neighbour besides the nearest two is asked next.
   var turn = 0
   private var hasJoinedOnce = false
@@ -96,6 +98,7 @@ public struct Ring: ~Copyable {
       sendStabilise(to: slot, wantsAnswer: true, &links, &context)
     }
     let isContact = links.peers[slot].isRevived || links.peers[slot].roles.contains(.bootstrap)
+    links.peers[slot].isRevived = false
     if isContact, isSettled, !links.neighbourhood.contains(slot) { lookOutside(slot, &links, &context) }
     if phase != .settled { findAt = min(findAt, context.now + Timing.findSoon) }
   }

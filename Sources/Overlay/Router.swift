@@ -36,14 +36,14 @@ extension Links {
     if let hop { excluded.append(Int32(hop)) }
     for i in 0..<tried.count { excluded.append(tried[i]) }
     switch header.mode {
-    case .exact: return decideExact(&header, from: hop, excluded)
+    case .exact: return decideExact(&header, from: hop, hasFailed: !tried.isEmpty, excluded)
     case .nearest: return decideNearest(header, excluded)
-    case .owner: return decideOwner(&header, excluded)
+    case .owner: return decideOwner(&header, hasFailed: !tried.isEmpty, excluded)
     }
   }
 
   private func decideExact(
-    _ header: inout RoutedHeader, from hop: Int?, _ excluded: Excluded
+    _ header: inout RoutedHeader, from hop: Int?, hasFailed: Bool, _ excluded: Excluded
   ) -> RoutingDecision {
     if header.destination == id { return .deliver }
     let directOnly = header.payload == .datagram
@@ -66,7 +66,8 @@ extension Links {
       return .forward(next)
     }
     // At the source one step away from the target is allowed: the nearest node may be one we cannot reach.
-    return detour(&header, toward: target, excluded, isFree: hop == nil, directOnly: directOnly)
+    return detour(
+      &header, toward: target, excluded, isFree: hop == nil, hasFailed: hasFailed, directOnly: directOnly)
   }
 
   private func decideNearest(_ header: RoutedHeader, _ excluded: Excluded) -> RoutingDecision {
@@ -82,7 +83,9 @@ extension Links {
     return next.map { .forward($0) } ?? .undeliverable
   }
 
-  private func decideOwner(_ header: inout RoutedHeader, _ excluded: Excluded) -> RoutingDecision {
+  private func decideOwner(
+    _ header: inout RoutedHeader, hasFailed: Bool, _ excluded: Excluded
+  ) -> RoutingDecision {
     let key = header.destination
     guard let predecessor = neighbourhood.predecessor, let successor = neighbourhood.successor else {
       return .deliver
@@ -100,7 +103,7 @@ extension Links {
     {
       return .forward(next)
     }
-    return detour(&header, toward: key, excluded, isFree: false, directOnly: false)
+    return detour(&header, toward: key, excluded, isFree: false, hasFailed: hasFailed, directOnly: false)
   }
 
   /// Where the owner of a key is to be expected: not at the key, but a good half of the mean distance between
@@ -114,9 +117,9 @@ extension Links {
   /// not, and (`isFree`) from the source.
   private func detour(
     _ header: inout RoutedHeader, toward target: OverlayID, _ excluded: Excluded, isFree: Bool,
-    directOnly: Bool
+    hasFailed: Bool, directOnly: Bool
   ) -> RoutingDecision {
-    let isLost = excluded.count > 1 || neighbourhood.covers(target, around: id, peers)
+    let isLost = hasFailed || neighbourhood.covers(target, around: id, peers)
     guard isFree || (isLost && header.detours < Self.detoursMax),
       let next = routes.nearest(to: target, excluding: excluded, directOnly: directOnly)
     else { return .undeliverable }

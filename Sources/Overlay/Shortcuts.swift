@@ -132,11 +132,14 @@ extension Links {
 
   /// A peer keeps this node as its far link. There may be too many of them already.
   mutating func receiveGuest(_ slot: Int, _ context: inout Context) {
-    peers[slot].wantedAt = context.now
-    if peers[slot].isGuest { return }
+    if peers[slot].isGuest {
+      peers[slot].wantedAt = context.now
+      return
+    }
     let limit = 2 * max(Shortcuts.count(size: Int(bearings.size)), 4)
     if guestCount(at: context.now) < limit || peers[slot].roles.contains(.near) {
       peers[slot].isGuest = true
+      peers[slot].wantedAt = context.now
       introduce(slot, &context)
     } else {
       send(.refuse, to: slot, &context) { _ in }
