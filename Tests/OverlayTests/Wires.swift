@@ -28,6 +28,8 @@ final class Side {
   /// Control messages for the layers above, and data of communities.
   var messages: [(type: LinkMessageType, body: [UInt8])] = []
   var packets: [(content: UInt8, counter: UInt64, bytes: [UInt8])] = []
+  /// Payloads of routed messages, other than datagrams, that came to this node.
+  var arrived: [[UInt8]] = []
   var happened: [LinkEvent] = []
   var told: [Event] = []
 
@@ -103,7 +105,10 @@ final class Side {
         guard let (header, payload) = links.forward(message, from: hop, number: number, &context) else {
           return
         }
-        guard header.payload == .datagram else { return context.pool.release(payload) }
+        guard header.payload == .datagram else {
+          arrived.append(context.pool.frame(payload).bytes)
+          return context.pool.release(payload)
+        }
         ref = payload
         origin = .routed(header.source, via: header.sourceVia)
       }

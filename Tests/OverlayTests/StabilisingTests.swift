@@ -1,0 +1,158 @@
+// Goal: neighbours' lists travel when they are news, and until they have arrived; in quiet a node says
+// little.
+// Method: two rings over one link, each message handed on by the test; a quiet ring of whole nodes whose
+// bytes are counted.
+
+import Base
+import Node
+import Session
+import Simulator
+import Testing
+
+@testable import Overlay
+
+/// A ring on top of the links of a side.
+private final class Speaker {
+  let side: Side
+  var ring = Ring(isFounder: true, at: .start)
+  /// Messages that were heard, and whether they had lists.
+  var heard: [Stabilise] = []
+
+  init(_ side: Side) { self.side = side }
+
+  var isSettled: Bool { ring.isSettled }
+
+  func reassess() { ring.reassess(&side.links, &side.context) }
+
+  func ask(_ other: Speaker) {
+    ring.sendStabilise(to: side.slot(other.side), wantsAnswer: true, &side.links, &side.context)
+  }
+
+  /// Takes in what came from the other.
+  func hear(_ other: Speaker) {
+    let list = side.messages
+    side.messages.removeAll()
+    for (type, body) in list where type == .stabilise {
+      let scratch = Scratch(capacity: body.count)
+      scratch.frame.write(body)
+      guard let message = try? Stabilise(decoding: scratch.frame.prefix(body.count)) else {
+        Issue.record("a message that cannot be read")
+        continue
+      }
+      heard.append(message)
+      ring.receive(message, from: side.slot(other.side), &side.links, &side.context)
+    }
+  }
+}
+
+@Suite struct StabilisingTests {
+  /// Two that are linked, and time.
+  private func pair() throws -> (Wires, Speaker, Speaker) {
+    let wires = Wires(count: 2)
+    try wires.link(wires.sides[0], wires.sides[1])
+    let (a, b) = (Speaker(wires.sides[0]), Speaker(wires.sides[1]))
+    for one in [a, b] { wires.act(one.side) { one.reassess() } }
+    return (wires, a, b)
+  }
+
+  /// Both hear what is said, until nobody says anything any more.
+  private func talk(_ wires: Wires, _ a: Speaker, _ b: Speaker) {
+    for _ in 0..<6 {
+      wires.run(for: .milliseconds(11))
+      wires.act(a.side) { a.hear(b) }
+      wires.act(b.side) { b.hear(a) }
+    }
+  }
+
+  private func lists(_ speaker: Speaker) -> [Bool] {
+    let lists = speaker.heard.map { $0.lists != nil }
+    speaker.heard.removeAll()
+    return lists
+  }
+
+  @Test func listsTravelOnceAndThenOnlyTheirFingerprints() throws {
+    let (wires, a, b) = try pair()
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(lists(b).filter { $0 }.count == 1 && lists(a).filter { $0 }.count == 1)
+    #expect(a.isSettled && b.isSettled)
+    for _ in 0..<3 {
+      wires.act(a.side) { a.ask(b) }
+      talk(wires, a, b)
+      #expect(lists(b) == [false] && lists(a) == [false], "one question, one answer, no lists")
+    }
+    #expect(a.side.available == 256 && b.side.available == 256)
+  }
+
+  @Test func lostListIsSentAgain() throws {
+    let (wires, a, b) = try pair()
+    wires.passes = { $0.from != a.side.endpoint }
+    wires.act(a.side) { a.ask(b) }
+    wires.run(for: .milliseconds(11))
+    wires.passes = { _ in true }
+    // For all that `a` knows, `b` has its lists now. The next question shows that it has not.
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(lists(b) == [false, true])
+    #expect(b.isSettled)
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(lists(b) == [false])
+  }
+
+  @Test func lostAnswerIsSentAgain() throws {
+    let (wires, a, b) = try pair()
+    wires.passes = { $0.from != b.side.endpoint }
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(lists(b) == [true] && lists(a) == [])
+    wires.passes = { _ in true }
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(lists(a).contains(true) && a.isSettled)
+  }
+
+  @Test func fingerprintTellsListsApart() {
+    var random = Random(seed: 1)
+    let ring = Ring(isFounder: true, at: .start)
+    var seen = [ring.fingerprint(NeighbourLists())]
+    for _ in 0..<100 {
+      let nodes = (0..<3).map { _ in NamedNode(key: random.publicKey(), endpoint: .none) }
+      var lists = NeighbourLists()
+      lists.left.append(nodes[0])
+      seen.append(ring.fingerprint(lists))
+      lists.left.append(nodes[1])
+      seen.append(ring.fingerprint(lists))
+      // The order matters, and which of the lists it is. Where a node was last reached does not.
+      var other = NeighbourLists()
+      other.left.append(nodes[1])
+      other.left.append(nodes[0])
+      seen.append(ring.fingerprint(other))
+      other.left.removeAll()
+      other.right = lists.left
+      seen.append(ring.fingerprint(other))
+      other.right = lists.right
+      other.nearReceiver = lists.left
+      seen.append(ring.fingerprint(other))
+      lists.left[1].endpoint = Endpoint(IPAddress(v4: 7), port: 7)
+      #expect(ring.fingerprint(lists) == seen[seen.count - 4])
+    }
+    #expect(!seen.contains(0))
+    seen.sort()
+    #expect(zip(seen, seen.dropFirst()).allSatisfy { $0 != $1 })
+  }
+
+  @Test func quietRingSaysLittle() throws {
+    let world = World(stub: 5)
+    for i in 0..<12 { world.add(.seed, bootstraps: i == 0 ? [] : [0]) }
+    let all = Array(0..<12)
+    try #require(world.untilTrue([all], .seconds(30)) != nil)
+    world.run(for: .seconds(60))
+    let before = all.map { world.sent($0).bytes }
+    world.run(for: .minutes(2))
+    let rates = all.map { Double(world.sent($0).bytes - before[$0]) / 120 }
+    let mean = rates.reduce(0, +) / 12
+    #expect(mean < 350, "\(rates.map { Int($0) }) B/s")
+    #expect(world.isTrue(all))
+  }
+}
