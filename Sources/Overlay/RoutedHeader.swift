@@ -51,7 +51,7 @@ public struct RoutedHeader: Equatable, Sendable, BitwiseCopyable {
   public var detours: UInt8 = 0
   /// Whether the source wants to hear when the message cannot be delivered.
   public var wantsNotice = false
-  /// In owner mode: the predecessor of the key has handed it on. From here it only walks back towards the key.
+  /// In owner mode: the key's predecessor has handed it on. From here it only walks back towards the key.
   public var isFinal = false
 
   public init(

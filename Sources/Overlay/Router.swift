@@ -92,8 +92,8 @@ extension Links {
     }
     if key.isIn(after: peers[predecessor].id, through: id) { return .deliver }
     func isOpen(_ slot: Int) -> Bool { !excluded.contains { $0 == slot } && routeKind(slot) != nil }
-    // Behind the key: only backwards, each step nearer to it, or two nodes that disagree about who lies between
-    // them could hand it to and fro.
+    // Behind the key: only backwards, each step nearer to it, or two nodes that disagree about who lies
+    // between them could hand it to and fro.
     let isBeforeKey = key.isIn(after: id, through: peers[successor].id)
     if header.isFinal { return !isBeforeKey && isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
     header.isFinal = isBeforeKey && isOpen(successor)
