@@ -80,6 +80,8 @@ struct Disk {
       refused &+= 1
       return
     }
+    // No more than that: there are many stores.
+    packed.reserveCapacity(packed.count - length + pair.count)
     packed.replaceSubrange(at..<(at + length), with: pair)
   }
 

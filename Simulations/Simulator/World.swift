@@ -57,27 +57,39 @@ public final class World {
   /// - Returns: its number: nodes are numbered from 0.
   @discardableResult
   public func add(_ role: NodeRole, bootstraps: [Int], site: Site? = nil) -> Int {
+    let site = site ?? drawSite(isFounder: bootstraps.isEmpty)
+    let host = make(role, isFounder: bootstraps.isEmpty, site: site)
+    start(host, bootstraps: bootstraps)
+    return host.number
+  }
+
+  func add(_ tunnel: TunnelConfiguration?, bootstraps: [Int], relay: UInt64, site: Site) -> Host {
+    let host = make(tunnel, isFounder: bootstraps.isEmpty, relay: relay, site: site)
+    start(host, bootstraps: bootstraps)
+    return host
+  }
+
+  /// Makes a node that has not been started yet.
+  func make(_ role: NodeRole, isFounder: Bool, site: Site) -> Host {
     var tunnel: TunnelConfiguration?
     if case .member(let community, let address, let pool) = role {
       tunnel = TunnelConfiguration(community: community, address: address, pool: pool)
     }
-    let site = site ?? drawSite(isFounder: bootstraps.isEmpty)
-    return add(tunnel, bootstraps: bootstraps, relay: options.relayBytesPerSecond, site: site).number
+    return make(tunnel, isFounder: isFounder, relay: options.relayBytesPerSecond, site: site)
   }
 
-  func add(_ tunnel: TunnelConfiguration?, bootstraps: [Int], relay: UInt64, site: Site) -> Host {
+  private func make(_ tunnel: TunnelConfiguration?, isFounder: Bool, relay: UInt64, site: Site) -> Host {
     let number = hosts.count
     precondition(number < Happening.nodesMax)
     if number == capacity { grow() }
     let configuration = NodeConfiguration(
-      identity: identity(number), incarnation: 1_000, tunnel: tunnel, isFounder: bootstraps.isEmpty,
+      identity: identity(number), incarnation: 1_000, tunnel: tunnel, isFounder: isFounder,
       relayBytesPerSecond: relay, unixSeconds: 1_000_000, entropy: entropy(number, life: 0))
     (records + number).initialize(to: NodeRecord(place: Place(), address: 0, flags: .alive))
     attach(number, site)
     takeSides(number)
     let host = host(number, configuration, Disk(bytesMax: options.storeBytesMax))
     hosts.append(host)
-    start(host, bootstraps: bootstraps)
     return host
   }
 

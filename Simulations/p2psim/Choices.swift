@@ -102,8 +102,8 @@ struct CommonChoice: ParsableArguments {
     if let latency, !settings.read("latency", latency) {
       settings.latency = .file(latency, try HostMachine.read(latency))
     }
-    if settings.start == .settled {
-      throw ValidationError("--start settled: the simulator cannot lay out a ring yet; leave it out")
+    if settings.start == .settled, Catalogue.named(settings.scenario)?.canBeLaidOut != true {
+      throw ValidationError("--start settled: in \(settings.scenario) every node has to join")
     }
     if settings.interval == 0 { throw ValidationError("--interval is more than nothing") }
   }

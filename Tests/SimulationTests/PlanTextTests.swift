@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct PlanTextTests {
   private let actions: [Action] = [
-    .start(0, via: []), .start(7, via: [0]), .start(9, via: [0, 1, 2]), .crash(3, back: nil),
+    .layOut(10), .start(0, via: []), .start(7, via: [0]), .start(9, via: [0, 1, 2]), .crash(3, back: nil),
     .crash(3, back: 5_250), .leave(4), .replace(5, isGraceful: true, via: 0),
     .replace(5, isGraceful: false, via: 2),
     .pause(1, milliseconds: 1), .clock(2, partsPerMillion: -30_000),

@@ -53,6 +53,21 @@ private enum Fragile: Scenario {
     #expect(Set(verdict.figures.map(\.name)).count == verdict.figures.count, "names are unique")
   }
 
+  /// Ten seconds after its nodes were switched on the ring has its neighbours, its far links and its leases.
+  @Test(arguments: [1, 2] as [UInt64]) func ringThatIsLaidOutStands(_ seed: UInt64) throws {
+    var settings = Join.settings(seed: seed)
+    settings.nodes = 40
+    settings.start = .settled
+    settings.until = 50
+    let record = Run.execute(Join.schedule(settings), Join.self, Self.machine).record
+    let standing = record.moments(from: 10)
+    #expect(standing.count > 70 && standing.allSatisfy(\.found.isWhole))
+    #expect(record.addressSeconds.count == 4 && record.joinSeconds.count == 40)
+    let tally = record.tally(from: 10)
+    #expect(tally.asked > 100 && tally.right == tally.asked)
+    #expect(record.hopsExceeded == 0)
+  }
+
   @Test func sameSeedSameRun() throws {
     let first = try Self.run("swarm", nodes: 16, seed: 11, until: 60).record
     let second = try Self.run("swarm", nodes: 16, seed: 11, until: 60).record

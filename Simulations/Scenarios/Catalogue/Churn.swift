@@ -9,6 +9,7 @@ public enum Churn: Scenario {
   public static let name = "churn"
   public static let abstract = "nodes come and go: consistency, look-ups and traffic by session length"
   public static let extras: [ExtraOption] = [.session]
+  public static let canBeLaidOut = true
 
   /// Mean length of a session in seconds.
   static func meanSession(_ settings: Settings) -> Double {

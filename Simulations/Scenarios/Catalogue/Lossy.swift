@@ -7,6 +7,7 @@ import Base
 public enum Lossy: Scenario {
   public static let name = "lossy"
   public static let abstract = "5 % loss, bursts, duplicates and reordering: nobody is taken for dead"
+  public static let canBeLaidOut = true
 
   public static func prepare(_ settings: inout Settings) { settings.lossPerMille = 50 }
 

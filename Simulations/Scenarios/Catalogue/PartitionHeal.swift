@@ -8,6 +8,7 @@ import Base
 public enum PartitionHeal: Scenario {
   public static let name = "partitionHeal"
   public static let abstract = "two halves lose each other for a minute: two rings, then one again"
+  public static let canBeLaidOut = true
   static let splitSeconds = 60.0
   static let repairSeconds = 20.0
 

@@ -7,6 +7,7 @@ public enum Roaming: Scenario {
   public static let name = "roaming"
   public static let abstract = "a share of the nodes changes its address each minute: sessions follow"
   public static let extras: [ExtraOption] = [.fraction]
+  public static let canBeLaidOut = true
 
   public static func prepare(_ settings: inout Settings) { settings.fraction = 0.2 }
 

@@ -9,6 +9,7 @@ public enum SlowNodes: Scenario {
   public static let abstract =
     "suspended nodes, wrong clocks and slow links: the slow come back, others do not suffer"
   public static let extras: [ExtraOption] = [.fraction]
+  public static let canBeLaidOut = true
 
   public static func prepare(_ settings: inout Settings) { settings.fraction = 0.1 }
 

@@ -7,6 +7,7 @@ public enum SuddenDeath: Scenario {
   public static let name = "suddenDeath"
   public static let abstract = "a share of the nodes vanishes at once: repair of ring and look-ups"
   public static let extras: [ExtraOption] = [.fraction]
+  public static let canBeLaidOut = true
   /// Seconds in which the ring must be perfect again, and after which look-ups must be right.
   static let repairSeconds = 20.0
   static let lookupSeconds = 5.0

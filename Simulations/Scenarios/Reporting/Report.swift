@@ -35,6 +35,7 @@ public enum Report {
     let isGood = verdict.isMet && !record.isCutShort
     let facts = [
       ("scenario", settings.scenario), ("nodes", Numbers.grouped(UInt64(settings.nodes))),
+      ("start", settings.start == .settled ? "a ring that was laid out" : "every node joined"),
       ("seed", "\(settings.seed)"), ("virtual time", Numbers.duration(record.virtualSeconds)),
       ("wall time", Numbers.duration(record.wallSeconds)), ("digest", hex(record.digest)),
     ]

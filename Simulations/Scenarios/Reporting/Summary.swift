@@ -33,9 +33,10 @@ public enum Summary {
   {
     let record = verdict.record
     let isGood = verdict.isMet && !record.isCutShort
+    let start = record.settings.start == .settled ? " of a ring that was laid out" : ""
     var lines = [
       paint("\(record.settings.scenario): \(Report.headline(verdict))", isGood),
-      "\(record.settings.nodes) nodes, seed \(record.settings.seed), "
+      "\(record.settings.nodes) nodes\(start), seed \(record.settings.seed), "
         + "\(Numbers.duration(record.virtualSeconds)) in \(Numbers.duration(record.wallSeconds)), "
         + "\(Numbers.bytes(Double(record.peakBytes))), digest \(Report.hex(record.digest))",
       "",

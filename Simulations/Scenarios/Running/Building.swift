@@ -15,24 +15,46 @@ extension Plan {
     return 20 + (decades - 3) * 20
   }
 
-  /// Starts slots 0 to `nodes` − 1 over `seconds`, each through some of the first ten; slot 0 begins the
-  /// ring. A ring that the simulator lays out starts in an instant.
-  /// - Parameter bootstraps: through how many. Where a node may be unable to reach another, one is too few:
-  ///   nobody could ever tell it of the ring.
+  /// Seconds in which a ring that was laid out must be whole, and its far links found.
+  static let layOutSeconds = 15.0
+
+  /// Brings up a ring in slots 0 to `nodes` − 1.
+  /// - Parameters:
+  ///   - seconds: over which the nodes start, when they join one after the other.
+  ///   - bootstraps: through how many of the first ten each of them comes in. Where a node may be unable to
+  ///     reach another, one is too few: nobody could ever tell it of the ring.
   /// - Returns: when the ring must be whole, in seconds.
   @discardableResult
   public mutating func raise(
     _ settings: Settings, over seconds: Double? = nil, bootstraps: Int = 1, _ random: inout Random
   ) -> Double {
-    let nodes = settings.nodes
-    let length = settings.start == .settled ? 0 : seconds ?? Double(nodes) / 100
+    let whole: Double
+    switch settings.start {
+    case .joined: whole = raise(settings.nodes, over: seconds, bootstraps: bootstraps, &random)
+    case .settled: whole = layOut(settings.nodes)
+    }
+    excuse(0, whole)
+    return whole
+  }
+
+  /// Slot 0 begins the ring, the others join it one after the other.
+  private mutating func raise(
+    _ nodes: Int, over seconds: Double?, bootstraps: Int, _ random: inout Random
+  ) -> Double {
+    let length = seconds ?? Double(nodes) / 100
     add(0, .start(0, via: []))
     for slot in 1..<max(nodes, 1) {
       let via = random.sample(bootstraps, below: min(slot, Self.bootstrapsMax))
       add(0.1 + length * Double(slot) / Double(nodes), .start(slot, via: via))
     }
-    let whole = settings.start == .settled ? 5 : 0.1 + length + Self.crowdSeconds(nodes)
-    excuse(0, whole)
-    return whole
+    return 0.1 + length + Self.crowdSeconds(nodes)
+  }
+
+  /// The simulator lays out a ring, whose nodes are switched on all at once: nobody then finds others in the
+  /// place of neighbours that are still off.
+  private mutating func layOut(_ nodes: Int) -> Double {
+    add(0, .layOut(nodes))
+    for slot in 0..<nodes { add(0.1, .start(slot, via: [])) }
+    return Self.layOutSeconds
   }
 }

@@ -9,7 +9,10 @@ import Base
 
 /// Something done to a node or to the network.
 public enum Action: Sendable, Equatable {
-  /// A fresh node comes up in an empty slot and joins through the nodes of the others.
+  /// The first slots get nodes that are switched off and remember a ring that they were.
+  case layOut(Int)
+  /// A fresh node comes up in an empty slot and joins through the nodes of the others; one that was laid out
+  /// is switched on.
   case start(Int, via: [Int])
   /// The node vanishes; after so many milliseconds, if any, it comes back with its identity and its store.
   case crash(Int, back: UInt64?)
@@ -102,8 +105,15 @@ public struct Plan: Sendable, Equatable {
 
   public func isExcused(_ at: UInt64) -> Bool { excused.contains { $0.contains(at) } }
 
-  /// The highest slot that is ever started, and one.
+  /// The highest slot that ever has a node, and one.
   public var slots: Int {
-    1 + (steps.map { if case .start(let slot, _) = $0.action { slot } else { -1 } }.max() ?? -1)
+    let slots = steps.map { step in
+      switch step.action {
+      case .layOut(let count): count
+      case .start(let slot, _): slot + 1
+      default: 0
+      }
+    }
+    return slots.max() ?? 0
   }
 }

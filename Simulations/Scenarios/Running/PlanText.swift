@@ -59,6 +59,7 @@ public struct Schedule: Sendable, Equatable {
   /// The words of an action, as they stand in a file.
   static func words(_ action: Action) -> String {
     switch action {
+    case .layOut(let count): "layOut \(count)"
     case .start(let slot, let via):
       via.isEmpty ? "start \(slot)" : "start \(slot) via \(via.map(String.init).joined(separator: ","))"
     case .crash(let slot, let back): "crash \(slot)" + (back.map { " back \(time($0))" } ?? "")
@@ -149,6 +150,7 @@ public struct Schedule: Sendable, Equatable {
     _ words: [String], _ slot: Int, _ time: (Int, String) -> UInt64?
   ) -> Action? {
     switch words[0] {
+    case "layOut" where words.count == 2: return .layOut(slot)
     case "start" where words.count == 2: return .start(slot, via: [])
     case "start" where words.count == 4 && words[2] == "via":
       let via = words[3].split(separator: ",").map { Int($0) ?? -1 }

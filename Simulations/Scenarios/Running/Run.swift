@@ -53,6 +53,8 @@ public final class Run {
   private var bytes: UInt64 = 0
   private var lastSample = 0.0
   private var worstShare = 1.0
+  /// Messages that ran out of hops while a ring that was laid out had no far links yet.
+  private var hopsExceededBefore: UInt64 = 0
 
   /// Where the counting of a node's bytes began.
   private struct Measure {
@@ -167,6 +169,7 @@ public final class Run {
     isMeasuring = true
     wallAtMeasure = machine.wallSeconds()
     record.measuredEvents = stage.world.events
+    if schedule.settings.start == .settled { hopsExceededBefore = stage.hopsExceeded }
     measures = (0..<stage.world.nodeCount).map {
       Measure(since: stage.world.now, bytes: stage.world.sent($0).bytes)
     }
@@ -199,7 +202,7 @@ public final class Run {
     record.lookups = probes.tallies
     record.pairsAsked = probes.pairsAsked
     record.pairsReached = probes.pairsReached
-    record.hopsExceeded = stage.hopsExceeded
+    record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore
     record.digest = stage.world.digest
     record.events = stage.world.events
     record.virtualSeconds = stage.world.now.ns == 0 ? 0 : Double(stage.world.now.ns) / 1e9

@@ -24,6 +24,9 @@ public protocol Scenario: Sendable {
   /// Nodes when nothing is said.
   static var nodesUsual: Int { get }
 
+  /// Whether the ring may be laid out at the beginning (`StartChoice.settled`).
+  static var canBeLaidOut: Bool { get }
+
   /// Settings before the user's are applied.
   static func prepare(_ settings: inout Settings)
   /// Conditions of the network that hold all the time.
@@ -43,6 +46,7 @@ public protocol Scenario: Sendable {
 extension Scenario {
   public static var extras: [ExtraOption] { [] }
   public static var nodesUsual: Int { 100 }
+  public static var canBeLaidOut: Bool { false }
   public static func prepare(_ settings: inout Settings) {}
   public static func conditions(_ settings: Settings) -> Conditions { Conditions(settings) }
   public static func convergenceSeconds(_ settings: Settings) -> Double { 10 }

@@ -108,6 +108,7 @@ final class Stage {
   /// Does what a step says; a step that makes no sense does nothing.
   func play(_ action: Action) {
     switch action {
+    case .layOut(let count): layOut(count)
     case .start(let slot, let via): start(slot, via: via)
     case .crash(let slot, let back):
       guard let node = living(slot) else { return }
@@ -163,9 +164,26 @@ final class Stage {
 
   // MARK: - Life and death
 
+  /// Fills the first slots with nodes that `start` switches on.
+  private func layOut(_ count: Int) {
+    guard world.nodeCount == 0, count <= nodes.count else { return }
+    world.layOut((0..<count).map(role))
+    for slot in 0..<count {
+      nodes[slot] = slot
+      slots.append(slot)
+      startedAt.append(.never)
+      hasJoined.append(false)
+      ids.append(world.hosts[slot].configuration.identity.id)
+    }
+  }
+
   private func start(_ slot: Int, via: [Int]) {
-    guard nodes.indices.contains(slot), nodes[slot] < 0 else { return }
-    add(slot, via: via)
+    guard nodes.indices.contains(slot) else { return }
+    if nodes[slot] < 0 {
+      add(slot, via: via)
+    } else if startedAt[nodes[slot]] == .never {
+      restart(slot)
+    }
   }
 
   private func add(_ slot: Int, via: [Int]) {

@@ -1,0 +1,49 @@
+// A ring that stands before anything happened on it: as after the power failed everywhere.
+//
+// Nodes are made that are switched off, and whose stores name the peers that nodes of a settled ring have:
+// the nearest to the right, and some far ones by the harmonic law. To start them (`restart`) is all that is
+// left to do, and whatever follows is the daemon's own doing: it reads its store, asks those peers for
+// handshakes where they were, finds its neighbours, and looks for far links as ever. So a ring of a hundred
+// thousand nodes stands within seconds of virtual time, and none looks for its place through a crowd.
+//
+// Only nodes in the open are laid out: a store knows an address, and behind a box it would be another one.
+
+import Base
+import Node
+import Session
+import VPN
+
+extension World {
+  /// Neighbours to the right in each store: links are mutual, so every node has as many to the left.
+  private static let neighbours = 4
+
+  /// Adds nodes that are switched off, and remember a ring that they were the whole of. *Precondition:* the
+  /// world has no nodes yet.
+  public func layOut(_ roles: [NodeRole]) {
+    precondition(hosts.isEmpty, "a ring is laid out before there is one")
+    for role in roles {
+      let host = make(role, isFounder: false, site: Site())
+      kill(host.number)
+    }
+    let order = hosts.sorted { $0.configuration.identity.id < $1.configuration.identity.id }.map(\.number)
+    var random = Random(seed: options.seed).split(5)
+    let far = Int((Mathematics.log2(Double(max(order.count, 2))) / 2).rounded(.up))
+    for (rank, node) in order.enumerated() {
+      for step in 1...Self.neighbours { remember(order[(rank + step) % order.count], by: node) }
+      for _ in 0..<far {
+        let share = random.harmonic(low: 2 / Double(max(order.count, 2))) / 2
+        let step = Int(share * Double(order.count))
+        remember(order[(rank + (random.next() & 1 == 0 ? step : order.count - step)) % order.count], by: node)
+      }
+    }
+  }
+
+  /// Writes a peer to a node's store, as the daemon writes down whom it reached (`Network.remember`).
+  private func remember(_ peer: Int, by node: Int) {
+    guard peer != node, let length = endpoint(of: peer).encode(into: scratch.frame) else { return }
+    let key = hosts[peer].configuration.identity.publicKey.bytes
+    hosts[node].disk.plan(
+      Disk.Write(table: .peers, ticket: 0, key: key, value: scratch.frame.prefix(length).bytes))
+    _ = hosts[node].disk.commit()
+  }
+}
