@@ -37,7 +37,9 @@ let package = Package(
     // What the Linux headers express in macros and Swift cannot import.
     .target(name: "CLinux"),
 
-    .target(name: "Base", swiftSettings: strict),
+    // Raw layout: a byte that keeps large structs in their place (`Anchor`).
+    .target(
+      name: "Base", swiftSettings: strict + [.enableExperimentalFeature("RawLayout")]),
     .target(
       name: "Session", dependencies: ["Base", "CSodium"],
       swiftSettings: strict + [.enableExperimentalFeature("Extern")]),

@@ -2,7 +2,7 @@
 //
 // The core uses no `Dictionary`: its order differs from process to process, and its elements are reference
 // counted. Here the limit is a bound, a full map refuses, and the same history gives the same layout. The
-// limit costs nothing: an empty map has no memory, and the tables double as they fill.
+// limit costs nothing: an empty map has no memory, and the table doubles as it fills.
 
 /// A key that brings its own hash, the same in every process.
 public protocol FlatKey: Equatable, BitwiseCopyable {
@@ -12,34 +12,39 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
 /// Up to `limit` pairs in flat memory.
 @safe public struct FlatMap<Key: FlatKey, Value: BitwiseCopyable>: ~Copyable {
   public let limit: Int
-  /// One less than the places of the tables, which are a power of two or none.
+  /// One less than the places of the table, which are a power of two or none.
   @usableFromInline var mask = -1
-  @usableFromInline var keys: UnsafeMutablePointer<Key>
-  @usableFromInline var values: UnsafeMutablePointer<Value>
-  @usableFromInline var used: UnsafeMutablePointer<Bool>
+  @usableFromInline var places: UnsafeMutablePointer<Place>
   @usableFromInline var pairs = 0
 
-  /// - Parameter limit: the most pairs it will hold; the tables are at most ¾ full.
+  /// A place of the table: what is compared and what is found lie beside each other.
+  @usableFromInline struct Place: BitwiseCopyable {
+    @usableFromInline let key: Key
+    @usableFromInline var value: Value
+    @usableFromInline let isUsed: Bool
+
+    @inlinable init(_ key: Key, _ value: Value) {
+      self.key = key
+      self.value = value
+      isUsed = true
+    }
+  }
+
+  /// - Parameter limit: the most pairs it will hold; the table is at most ¾ full.
   public init(limit: Int) {
     precondition(limit > 0)
     self.limit = limit
-    keys = .allocate(capacity: 0)
-    values = .allocate(capacity: 0)
-    used = .allocate(capacity: 0)
+    places = .allocate(capacity: 0)
   }
 
-  deinit {
-    keys.deallocate()
-    values.deallocate()
-    used.deallocate()
-  }
+  deinit { places.deallocate() }
 
   @inlinable public var count: Int { pairs }
 
   @inlinable public subscript(key: Key) -> Value? {
     guard pairs > 0 else { return nil }
     let i = slot(key)
-    return used[i] ? values[i] : nil
+    return isUsed(i) ? places[i].value : nil
   }
 
   /// Sets the value of `key`.
@@ -48,8 +53,8 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
   public mutating func set(_ key: Key, _ value: Value) -> Bool {
     if pairs > 0 {
       let i = slot(key)
-      if used[i] {
-        values[i] = value
+      if isUsed(i) {
+        places[i].value = value
         return true
       }
     }
@@ -64,56 +69,61 @@ public protocol FlatKey: Equatable, BitwiseCopyable {
   public mutating func remove(_ key: Key) -> Value? {
     guard pairs > 0 else { return nil }
     var hole = slot(key)
-    guard used[hole] else { return nil }
-    let value = values[hole]
+    guard isUsed(hole) else { return nil }
+    let value = places[hole].value
     var i = hole
     while true {
       i = (i + 1) & mask
-      guard used[i] else { break }
-      let home = Int(truncatingIfNeeded: keys[i].flatHash) & mask
+      guard isUsed(i) else { break }
+      let home = Int(truncatingIfNeeded: places[i].key.flatHash) & mask
       if (i - home) & mask >= (i - hole) & mask {
-        keys[hole] = keys[i]
-        values[hole] = values[i]
+        places[hole] = places[i]
         hole = i
       }
     }
-    used[hole] = false
+    empty(hole)
     pairs -= 1
     return value
   }
 
   /// Visits the pairs in the order of the table.
   @inlinable public func visit(_ body: (Key, Value) -> Void) {
-    for i in 0..<(mask + 1) where used[i] { body(keys[i], values[i]) }
+    for i in 0..<(mask + 1) where isUsed(i) { body(places[i].key, places[i].value) }
   }
 
   @usableFromInline mutating func grow() {
-    let (oldKeys, oldValues, oldUsed, oldSize) = (keys, values, used, mask + 1)
+    let (old, oldSize) = (places, mask + 1)
     let size = Swift.max(8, 2 * oldSize)
     mask = size - 1
-    keys = .allocate(capacity: size)
-    values = .allocate(capacity: size)
-    used = .allocate(capacity: size)
-    used.initialize(repeating: false, count: size)
-    for i in 0..<oldSize where oldUsed[i] { place(oldKeys[i], oldValues[i]) }
-    oldKeys.deallocate()
-    oldValues.deallocate()
-    oldUsed.deallocate()
+    places = .allocate(capacity: size)
+    for i in 0..<size { empty(i) }
+    for i in 0..<oldSize where Self.isUsed(old + i) { place(old[i].key, old[i].value) }
+    old.deallocate()
   }
 
-  /// Writes a pair whose key is not in the tables.
+  /// Writes a pair whose key is not in the table.
   @inlinable func place(_ key: Key, _ value: Value) {
-    let i = slot(key)
-    used[i] = true
-    keys[i] = key
-    values[i] = value
+    (places + slot(key)).initialize(to: Place(key, value))
   }
 
   @inlinable func slot(_ key: Key) -> Int {
     var i = Int(truncatingIfNeeded: key.flatHash) & mask
-    while used[i], keys[i] != key { i = (i + 1) & mask }
+    while isUsed(i), places[i].key != key { i = (i + 1) & mask }
     return i
   }
+
+  @inlinable func isUsed(_ i: Int) -> Bool { Self.isUsed(places + i) }
+
+  // An empty place holds no key and no value, only the flag: it is read and written as the byte it is.
+  @inlinable static func isUsed(_ place: UnsafeMutablePointer<Place>) -> Bool {
+    UnsafeRawPointer(place).load(fromByteOffset: flagOffset, as: UInt8.self) & 1 == 1
+  }
+
+  @inlinable func empty(_ i: Int) {
+    UnsafeMutableRawPointer(places + i).storeBytes(of: 0, toByteOffset: Self.flagOffset, as: UInt8.self)
+  }
+
+  @inlinable static var flagOffset: Int { MemoryLayout<Place>.size - 1 }
 }
 
 /// Spreads the bits of `x` (the finalizer of SplitMix64).

@@ -6,8 +6,15 @@
 // used at a time, by half of itself, because elements may be large and nodes many. Insertion alone allocates,
 // and moves elements.
 
+/// A table whose slots have one tenant after the other.
+public protocol Tenanted: ~Copyable {
+  func isUsed(_ slot: Int) -> Bool
+  /// The serial number of the slot's tenant.
+  func serial(_ slot: Int) -> UInt32
+}
+
 /// Up to `capacity` elements in slots `0 ..< capacity`.
-@safe public struct SlotTable<Element: BitwiseCopyable>: ~Copyable {
+@safe public struct SlotTable<Element: BitwiseCopyable>: Tenanted, ~Copyable {
   public let capacity: Int
   @usableFromInline var used = 0
   @usableFromInline var top = 0

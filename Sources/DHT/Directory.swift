@@ -64,6 +64,7 @@ public struct Directory: ~Copyable {
   static let retry = Interval.milliseconds(300)
   static let sweep = Interval.seconds(10)
 
+  private let anchor = Anchor()
   public var events = Outbox<DirectoryEvent>(capacity: 128)
   public internal(set) var counters = DirectoryCounters()
   var index = LeaseIndex()

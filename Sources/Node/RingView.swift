@@ -16,8 +16,6 @@ public struct RingView: Sendable, BitwiseCopyable {
   public let left: BoundedArray<4, OverlayID>
   /// Linked neighbours clockwise, nearest first.
   public let right: BoundedArray<4, OverlayID>
-  /// Nodes on the ring, as this one reckons.
-  public let sizeEstimate: Int
   /// Peers with a session.
   public let links: Int
 
@@ -36,7 +34,7 @@ extension NodeCore {
     for i in 0..<near.right.count { right.append(network.links.peers[Int(near.right[i])].id) }
     return RingView(
       id: id, isSettled: network.ring.isSettled, isReady: network.isReady, left: left, right: right,
-      sizeEstimate: network.ring.sizeEstimate(network.links), links: network.links.upCount)
+      links: network.links.upCount)
   }
 
   /// Asks by a routed message which node `target` leads to: the owner of a key, the node nearest to it, or

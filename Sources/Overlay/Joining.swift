@@ -80,6 +80,8 @@ extension Ring {
     _ node: NamedNode, via: OverlayID, _ links: inout Links, _ context: inout Context
   ) {
     if node.key == links.identity.publicKey || known.contains(node.key) { return }
+    // Most that are named are linked already: their keys are known, and need not be hashed to find them.
+    if links.isUp(node.key) { return }
     let candidate = node.key.id
     // Hearsay may be anything: only keys that may stand on a ring.
     guard candidate != links.id, links.identity.suite.admits(node.key) else { return }
@@ -118,6 +120,7 @@ extension Links {
   /// Whether a node with this ID would be among the nearest of one side, reckoned with those that were just
   /// asked for a link.
   func wantsNeighbour(_ candidate: OverlayID) -> Bool {
+    guard neighbourhood.wants(candidate, around: id, peers) else { return false }
     let forth = id.clockwise(to: candidate)
     let back = candidate.clockwise(to: id)
     var nearerRight = 0

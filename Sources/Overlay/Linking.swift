@@ -8,6 +8,7 @@ extension Links {
 
   /// Comes in through the node at `endpoint`. Its key is learned at the first contact when it is not given.
   public mutating func addBootstrap(_ endpoint: Endpoint, key: PublicKey?, _ context: inout Context) {
+    if bootstraps.count == Self.bootstrapsMax { return }
     if bootstraps.contains(where: { $0.endpoint == endpoint }) { return }
     bootstraps.append(Bootstrap(endpoint: endpoint, key: key, nextAt: context.now))
     deadline = min(deadline, context.now)
@@ -157,7 +158,7 @@ extension Links {
     if dead.remove(peers[slot].key) { peers[slot].isRevived = true }
     let wasUp = peers[slot].isUp
     if restarted || !wasUp { dropPaths(slot) }
-    peers[slot].isUp = true
+    if !wasUp { raise(slot) }
     // New keys of a session that is up prove nothing about the way: somebody may have copied the datagram.
     if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }
     if restarted || !wasUp {
@@ -166,7 +167,6 @@ extension Links {
       peers[slot].upAt = context.now
       wakeCircuits(at: context.now)
       peers[slot].isIntroduced = false
-      neighbourhood.recompute(id, peers)
       routesAreStale = true
       events.append(.up(peer: slot))
       context.notify(.linkUp(peers[slot].id))

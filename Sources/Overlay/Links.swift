@@ -77,9 +77,13 @@ public struct Links: ~Copyable {
   /// Nodes known by hearsay that are asked for a handshake at the same time.
   static let linkingMax = 64
 
+  private let anchor = Anchor()
   public let identity: Identity
   public var sessions: SessionTable
-  public internal(set) var peers: SlotTable<Peer>
+  public internal(set) var peers: RecordTable<Peer>
+  /// Which of them are up, in the order of the ring; when something is due for each.
+  private(set) var order = RingOrder()
+  private var alarms = Alarms()
   public var underlay = Underlay()
   public internal(set) var neighbourhood = Neighbourhood()
   /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
@@ -104,7 +108,8 @@ public struct Links: ~Copyable {
   var circuitsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
-  var bootstraps = BoundedArray<16, Bootstrap>()
+  var bootstraps: [Bootstrap] = []
+  static let bootstrapsMax = 16
   var announcedAt: Instant = .start
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
@@ -122,7 +127,7 @@ public struct Links: ~Copyable {
     self.identity = identity
     self.sessions = sessions
     self.relay = relay
-    peers = SlotTable(capacity: Self.peersMax)
+    peers = RecordTable(capacity: Self.peersMax)
     byID = FlatMap(limit: Self.peersMax)
     bySession = FlatMap(limit: Self.peersMax)
     events = Outbox(capacity: 256)
@@ -142,6 +147,14 @@ public struct Links: ~Copyable {
   /// The slot of the peer with this ID.
   public func peer(_ id: OverlayID) -> Int? { byID[id].map(Int.init) }
 
+  /// Whether there is a link with the owner of the key.
+  func isUp(_ key: PublicKey) -> Bool {
+    guard let session = sessions.find(key), let slot = bySession[session.slot].map(Int.init) else {
+      return false
+    }
+    return peers.isUsed(slot) && peers[slot].isUp && peers[slot].key == key
+  }
+
   /// Visits the slots of all peers that are up.
   public func forEachUp(_ body: (Int) -> Void) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp { body(slot) }
@@ -157,11 +170,7 @@ public struct Links: ~Copyable {
   }
 
   /// How many peers are up.
-  public var upCount: Int {
-    var count = 0
-    forEachUp { _ in count += 1 }
-    return count
-  }
+  public var upCount: Int { order.count }
 
   // MARK: - What others want
 
@@ -243,6 +252,8 @@ public struct Links: ~Copyable {
   mutating func forget(_ slot: Int) {
     let key = peers[slot].key
     let wasUp = peers[slot].isUp
+    order.remove(slot, peers[slot].id)
+    alarms[slot] = .never
     if let session = peers[slot].session {
       bySession.remove(session.slot)
       sessions.remove(session)
@@ -254,15 +265,28 @@ public struct Links: ~Copyable {
     routesAreStale = true
     if wasUp {
       wakeCircuits(at: .start)
-      neighbourhood.recompute(id, peers)
+      neighbourhood.recompute(id, order)
       events.append(.down(key))
     }
   }
 
   /// Makes sure that the peer's timers are looked at by `instant`.
   mutating func wake(_ slot: Int, at instant: Instant) {
-    if instant < peers[slot].wakeAt { peers[slot].wakeAt = instant }
+    if instant < alarms[slot] { alarms[slot] = instant }
     if instant < deadline { deadline = instant }
+  }
+
+  /// When the peer's timers are looked at.
+  func wakesAt(_ slot: Int) -> Instant { alarms[slot] }
+
+  /// The peer's timers are looked at now.
+  mutating func quiet(_ slot: Int) { alarms[slot] = .never }
+
+  /// The peer is up from now on.
+  mutating func raise(_ slot: Int) {
+    peers[slot].isUp = true
+    order.insert(slot, peers[slot].id)
+    neighbourhood.recompute(id, order)
   }
 
   /// Does all that is due.
@@ -275,9 +299,9 @@ public struct Links: ~Copyable {
     expireHops(&context)
     askDead(&context)
     expireCircuits(&context)
-    for slot in 0..<peers.highWater where peers.isUsed(slot) {
-      if peers[slot].wakeAt <= now { tick(slot, &context) }
-      if peers.isUsed(slot) { deadline = min(deadline, peers[slot].wakeAt) }
+    for slot in 0..<peers.highWater {
+      if alarms[slot] <= now { tick(slot, &context) }
+      deadline = min(deadline, alarms[slot])
     }
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
     deadline = min(deadline, hopsAt, dead.deadline, circuitsAt)

@@ -10,7 +10,7 @@ import Session
 extension Links {
   /// Does what is due for the peer and sets its next moment.
   mutating func tick(_ slot: Int, _ context: inout Context) {
-    peers[slot].wakeAt = .never
+    quiet(slot)
     let serial = peers.serial(slot)
     attemptIfDue(slot, &context)
     if isGone(slot, serial) { return }

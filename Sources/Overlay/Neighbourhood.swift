@@ -31,7 +31,7 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
   }
 
   /// Whether a node with this ID would be among the nearest of one side.
-  func wants(_ candidate: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Bool {
+  func wants(_ candidate: OverlayID, around me: OverlayID, _ peers: borrowing RecordTable<Peer>) -> Bool {
     if left.count < Self.side || right.count < Self.side { return true }
     let lastRight = peers[Int(right[right.count - 1])].id
     let lastLeft = peers[Int(left[left.count - 1])].id
@@ -40,21 +40,13 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
   }
 
   /// Whether a node with this ID, if there is one, ought to be linked here.
-  func covers(_ id: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Bool {
+  func covers(_ id: OverlayID, around me: OverlayID, _ peers: borrowing RecordTable<Peer>) -> Bool {
     !left.isEmpty && wants(id, around: me, peers)
   }
 
-  mutating func recompute(_ me: OverlayID, _ peers: borrowing SlotTable<Peer>) {
-    left.removeAll()
-    right.removeAll()
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
-      let id = peers[slot].id
-      let forth = me.clockwise(to: id)
-      let back = id.clockwise(to: me)
-      let atRight = right.firstIndex { forth < me.clockwise(to: peers[Int($0)].id) } ?? right.count
-      right.insert(Int32(slot), at: atRight)
-      let atLeft = left.firstIndex { back < peers[Int($0)].id.clockwise(to: me) } ?? left.count
-      left.insert(Int32(slot), at: atLeft)
-    }
+  /// - Parameter order: the peers that are up.
+  mutating func recompute(_ me: OverlayID, _ order: RingOrder) {
+    left = order.nearest(to: me, isClockwise: false)
+    right = order.nearest(to: me, isClockwise: true)
   }
 }

@@ -67,7 +67,9 @@ struct Measurement: BitwiseCopyable {
 }
 
 /// One way to a peer and its state.
-public struct Path: BitwiseCopyable {
+public struct Path: BitwiseCopyable, SparseElement {
+  public static let nothing = EmptyPlace<Path>()
+
   /// Endpoints a peer can have at the same time.
   static let endpointsMax = 4
 

@@ -36,82 +36,90 @@ enum HelloState: BitwiseCopyable {
 
 /// A node we know by its key.
 public struct Peer: BitwiseCopyable {
-  public let key: PublicKey
+  // What is asked of all peers in turn stands first, in one cache line; the next two have what every datagram
+  // of the peer needs.
   public let id: OverlayID
-  public internal(set) var session: SessionID?
   public internal(set) var roles: Roles = []
   /// Keys are shared and proved by a record.
   public internal(set) var isUp = false
-  var attempt: Attempt?
-  var hello = HelloState.answering(left: Timing.helloTries)
-  /// Slots of paths.
-  static let pathSlots = 6
-  /// The slot of the way through a circuit.
-  static let circuitSlot = 5
-  /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 is a circuit.
-  var paths = SparseArray<6, Path>()
-  /// The path that data takes; nil while no way is known to work.
-  public internal(set) var best: Int?
+  private var bestPlace: Int8 = -1
+  /// The peer keeps this node as its far link.
+  var isGuest = false
+  /// Whether its last lists have us as its nearest neighbour, clockwise and counter-clockwise.
+  var namesUsSuccessor = false
+  var namesUsPredecessor = false
+  /// Whether it was told our candidates in this session.
+  var isIntroduced = false
+  /// It seemed dead, and is back: it may stand on another ring.
+  var isRevived = false
+  /// It stands on another ring, next to our place.
+  var isForeign = false
   /// Traffic is kept on the ring although a direct path may exist (asked for by the user, for diagnosis).
   public internal(set) var isPinnedToOverlay = false
+  /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 is a circuit.
+  var paths = SparseArray<6, Path>()
+  /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
+  var viewSent: UInt32 = 0
+  var viewSeen: UInt32 = 0
+
+  var attempt: Attempt?
+  public internal(set) var heardAt: Instant = .start
+  /// When data was last sent to, or came from, the peer.
+  public internal(set) var usedAt: Instant = .start
+  /// When the peer last told us its neighbours: we are one of them, though it need not be one of ours.
+  var wantedAt: Instant = .start
+  /// When a question was sent that nothing was heard after yet.
+  var askedAt: Instant = .never
+  /// When it stopped being one of the nearest.
+  var trimAt: Instant = .never
+  public internal(set) var session: SessionID?
+  public internal(set) var bearings = Bearings()
+  /// When it last said anything about the ring.
+  var toldAt: Instant = .start
+  /// Not to be linked on hearsay before this moment.
+  var deadUntil: Instant = .start
+  var hello = HelloState.answering(left: Timing.helloTries)
+
+  public let key: PublicKey
+  /// When the link came up.
+  public internal(set) var upAt: Instant = .start
+  /// The fingerprint of the acquaintances of ours that it was told.
+  var acquaintancesSent: UInt32 = 0
+  var directRetryAt: Instant = .never
+  var directRetryIn = Timing.directRetryMin
+  /// The round trips measured last.
+  var latencies = LatencyFilter()
   /// Nodes with a direct path to this peer, best first.
   public internal(set) var vias: BoundedArray<2, OverlayID>
   /// Endpoints for the first contact, before there is a session.
   var hints: BoundedArray<4, Endpoint>
   /// Where it was last reached directly; `.none` when it never was.
   var provenAt = Endpoint.none
-  /// Whether it was told our candidates in this session.
-  var isIntroduced = false
-  /// When the link came up.
-  public internal(set) var upAt: Instant = .start
-  public internal(set) var heardAt: Instant = .start
-  /// When data was last sent to, or came from, the peer.
-  public internal(set) var usedAt: Instant = .start
-  /// When the peer last told us its neighbours: we are one of them, though it need not be one of ours.
-  var wantedAt: Instant = .start
-  /// When it last said anything about the ring.
-  var toldAt: Instant = .start
-  /// Whether its last lists have us as its nearest neighbour, clockwise and counter-clockwise.
-  var namesUsSuccessor = false
-  var namesUsPredecessor = false
-  /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
-  var viewSent: UInt32 = 0
-  var viewSeen: UInt32 = 0
-  public internal(set) var bearings = Bearings()
-  /// The round trips measured last.
-  var latencies = LatencyFilter()
-  /// It seemed dead, and is back: it may stand on another ring.
-  var isRevived = false
-  /// It stands on another ring, next to our place.
-  var isForeign = false
-  /// The peer keeps this node as its far link.
-  var isGuest = false
-  /// The fingerprint of the acquaintances of ours that it was told.
-  var acquaintancesSent: UInt32 = 0
-  /// When a question was sent that nothing was heard after yet.
-  var askedAt: Instant = .never
-  var directRetryAt: Instant = .never
-  var directRetryIn = Timing.directRetryMin
   /// When a relay may be offered to the peer, how long to wait after it, and which one failed last.
   var circuitAt: Instant = .never
   var circuitRetryIn = CircuitTiming.retryMin
   var circuitAvoid = OverlayID.zero
   /// Candidates of the peer that were tried, and since when they are counted.
   var candidates = (count: 0, since: Instant.start)
-  /// When it stopped being one of the nearest.
-  var trimAt: Instant = .never
-  /// Not to be linked on hearsay before this moment.
-  var deadUntil: Instant = .start
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
   /// Handshakes that the peer has us forward (a node with many new acquaintances, not a flood).
   var inits = TokenBucket(rate: 20, burst: 40, at: .start)
-  /// The next moment at which something is due for this peer.
-  var wakeAt: Instant = .never
   public internal(set) var receivedBytes: UInt64 = 0
   public internal(set) var sentBytes: UInt64 = 0
   public internal(set) var pingsSent: UInt32 = 0
   public internal(set) var pingsLost: UInt32 = 0
+
+  /// Slots of paths.
+  static let pathSlots = 6
+  /// The slot of the way through a circuit.
+  static let circuitSlot = 5
+
+  /// The path that data takes; nil while no way is known to work.
+  public internal(set) var best: Int? {
+    get { bestPlace < 0 ? nil : Int(bestPlace) }
+    set { bestPlace = newValue.map { Int8($0) } ?? -1 }
+  }
 
   /// *Precondition:* `id` is that of the key. Whoever lets go of the peer releases its paths.
   init(key: PublicKey, id: OverlayID) {
@@ -141,10 +149,10 @@ public struct Peer: BitwiseCopyable {
   var isForTraffic: Bool { roles.contains(.onDemand) || sentBytes > 0 || receivedBytes > 0 }
 
   /// The path that data takes.
-  public var bestPath: Path? { if let best { paths[best] } else { nil } }
+  @inline(__always) public var bestPath: Path? { if let best { paths[best] } else { nil } }
 
   /// Whether a proven endpoint exists.
-  public var hasDirectPath: Bool {
+  @inline(__always) public var hasDirectPath: Bool {
     for i in 1..<Self.circuitSlot where paths[i]?.isValid == true { return true }
     return false
   }
@@ -152,7 +160,7 @@ public struct Peer: BitwiseCopyable {
   /// Whether a proven circuit leads to the peer.
   var hasCircuit: Bool { paths[Self.circuitSlot]?.isValid == true }
 
-  func index(of way: Way) -> Int? {
+  @inline(__always) func index(of way: Way) -> Int? {
     for i in 0..<Self.pathSlots where paths[i]?.way == way { return i }
     return nil
   }

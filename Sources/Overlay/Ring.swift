@@ -33,6 +33,7 @@ public enum RingEvent: BitwiseCopyable, Sendable {
 
 /// Membership of the ring.
 public struct Ring: ~Copyable {
+  private let anchor = Anchor()
   public private(set) var phase: RingPhase = .searching
   public var events = Outbox<RingEvent>(capacity: 64)
   var known = KnownNodes()

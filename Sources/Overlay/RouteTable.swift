@@ -55,6 +55,8 @@ struct RouteTable {
     if aheadCounts.count <= slot {
       let missing = slot + 1 - aheadCounts.count
       aheadCounts.append(contentsOf: repeatElement(0, count: missing))
+      // No more than that: an array would take twice as much, for the next slot.
+      ahead.reserveCapacity((slot + 1) * Self.aheadMax)
       ahead.append(contentsOf: repeatElement(0, count: missing * Self.aheadMax))
     }
     for i in 0..<prefixes.count { ahead[slot * Self.aheadMax + i] = prefixes[i] }

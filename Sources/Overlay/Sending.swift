@@ -158,7 +158,7 @@ extension Links {
     peers[slot].usedAt = now
     peers[slot].paths[index]!.usedAt = now
     // From quiet to busy: the path's silence counts from now.
-    if peers[slot].wakeAt > now + Timing.silence { wake(slot, at: now + Timing.silence) }
+    if wakesAt(slot) > now + Timing.silence { wake(slot, at: now + Timing.silence) }
   }
 
   // MARK: - Over the ring

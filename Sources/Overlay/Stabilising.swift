@@ -20,9 +20,12 @@ extension Ring {
     // The peer may have gone while its lists were read.
     guard let slot = links.peer(peer), links.peers[slot].isUp else { return }
     links.introduce(slot, &context)
-    let isBehind = message.seen != fingerprint(lists(for: slot, links))
-    if isBehind { links.peers[slot].viewSent = 0 }
-    if message.wantsAnswer || isBehind { sendStabilise(to: slot, wantsAnswer: false, &links, &context) }
+    let lists = lists(for: slot, links)
+    let view = fingerprint(lists)
+    if message.seen != view { links.peers[slot].viewSent = 0 }
+    if message.wantsAnswer || message.seen != view {
+      sendStabilise(lists, view: view, to: slot, wantsAnswer: false, &links, &context)
+    }
   }
 
   private mutating func learn(
@@ -111,7 +114,14 @@ extension Ring {
     to slot: Int, wantsAnswer: Bool, _ links: inout Links, _ context: inout Context
   ) {
     let lists = lists(for: slot, links)
-    let view = fingerprint(lists)
+    sendStabilise(
+      lists, view: fingerprint(lists), to: slot, wantsAnswer: wantsAnswer, &links, &context)
+  }
+
+  private func sendStabilise(
+    _ lists: NeighbourLists, view: UInt32, to slot: Int, wantsAnswer: Bool, _ links: inout Links,
+    _ context: inout Context
+  ) {
     let isNews = links.peers[slot].viewSent != view
     let message = Stabilise(
       wantsAnswer: wantsAnswer, settled: isSettled, view: view, seen: links.peers[slot].viewSeen,
@@ -144,19 +154,9 @@ extension Ring {
 
   /// The two nearest on each side of a peer, among those that we are linked to.
   private func nearest(to receiver: Int, _ links: borrowing Links) -> BoundedArray<4, NamedNode> {
-    let target = links.peers[receiver].id.high
-    // Leading words do: of two that agree in 64 bits either may be named.
-    var forth = BoundedArray<2, Int32>()
-    var back = BoundedArray<2, Int32>()
-    for slot in 0..<links.peers.highWater
-    where links.peers.isUsed(slot) && links.peers[slot].isUp && slot != receiver {
-      let distance = links.peers[slot].id.high &- target
-      forth.insert(
-        Int32(slot),
-        at: forth.firstIndex { distance < links.peers[Int($0)].id.high &- target } ?? forth.count)
-      back.insert(
-        Int32(slot), at: back.firstIndex { links.peers[Int($0)].id.high &- target < distance } ?? back.count)
-    }
+    let place = links.peers[receiver].id
+    let forth: BoundedArray<2, Int32> = links.order.nearest(to: place, isClockwise: true)
+    let back: BoundedArray<2, Int32> = links.order.nearest(to: place, isClockwise: false)
     var nodes = BoundedArray<4, NamedNode>()
     for list in [forth, back] {
       for i in 0..<list.count {

@@ -24,6 +24,7 @@ import Base
   /// The most communities a node carries: as many as a list of tokens has places.
   public static let communityLimit = TokenList.count
 
+  private let anchor = Anchor()
   public let identity: Identity
   public let capabilities: Capabilities
   public let capacity: Int

@@ -21,12 +21,14 @@ enum DirectoryTag {
   static func kind(_ tag: UInt32) -> UInt32 { tag & 0xFF00_0000 }
 
   /// - Parameter slot: less than 4,096.
-  static func make<Element>(_ kind: UInt32, _ slot: Int, in table: borrowing SlotTable<Element>) -> UInt32 {
+  static func make<Table: Tenanted & ~Copyable>(
+    _ kind: UInt32, _ slot: Int, in table: borrowing Table
+  ) -> UInt32 {
     kind | (table.serial(slot) >> 1 & 0xFFF) << 12 | UInt32(slot)
   }
 
   /// The slot; nil when its tenant of then is gone.
-  static func slot<Element>(_ tag: UInt32, in table: borrowing SlotTable<Element>) -> Int? {
+  static func slot<Table: Tenanted & ~Copyable>(_ tag: UInt32, in table: borrowing Table) -> Int? {
     let slot = Int(tag & 0xFFF)
     return table.isUsed(slot) && make(kind(tag), slot, in: table) == tag ? slot : nil
   }

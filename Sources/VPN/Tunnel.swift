@@ -45,6 +45,7 @@ public struct Tunnel: ~Copyable {
   /// A lost question to the ring, or its answer.
   static let findRetry = Interval.milliseconds(500)
 
+  private let anchor = Anchor()
   public let community: Community
   public let ula: IPAddress
   /// By which leases are judged.

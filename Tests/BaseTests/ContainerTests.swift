@@ -130,6 +130,42 @@ import Testing
   }
 }
 
+@Suite struct RecordTableTests {
+  @Test(arguments: [1, 2, 3]) func agreesWithASlotTable(_ seed: UInt64) {
+    var random = Random(seed: seed)
+    var records = RecordTable<UInt64>(capacity: 40)
+    var slots = SlotTable<UInt64>(capacity: 40)
+    for _ in 0..<3_000 {
+      let slot = Int(random.below(40))
+      if random.below(2) == 0 {
+        let value = random.next()
+        #expect(records.insert(value) == slots.insert(value))
+      } else if slots.isUsed(slot) {
+        records.remove(slot)
+        slots.remove(slot)
+      }
+      #expect(records.count == slots.count && records.isEmpty == slots.isEmpty)
+      for slot in -1...40 {
+        #expect(records.isUsed(slot) == slots.isUsed(slot) && records.serial(slot) == slots.serial(slot))
+        if slots.isUsed(slot) { #expect(records[slot] == slots[slot]) }
+      }
+    }
+  }
+
+  @Test func recordsChangeInPlaceAndDoNotMove() {
+    var records = RecordTable<Endpoint>(capacity: 100)
+    _ = records.insert(.none)
+    let before = withUnsafePointer(to: &records[0]) { UInt(bitPattern: $0) }
+    records[0].port = 7
+    for _ in 1..<100 { #expect(records.insert(.none) != nil) }
+    #expect(records.insert(.none) == nil)
+    #expect(withUnsafePointer(to: &records[0]) { UInt(bitPattern: $0) } == before && before % 64 == 0)
+    #expect(records[0].port == 7 && records.highWater == 100)
+    for slot in 50..<100 { records.remove(slot) }
+    #expect(records.highWater == 50)
+  }
+}
+
 @Suite struct PacketPoolTests {
   @Test func exhaustedPoolGivesNothingAndCounts() throws {
     var pool = PacketPool(capacity: 2)

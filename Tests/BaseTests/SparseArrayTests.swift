@@ -3,8 +3,17 @@
 import Base
 import Testing
 
+extension UInt32: SparseElement {
+  public static let nothing = EmptyPlace<UInt32>()
+}
+
+extension UInt64: SparseElement {
+  public static let nothing = EmptyPlace<UInt64>()
+}
+
 @Suite struct SparseArrayTests {
-  private struct Large: BitwiseCopyable, Equatable {
+  private struct Large: SparseElement, Equatable {
+    static let nothing = EmptyPlace<Large>()
     var number: UInt64
     var rest: (UInt64, UInt64, UInt64) = (1, 2, 3)
 

@@ -263,11 +263,3 @@ import Testing
     #expect(!isReady)
   }
 }
-
-extension Links {
-  /// Makes the peer the only neighbour.
-  fileprivate mutating func raise(_ slot: Int) {
-    peers[slot].isUp = true
-    neighbourhood.recompute(id, peers)
-  }
-}

@@ -35,24 +35,19 @@ final class LoneNode {
     let peer = Peer(key: key, id: id ?? key.id)
     let slot = links.peers.insert(peer)!
     links.byID.set(peer.id, UInt32(slot))
-    links.peers[slot].isUp = true
+    links.raise(slot)
     links.peers[slot].paths[1] = Path(
       way: .endpoint(Endpoint(IPAddress(v4: 0x0A00_1000 + UInt32(slot)), port: 7_741)), isLAN: true,
       at: .start)
     links.peers[slot].paths[1]!.isValid = true
     links.peers[slot].best = 1
     links.routesAreStale = true
-    links.recompute()
     return slot
   }
 
   func raise(_ count: Int, _ random: inout Random) {
     for _ in 0..<count { raise(random.publicKey(), at: random.overlayID()) }
   }
-}
-
-extension Links {
-  fileprivate mutating func recompute() { neighbourhood.recompute(id, peers) }
 }
 
 extension Random {

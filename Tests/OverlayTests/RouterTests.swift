@@ -8,31 +8,27 @@ import Testing
 
 @testable import Overlay
 
-extension Links {
-  fileprivate mutating func recompute() { neighbourhood.recompute(id, peers) }
-}
-
 @Suite struct RouterTests {
-  /// Links with peers of random IDs, all up by a proven direct path.
-  private func crowd(_ count: Int, seed: UInt64) -> Side {
+  /// Links with peers of random IDs, up by a proven direct path.
+  private func crowd(_ count: Int, seed: UInt64, isUp: (Int) -> Bool = { _ in true }) -> Side {
     let side = Side(0)
     var random = Random(seed: seed)
     for _ in 0..<count {
       let key = PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
-      raise(side, side.links.find(key, at: .start)!)
+      let slot = side.links.find(key, at: .start)!
+      if isUp(slot) { raise(side, slot) }
     }
     return side
   }
 
   private func raise(_ side: Side, _ slot: Int) {
-    side.links.peers[slot].isUp = true
+    side.links.raise(slot)
     side.links.peers[slot].paths[1] = Path(
       way: .endpoint(Endpoint(IPAddress(v4: 0x0A00_1000 + UInt32(slot)), port: 7_741)), isLAN: true,
       at: .start)
     side.links.peers[slot].paths[1]!.isValid = true
     side.links.peers[slot].best = 1
     side.links.routesAreStale = true
-    side.links.recompute()
   }
 
   /// Only a way over the ring leads to the peer.
@@ -63,10 +59,8 @@ extension Links {
 
   @Test(arguments: [UInt64(1), 2, 3]) func neighbourhoodIsTheNearestOfBothSides(seed: UInt64) {
     for count in [0, 1, 2, 3, 4, 5, 9, 40] {
-      let side = crowd(count, seed: seed * 100 + UInt64(count))
       // Some are not up: they do not count.
-      for slot in 0..<count where slot % 5 == 4 { side.links.peers[slot].isUp = false }
-      side.links.recompute()
+      let side = crowd(count, seed: seed * 100 + UInt64(count)) { $0 % 5 != 4 }
       let up = (0..<count).filter { $0 % 5 != 4 }
       let forth = up.sorted {
         side.id.clockwise(to: side.links.peers[$0].id) < side.id.clockwise(to: side.links.peers[$1].id)
@@ -107,9 +101,7 @@ extension Links {
 
   @Test(arguments: [RoutingMode.exact, .nearest, .owner], [UInt64(5), 6, 7])
   func everyHopIsStrictlyNearer(mode: RoutingMode, seed: UInt64) {
-    let side = crowd(30, seed: seed)
-    for slot in 0..<30 where slot % 3 == 0 { side.links.peers[slot].isUp = false }
-    side.links.recompute()
+    let side = crowd(30, seed: seed) { $0 % 3 != 0 }
     var random = Random(seed: seed)
     for _ in 0..<300 {
       let target = id(&random)

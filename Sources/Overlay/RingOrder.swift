@@ -1,0 +1,63 @@
+// The peers that are up, in the order of the ring, in a few cache lines: who is next to a place is found
+// without asking each peer where it stands. And when something is due for which peer, likewise.
+
+import Base
+
+/// Slots of peers, sorted by their IDs.
+public struct RingOrder: Sendable {
+  private var ids: [OverlayID] = []
+  private var slots: [Int32] = []
+
+  var count: Int { slots.count }
+
+  /// *Precondition:* the slot is not in here.
+  mutating func insert(_ slot: Int, _ id: OverlayID) {
+    let position = position(of: id)
+    ids.insert(id, at: position)
+    slots.insert(Int32(slot), at: position)
+  }
+
+  mutating func remove(_ slot: Int, _ id: OverlayID) {
+    let position = position(of: id)
+    guard position < slots.count, slots[position] == Int32(slot) else { return }
+    ids.remove(at: position)
+    slots.remove(at: position)
+  }
+
+  /// The nearest on one side of a place, nearest first; nobody who stands at the place itself.
+  func nearest<let limit: Int>(to place: OverlayID, isClockwise: Bool) -> BoundedArray<limit, Int32> {
+    var found = BoundedArray<limit, Int32>()
+    let count = slots.count
+    let start = position(of: place)
+    let isTaken = start < count && ids[start] == place
+    for step in 0..<min(isTaken ? count - 1 : count, limit) {
+      let distance = isClockwise ? step + (isTaken ? 1 : 0) : count - 1 - step
+      found.append(slots[(start + distance) % count])
+    }
+    return found
+  }
+
+  /// The position of the first ID that is not below.
+  private func position(of id: OverlayID) -> Int {
+    var low = 0
+    var high = ids.count
+    while low < high {
+      let middle = (low + high) / 2
+      if ids[middle] < id { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+}
+
+/// When something is due for each peer; reading it through to find what is due touches no peer.
+struct Alarms {
+  private var moments: [Instant] = []
+
+  subscript(slot: Int) -> Instant {
+    get { slot < moments.count ? moments[slot] : .never }
+    set {
+      while slot >= moments.count { moments.append(.never) }
+      moments[slot] = newValue
+    }
+  }
+}
