@@ -77,6 +77,8 @@ public struct Peer: BitwiseCopyable {
   /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
   var viewSent: UInt32 = 0
   var viewSeen: UInt32 = 0
+  /// When lists were sent to it last: of those with whom we were linked then, it has heard.
+  var viewSentAt: Instant = .start
   public internal(set) var bearings = Bearings()
   /// The round trips measured last.
   var latencies = LatencyFilter()
@@ -127,6 +129,7 @@ public struct Peer: BitwiseCopyable {
     namesUsPredecessor = false
     viewSent = 0
     viewSeen = 0
+    viewSentAt = .start
     acquaintancesSent = 0
     isGuest = false
     askedAt = .never
