@@ -44,6 +44,19 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
     !left.isEmpty && wants(id, around: me, peers)
   }
 
+  /// The neighbour that owns the key as far as this node can see: the first at or behind it. Nil for keys
+  /// that lie beyond the neighbours, and for our own.
+  func owner(of key: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Int? {
+    for i in 0..<right.count where key.isIn(after: me, through: peers[Int(right[i])].id) {
+      return Int(right[i])
+    }
+    for i in 0..<max(left.count - 1, 0) {
+      let (from, to) = (peers[Int(left[i + 1])].id, peers[Int(left[i])].id)
+      if key.isIn(after: from, through: to) { return Int(left[i]) }
+    }
+    return nil
+  }
+
   mutating func recompute(_ me: OverlayID, _ peers: borrowing SlotTable<Peer>) {
     left.removeAll()
     right.removeAll()

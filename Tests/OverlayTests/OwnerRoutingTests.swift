@@ -66,7 +66,7 @@ import Testing
         let key = random.below(4) == 0 ? village.nodes[0].id : random.overlayID()
         let (way, end) = village.follow(key, from: Int(random.below(UInt64(count))))
         #expect(end == .deliver && village.nodes[way.last!.node].id == village.owner(key))
-        #expect(way.count <= 4 && way.last!.detours == 0, "\(count) nodes: \(way.map(\.node))")
+        #expect(way.count <= 2 && way.last!.detours == 0, "\(count) nodes: \(way.map(\.node))")
       }
     }
   }
