@@ -33,6 +33,8 @@ extension Ring {
     links.peers[slot].viewSeen = view
     links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0].key == me
     links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0].key == me
+    links.peers[slot].namedRight = lists.right.isEmpty ? 0 : lists.right[0].key.flatHash
+    links.peers[slot].namedLeft = lists.left.isEmpty ? 0 : lists.left[0].key.flatHash
     doubtMissing(in: lists, of: slot, &links, context.now)
     for list in [lists.left, lists.right, lists.nearReceiver] {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }

@@ -236,6 +236,32 @@ extension Links {
     }
   }
 
+  @Test(arguments: 0...4, 0...4) func listsEndWhereTheyNoLongerNameEachOther(left: Int, right: Int) {
+    let side = crowd(20, seed: 19)
+    let near = side.links.neighbourhood
+    func key(_ slot: Int32) -> UInt64 { side.links.peers[Int(slot)].key.flatHash }
+    for i in 0..<4 {
+      let (l, r) = (Int(near.left[i]), Int(near.right[i]))
+      side.links.peers[l].namesUsSuccessor = i == 0 && left > 0
+      side.links.peers[r].namesUsPredecessor = i == 0 && right > 0
+      if i < 3 {
+        // Whoever is the last without a gap knows another one behind itself.
+        side.links.peers[l].namedLeft = i + 1 == left ? 77 : key(near.left[i + 1])
+        side.links.peers[r].namedRight = i + 1 == right ? 77 : key(near.right[i + 1])
+      }
+    }
+    let lengths = near.contiguous(side.links.peers)
+    #expect(lengths == (left, right))
+    // Keys on the contiguous stretch have an owner in sight, others have none; the successor is always asked.
+    for i in 0..<4 {
+      let (l, r) = (Int(near.left[i]), Int(near.right[i]))
+      let onLeft = near.owner(of: side.links.peers[l].id, around: side.id, side.links.peers)
+      let onRight = near.owner(of: side.links.peers[r].id, around: side.id, side.links.peers)
+      #expect(onLeft == (i + 1 < left ? l : nil))
+      #expect(onRight == (i < max(right, 1) ? r : nil))
+    }
+  }
+
   @Test func loneNodeOwnsEverythingAndReachesNobody() {
     let side = Side(0)
     var random = Random(seed: 14)
