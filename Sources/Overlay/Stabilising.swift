@@ -51,6 +51,8 @@ extension Ring {
     links.peers[slot].viewSeen = message.view
     links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0] == me
     links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0] == me
+    links.peers[slot].namedRight = lists.right.isEmpty ? 0 : lists.right[0]
+    links.peers[slot].namedLeft = lists.left.isEmpty ? 0 : lists.left[0]
     doubtMissing(in: lists, of: slot, &links, context.now)
     for i in 0..<message.names.count { consider(message.names[i], via: peer, &links, &context) }
     reassess(&links, &context)
