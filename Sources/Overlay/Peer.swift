@@ -61,6 +61,9 @@ public struct Peer: BitwiseCopyable {
   /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
   var viewSent: UInt32 = 0
   var viewSeen: UInt32 = 0
+  /// Whom its last lists name as its nearest neighbours, by the first 64 bits of their IDs; 0: nobody.
+  var namedRight: UInt64 = 0
+  var namedLeft: UInt64 = 0
 
   var attempt: Attempt?
   public internal(set) var heardAt: Instant = .start
@@ -76,6 +79,8 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var bearings = Bearings()
   /// When it last said anything about the ring.
   var toldAt: Instant = .start
+  /// When lists were sent to it last: of those with whom we were linked then, it has heard.
+  var viewSentAt: Instant = .start
   /// Not to be linked on hearsay before this moment.
   var deadUntil: Instant = .start
   var hello = HelloState.answering(left: Timing.helloTries)
@@ -133,8 +138,11 @@ public struct Peer: BitwiseCopyable {
   mutating func forgetRing() {
     namesUsSuccessor = false
     namesUsPredecessor = false
+    namedRight = 0
+    namedLeft = 0
     viewSent = 0
     viewSeen = 0
+    viewSentAt = .start
     acquaintancesSent = 0
     isGuest = false
     askedAt = .never

@@ -55,7 +55,7 @@ extension Ring {
   /// neighbours.
   public mutating func lookOutside(_ slot: Int, _ links: inout Links, _ context: inout Context) {
     unifier.outsideNonce = context.random.next()
-    let message = RingMessage.find(nonce: unifier.outsideNonce)
+    let message = RingMessage.find(nonce: unifier.outsideNonce, names: Self.placeNames)
     links.routeMessage(through: slot, to: links.id, &context) { message.encode(to: &$0) }
   }
 
