@@ -42,20 +42,17 @@ extension Ring {
       guard !nodes.isEmpty, nonce != 0 else { return }
       let voucher = header.sourceVia ?? header.source
       if nonce == findNonce {
+        findNonce = 0
         placedAt = .start
         for i in 0..<nodes.count { consider(nodes[i].node, via: voucher, &links, &context) }
         fillSides(&links, &context)
-      } else if nonce == unifier.outsideNonce {
-        compare(nodes, via: voucher, &links, &context)
+      } else if let look = unifier.end(nonce) {
+        learn(nodes, from: look, via: voucher, &links, &context)
       } else if nonce == shortcuts.nonce {
         chooseShortcut(nodes, via: voucher, &links, &context)
       } else {
         events.append(.found(nonce: nonce, nodes[0].node.key, hops: hops))
       }
-    case .merge(let fanOut, let node):
-      guard merges.take(at: context.now) else { return }
-      merge(
-        node, fanOut: min(fanOut, Unifier.fanOut), via: header.sourceVia ?? header.source, &links, &context)
     case .undeliverable:
       break
     }

@@ -236,26 +236,15 @@ public struct Leave: Equatable, Sendable, WireCodable {
   }
 }
 
-/// Nodes of another ring, whose place in its own the receiver shall look up.
+/// Nodes of another ring that stand next to the receiver's place there.
 public struct Unify: Equatable, Sendable, WireCodable {
-  /// How many look-ups may follow from each.
-  public var fanOut: UInt8
   public var nodes = BoundedArray<2, NamedNode>()
 
-  public init(fanOut: UInt8, _ node: NamedNode) {
-    self.fanOut = fanOut
-    nodes.append(node)
-  }
+  public init(_ node: NamedNode) { nodes.append(node) }
 
-  public init(from reader: inout WireReader) throws(WireError) {
-    fanOut = try reader.byte()
-    nodes = try reader.nodes()
-  }
+  public init(from reader: inout WireReader) throws(WireError) { nodes = try reader.nodes() }
 
-  public func encode(to writer: inout WireWriter) {
-    writer.byte(fanOut)
-    writer.list(nodes) { $0.encode(to: &$1) }
-  }
+  public func encode(to writer: inout WireWriter) { writer.list(nodes) { $0.encode(to: &$1) } }
 }
 
 /// What became of a routed message that was handed to the sender under this number.

@@ -58,8 +58,6 @@ public struct Ring: ~Copyable {
   var placedAt: Instant = .never
   /// Answers to searches, each of which is larger than its question.
   var finds = TokenBucket(rate: 50, burst: 100, at: .start)
-  /// Nodes of other rings that are looked up for others.
-  var merges = TokenBucket(rate: 20, burst: 40, at: .start)
   /// Which neighbour besides the nearest two is asked next.
   var turn = 0
   private var hasJoinedOnce = false
@@ -82,8 +80,7 @@ public struct Ring: ~Copyable {
   public var isSettled: Bool { phase == .settled }
 
   public var deadline: Instant {
-    min(
-      min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), min(acquaintancesAt, unifier.nextAt)))
+    min(min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), acquaintancesAt))
   }
 
   /// Whether this node speaks for `key`.
@@ -99,7 +96,11 @@ public struct Ring: ~Copyable {
     known.remove(links.peers[slot].key)
     reassess(&links, &context)
     if links.peers[slot].roles.contains(.shortcut) { links.introduce(slot, &context) }
-    if links.peers[slot].isForeign { exchangeNeighbours(slot, &links, &context) }
+    if links.peers[slot].isForeign {
+      links.peers[slot].isForeign = false
+      let near = links.neighbourhood
+      if slot == near.predecessor || slot == near.successor { askForOthers(through: slot, &links, &context) }
+    }
     if links.neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
       links.introduce(slot, &context)
       sendStabilise(to: slot, wantsAnswer: true, &links, &context)
@@ -132,7 +133,6 @@ public struct Ring: ~Copyable {
     if findAt <= now { findPlace(&links, &context) }
     expireShortcuts(&links, &context)
     expireAcquaintances(&links, &context)
-    expireUnifier(&links, &context)
   }
 
   /// The machine slept: others may have taken this node for dead, and its range over. It speaks for nothing

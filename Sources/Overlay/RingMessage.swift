@@ -11,8 +11,6 @@ public enum RingMessage: Equatable, Sendable {
   /// The answer: first the answering node, then as many of its neighbours on both sides as were asked for.
   /// `hops` is the length of the question's way.
   case welcome(nonce: UInt64, hops: UInt8, nodes: BoundedArray<9, PlacedNode>)
-  /// To the owner of the place where a node of another ring would stand: link with it.
-  case merge(fanOut: UInt8, NamedNode)
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
   /// but when the sender tries again. `ticket` is that of the question (or its nonce), 0 for a datagram.
   case undeliverable(destination: OverlayID, payload: RoutedPayload, ticket: UInt64)
@@ -32,7 +30,6 @@ extension RingMessage: WireCodable {
         throw .invalid(offset: reader.offset)
       }
       self = .undeliverable(destination: destination, payload: payload, ticket: try reader.integer())
-    case 4: self = .merge(fanOut: try reader.byte(), try NamedNode(from: &reader))
     default: throw .invalid(offset: reader.offset)
     }
   }
@@ -53,10 +50,6 @@ extension RingMessage: WireCodable {
       destination.encode(to: &writer)
       writer.byte(payload.rawValue)
       writer.integer(ticket)
-    case .merge(let fanOut, let node):
-      writer.byte(4)
-      writer.byte(fanOut)
-      node.encode(to: &writer)
     }
   }
 }

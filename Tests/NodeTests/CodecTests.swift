@@ -226,11 +226,10 @@ private let overlay: [Kind] = [
   },
   Kind("NeighbourLists") { $0.neighbours() },
   Kind("Unify") {
-    var message = Unify(fanOut: UInt8($0.below(4)), $0.named())
+    var message = Unify($0.named())
     if $0.below(2) == 0 { message.nodes.append($0.named()) }
     return message
   },
-  Kind("RingMessage.merge") { RingMessage.merge(fanOut: UInt8($0.below(4)), $0.named()) },
   Kind("Bearings") { $0.bearings() },
   Kind("Coordinate") { $0.coordinate() },
   Kind("NamedNode") { $0.named() },
