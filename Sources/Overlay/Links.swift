@@ -110,7 +110,9 @@ public struct Links: ~Copyable {
   var circuitsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
+  /// Most nodes have one or two, so they lie outside.
   var bootstraps: [Bootstrap] = []
+  /// More ways in than anybody writes into a command.
   static let bootstrapsMax = 16
   var announcedAt: Instant = .start
   /// Our own vias as last worked out, and when.

@@ -8,15 +8,17 @@ public struct RingOrder: Sendable {
   private var ids: [OverlayID] = []
   private var slots: [Int32] = []
 
+  /// How many are up.
   var count: Int { slots.count }
 
-  /// *Precondition:* the slot is not in here.
+  /// Takes a slot in. *Precondition:* it is not in here.
   mutating func insert(_ slot: Int, _ id: OverlayID) {
     let position = position(of: id)
     ids.insert(id, at: position)
     slots.insert(Int32(slot), at: position)
   }
 
+  /// Takes a slot out, when it is in here.
   mutating func remove(_ slot: Int, _ id: OverlayID) {
     let position = position(of: id)
     guard position < slots.count, slots[position] == Int32(slot) else { return }
@@ -53,6 +55,7 @@ public struct RingOrder: Sendable {
 struct Alarms {
   private var moments: [Instant] = []
 
+  /// The next moment for a slot; `.never` when nothing is due.
   subscript(slot: Int) -> Instant {
     get { slot < moments.count ? moments[slot] : .never }
     set {
