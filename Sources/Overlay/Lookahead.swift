@@ -2,7 +2,7 @@
 //
 // Half of 64 bits of each ID is enough: on a ring of a million nodes neighbours differ in the first 20 bits,
 // and a mistake costs a hop at most. The list goes out soon after a link came up, and again when it changed,
-// once a minute at most: what is stale misleads, but nobody follows it away from the destination.
+// every other minute at most: what is stale misleads, but nobody follows it away from the destination.
 
 import Base
 import Session
