@@ -19,7 +19,7 @@ extension Links {
     var random = Random(seed: seed)
     for _ in 0..<count {
       let key = PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
-      raise(side, side.links.find(key, at: .start)!)
+      raise(side, side.find(key, at: .start)!)
     }
     return side
   }
