@@ -37,7 +37,7 @@ extension Links {
     guard let ref = context.pool.take(length: 0) else { return }
     let room = context.pool.room(ref)
     if let key = bootstraps[index].key {
-      guard let slot = find(key, at: context.now),
+      guard let slot = find(key, &context),
         let length = sessions.initiate(to: key, at: context.now, into: room)
       else { return context.pool.release(ref) }
       peers[slot].roles.insert(.bootstrap)
@@ -156,7 +156,7 @@ extension Links {
   mutating func linkUp(
     _ session: SessionID, restarted: Bool, from origin: Origin, _ context: inout Context
   ) -> Int? {
-    guard let slot = find(sessions.peer(session), at: context.now) else {
+    guard let slot = find(sessions.peer(session), &context) else {
       sessions.remove(session)
       return nil
     }
@@ -208,8 +208,11 @@ extension Links {
     guard let session = peers[slot].session else { return }
     let hello = sessions.hello(session)
     send(.hello, to: slot, &context) { hello.encode(to: &$0) }
-    let wait = max(peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial, RoundTrip.timeoutMin)
-    peers[slot].hello = .sent(tries: tries + 1, nextAt: context.now + wait * (1 << UInt64(min(tries, 4))))
+    let timeout = max(
+      peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial, RoundTrip.timeoutMin)
+    // Where a crowd met somebody at once, who had no place for all of them, it comes back spread out.
+    let wait = context.random.jittered(timeout * (1 << UInt64(min(tries, 4))))
+    peers[slot].hello = .sent(tries: tries + 1, nextAt: context.now + wait)
     wake(slot, at: context.now + wait)
   }
 

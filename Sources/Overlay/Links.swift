@@ -185,7 +185,7 @@ public struct Links: ~Copyable {
     _ key: PublicKey, role: Roles, hint: Endpoint? = nil, via: OverlayID? = nil, firstHand: Bool = false,
     _ context: inout Context
   ) -> Int? {
-    guard let slot = find(key, at: context.now) else { return nil }
+    guard let slot = find(key, &context) else { return nil }
     peers[slot].roles.formUnion(role)
     peers[slot].usedAt = context.now
     if let hint, !peers[slot].hints.contains(where: { $0 == hint }) { peers[slot].hints.insert(hint, at: 0) }
@@ -223,33 +223,37 @@ public struct Links: ~Copyable {
   // MARK: - The table
 
   /// The peer of `key`, made when it is new.
-  mutating func find(_ key: PublicKey, at now: Instant) -> Int? {
+  mutating func find(_ key: PublicKey, _ context: inout Context) -> Int? {
     let id = key.id
     if id == self.id { return nil }
     if let slot = peer(id) { return peers[slot].key == key ? slot : nil }
-    if peers.count == peers.capacity { evictIdle() }
+    if peers.count == peers.capacity { evictIdle(&context) }
     guard peers.count < peers.capacity, let slot = peers.insert(Peer(key: key, id: id)) else {
       counters.tableFull &+= 1
       return nil
     }
     byID.set(id, UInt32(slot))
-    peers[slot].usedAt = now
+    peers[slot].usedAt = context.now
     return slot
   }
 
   /// Makes room: a peer that is not up goes first, then the one without a lasting role that was idle longest.
-  private mutating func evictIdle() {
+  /// Whoever came only now stays: in a crowd each newcomer needs a moment to be told where to go on.
+  private mutating func evictIdle(_ context: inout Context) {
     var oldest: Int?
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let isUp = peers[slot].isUp
       if peers[slot].roles.contains(.bootstrap) || (isUp && peers[slot].isLasting) { continue }
+      if isUp && context.now - peers[slot].upAt < Timing.welcome { continue }
       guard let best = oldest else {
         oldest = slot
         continue
       }
       if isUp != peers[best].isUp ? !isUp : peers[slot].usedAt < peers[best].usedAt { oldest = slot }
     }
-    if let oldest { forget(oldest) }
+    guard let oldest else { return }
+    if peers[oldest].isUp { send(.close, to: oldest, &context) { _ in } }
+    forget(oldest)
   }
 
   /// Lets go of a peer and its session.

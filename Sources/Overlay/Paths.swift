@@ -98,7 +98,7 @@ extension Links {
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
-    if let grave = find(key, at: context.now) {
+    if let grave = find(key, &context) {
       peers[grave].deadUntil = context.now + Timing.deadFor
       peers[grave].hints = hints
       wake(grave, at: context.now + Timing.deadFor)

@@ -144,7 +144,7 @@ extension Links {
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
       case .close:
         try WireReader(rest).finish()
-        receiveClose(from: slot)
+        receiveClose(from: slot, &context)
       case .stabilise, .leave, .unify, .claim:
         return .message(
           peer: slot, type, body: PacketRef(slot: body.slot, offset: body.offset + 1, length: body.length - 1)
@@ -156,6 +156,14 @@ extension Links {
     return .none
   }
 
-  /// The peer lets go of the session: so do we.
-  private mutating func receiveClose(from slot: Int) { forget(slot) }
+  /// The peer lets go of the session: so do we. A bootstrap may be full.
+  private mutating func receiveClose(from slot: Int, _ context: inout Context) {
+    for i in 0..<bootstraps.count where bootstraps[i].key == peers[slot].key {
+      let wait = context.random.jittered(isComfortable ? Timing.bootstrapRetryCalm : Timing.bootstrapFull)
+      let next = context.now + wait
+      bootstraps[i].nextAt = isComfortable ? max(bootstraps[i].nextAt, next) : next
+      deadline = min(deadline, bootstraps[i].nextAt)
+    }
+    forget(slot)
+  }
 }

@@ -16,6 +16,10 @@ enum Timing {
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)
   static let bootstrapRetryMax = Interval.seconds(5)
+  /// A newcomer keeps its place in a full table this long.
+  static let welcome = Interval.milliseconds(250)
+  /// Whom a bootstrap had no place for comes back after this.
+  static let bootstrapFull = Interval.seconds(1)
   /// Who has fewer direct links than this, other than bootstraps, keeps those to bootstraps as ways in.
   static let directLinksMin = 3
   /// Who has all neighbours asks a bootstrap this often whether it sees the same ring.

@@ -1,7 +1,7 @@
 // Answering handshakes.
 //
 // What comes is checked in the order of its cost: shape, mac1, then Diffie–Hellman and signatures' points. An
-// init makes a half-open generation, of which there is one a static key, 256 in all, for five seconds;
+// init makes a half-open generation, of which there is one a static key, 1,024 in all, for five seconds;
 // nothing else changes, so a recorded init that is played again does no harm.
 
 import Base

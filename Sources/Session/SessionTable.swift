@@ -51,9 +51,10 @@ import Base
 
   var indices = IndexTable()
   var initiated = PendingList(limit: 256)
-  var strangers = PendingList(limit: 256)
+  /// As many as there may be peers: a crowd that comes at once shall be able to say who it is.
+  var strangers = PendingList(limit: 1_024)
   var halfOpen: [GenerationPointer] = []
-  static let halfOpenLimit = 256
+  static let halfOpenLimit = 1_024
 
   var slotCount = 0
   /// For how many slots there is memory.

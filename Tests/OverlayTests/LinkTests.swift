@@ -228,5 +228,32 @@ import Testing
     }
     #expect(side.find(stranger(), at: .start + .seconds(1)) == nil)
     #expect(side.counters.tableFull == 1 && side.peersCount == 1_024)
+    // In a crowd, whoever came only now keeps its place for a moment.
+    side.links.peers[7].roles = []
+    side.links.peers[7].upAt = .start + .seconds(1)
+    #expect(side.find(stranger(), at: .start + .seconds(1) + .milliseconds(249)) == nil)
+    #expect(side.find(stranger(), at: .start + .seconds(1) + .milliseconds(250)) == 7)
+  }
+
+  @Test func whomABootstrapSendsAwayComesBackSoon() throws {
+    let wires = Wires(count: 2)
+    let (a, b) = (wires.sides[0], wires.sides[1])
+    wires.act(a) { a.links.addBootstrap(b.endpoint, key: nil, &a.context) }
+    try #require(wires.run(upTo: .seconds(2)) { a.isUp(b) && b.isUp(a) } != nil)
+    // It has more peers than it can have, and makes room.
+    var random = Random(seed: 3)
+    wires.act(b) {
+      while b.peersCount < Links.peersMax {
+        let slot = b.links.peers.insert(Peer(key: random.publicKey(), id: random.overlayID()))!
+        b.links.peers[slot].isUp = true
+        b.links.peers[slot].roles = .near
+      }
+      b.context.now = wires.now + .milliseconds(250)
+      #expect(b.links.find(random.publicKey(), &b.context) != nil)
+      #expect(!b.isUp(a))
+    }
+    #expect(wires.run(upTo: .milliseconds(100)) { !a.isUp(b) } != nil, "it hears of that")
+    let took = try #require(wires.run(upTo: .seconds(3)) { a.isUp(b) })
+    #expect(took >= .milliseconds(800) && took <= .milliseconds(1_300))
   }
 }

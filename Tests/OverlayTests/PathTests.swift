@@ -253,7 +253,7 @@ import Testing
     -> Side
   {
     let side = Side(0)
-    let slot = side.links.find(Fixed.identities[1].publicKey, at: .start)!
+    let slot = side.find(Fixed.identities[1].publicKey, at: .start)!
     side.links.peers[slot].isUp = true
     for (i, path) in [(1, first), (2, second)] {
       side.links.peers[slot].paths[i] = Path(

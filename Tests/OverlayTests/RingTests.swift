@@ -113,14 +113,15 @@ import Testing
         if key.id.isIn(after: Fixed.identities[2].id, through: Fixed.identities[3].id) { return key }
       }
     }
-    let slot = side.links.find(other.key, at: .start)!
+    let slot = side.find(other.key, at: .start)!
     for _ in 1..<Links.peersMax {
-      let slot = side.links.find(stranger(), at: .start)!
+      let slot = side.find(stranger(), at: .start)!
       side.links.peers[slot].roles = .near
       side.links.peers[slot].isUp = true
     }
     // The table is full, and the peer that goes is the only one that may be replaced by those it names.
     side.links.peers[slot].isUp = true
+    side.context.now = .start + .seconds(1)
     side.links.neighbourhood = Neighbourhood()
     var ring = Ring(isFounder: true, at: .start)
     var leave = Leave()

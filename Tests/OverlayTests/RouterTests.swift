@@ -15,7 +15,7 @@ import Testing
     var random = Random(seed: seed)
     for _ in 0..<count {
       let key = PublicKey(bytes: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) })!
-      let slot = side.links.find(key, at: .start)!
+      let slot = side.find(key, at: .start)!
       if isUp(slot) { raise(side, slot) }
     }
     return side

@@ -62,7 +62,7 @@ import Testing
     wires.run(for: .seconds(1))
     var random = Random(seed: 2)
     for _ in 0..<guests {
-      let slot = b.links.find(random.publicKey(), at: wires.now)!
+      let slot = b.find(random.publicKey(), at: wires.now)!
       b.links.peers[slot].isUp = true
       b.links.peers[slot].isGuest = true
       b.links.peers[slot].wantedAt = wires.now

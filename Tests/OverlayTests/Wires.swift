@@ -76,7 +76,10 @@ final class Side {
     return peer.index(of: .endpoint(endpoint)).flatMap { peer.path($0) }
   }
 
-  func find(_ key: PublicKey, at now: Instant) -> Int? { links.find(key, at: now) }
+  func find(_ key: PublicKey, at now: Instant) -> Int? {
+    context.now = max(context.now, now)
+    return links.find(key, &context)
+  }
 
   var peersCount: Int { links.peers.count }
   var available: Int { context.pool.available }

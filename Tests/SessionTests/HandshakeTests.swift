@@ -370,13 +370,13 @@ struct HandshakeTests {
   @Test func aFloodOfStrangersIsBounded() throws {
     let b = Side(Fixed.identities[1], seed: 2)
     let a = Side(Fixed.identities[0], seed: 1)
-    for _ in 0..<300 {
+    for _ in 0..<1_100 {
       let message = try #require(a.initiateUnknown()).datagram
       #expect(b.handshake(message).result == .reply(length: 288, from: nil))
       a.table.removeAll()
     }
-    #expect(b.table.strangers.count == 256)
-    #expect(b.table.counters.evicted == 44)
+    #expect(b.table.strangers.count == 1_024)
+    #expect(b.table.counters.evicted == 76)
     let pair = Pair(a, b)
     try pair.connect()
     #expect(pair.carriesBothWays())

@@ -34,9 +34,18 @@ public enum Merge: Scenario {
     return [
       Check("merged_s", "seconds until there is one ring", whole, .atMost, mergeSeconds),
       Check(
-        "messages_merge", "datagrams that a node sends until there is one ring",
-        whole.flatMap { record.messagesPerNode(from: record.quietFrom, to: record.quietFrom + $0) }, .atMost,
-        60),
+        "messages_merge", "datagrams that a node sends until there is one ring, because of the merge",
+        whole.flatMap { messages(record, seconds: $0) }, .atMost, 60),
     ]
+  }
+
+  /// What a node sends from the meeting on, less what it sent in as much time before: the ten seconds before
+  /// the meeting are the measure of what the two rings cost by themselves.
+  private static func messages(_ record: Record, seconds: Double) -> Double? {
+    let meet = record.quietFrom
+    guard let all = record.messagesPerNode(from: meet, to: meet + seconds),
+      let before = record.messagesPerNode(from: record.measureFrom, to: meet), meet > record.measureFrom
+    else { return nil }
+    return all - before / (meet - record.measureFrom) * seconds
   }
 }
