@@ -89,8 +89,8 @@ public struct Peer: BitwiseCopyable {
   var isForeign = false
   /// The peer keeps this node as its far link.
   var isGuest = false
-  /// The fingerprint of the acquaintances of ours that it was told.
-  var acquaintancesSent: UInt32 = 0
+  /// The fingerprint of the acquaintances of ours that it has, as it says.
+  var acquaintancesHeld: UInt32 = 0
   /// When a question was sent that nothing was heard after yet.
   var askedAt: Instant = .never
   var directRetryAt: Instant = .never
@@ -132,7 +132,7 @@ public struct Peer: BitwiseCopyable {
     namedLeft = 0
     viewSent = 0
     viewSeen = 0
-    acquaintancesSent = 0
+    acquaintancesHeld = 0
     isGuest = false
     askedAt = .never
   }
