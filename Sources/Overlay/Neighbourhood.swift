@@ -54,7 +54,7 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
     if let first = successor, peers[first].namesUsPredecessor {
       lengths.right = 1
       while lengths.right < right.count,
-        peers[Int(right[lengths.right - 1])].namedRight == peers[Int(right[lengths.right])].key.flatHash
+        peers[Int(right[lengths.right - 1])].namedRight == peers[Int(right[lengths.right])].id.high
       {
         lengths.right += 1
       }
@@ -62,7 +62,7 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
     if let first = predecessor, peers[first].namesUsSuccessor {
       lengths.left = 1
       while lengths.left < left.count,
-        peers[Int(left[lengths.left - 1])].namedLeft == peers[Int(left[lengths.left])].key.flatHash
+        peers[Int(left[lengths.left - 1])].namedLeft == peers[Int(left[lengths.left])].id.high
       {
         lengths.left += 1
       }

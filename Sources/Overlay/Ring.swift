@@ -52,10 +52,11 @@ public struct Ring: ~Copyable {
   private var announcedView: UInt32 = 0
   var findAt: Instant
   var findNonce: UInt64 = 0
+  /// From when on nodes are asked for a link because others named them. A newcomer first waits for the answer
+  /// to its search: whom its bootstrap knows is not near its place.
+  var placedAt: Instant = .never
   /// Answers to searches, each of which is larger than its question.
   var finds = TokenBucket(rate: 50, burst: 100, at: .start)
-  /// Nodes of other rings that are looked up for others.
-  var merges = TokenBucket(rate: 20, burst: 40, at: .start)
   /// Which neighbour besides the nearest two is asked next.
   var turn = 0
   private var hasJoinedOnce = false
@@ -69,14 +70,16 @@ public struct Ring: ~Copyable {
     changedAt = now
     stabiliseAt = now
     findAt = now
-    if isFounder { phase = .settled }
+    if isFounder {
+      phase = .settled
+      placedAt = .start
+    }
   }
 
   public var isSettled: Bool { phase == .settled }
 
   public var deadline: Instant {
-    min(
-      min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), min(acquaintancesAt, unifier.nextAt)))
+    min(min(stabiliseAt, announceAt), min(min(findAt, shortcuts.nextAt), acquaintancesAt))
   }
 
   /// Whether this node speaks for `key`.
@@ -92,7 +95,11 @@ public struct Ring: ~Copyable {
     known.remove(links.peers[slot].key)
     reassess(&links, &context)
     if links.peers[slot].roles.contains(.shortcut) { links.introduce(slot, &context) }
-    if links.peers[slot].isForeign { exchangeNeighbours(slot, &links, &context) }
+    if links.peers[slot].isForeign {
+      links.peers[slot].isForeign = false
+      let near = links.neighbourhood
+      if slot == near.predecessor || slot == near.successor { askForOthers(through: slot, &links, &context) }
+    }
     if links.neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
       links.introduce(slot, &context)
       sendStabilise(to: slot, wantsAnswer: true, &links, &context)
@@ -125,7 +132,6 @@ public struct Ring: ~Copyable {
     if findAt <= now { findPlace(&links, &context) }
     expireShortcuts(&links, &context)
     expireAcquaintances(&links, &context)
-    expireUnifier(&links, &context)
   }
 
   /// The machine slept: others may have taken this node for dead, and its range over. It speaks for nothing
@@ -183,10 +189,12 @@ public struct Ring: ~Copyable {
 
   /// Goes, and tells the neighbours about each other.
   public mutating func leave(_ links: inout Links, _ context: inout Context) {
-    let lists = lists(for: nil, links)
-    let message = Leave(left: lists.left, right: lists.right)
-    let near = links.neighbourhood.all
-    for i in 0..<near.count { links.send(.leave, to: Int(near[i]), &context) { message.encode(to: &$0) } }
+    let near = links.neighbourhood
+    var message = Leave()
+    for i in 0..<near.left.count { message.left.append(links.named(Int(near.left[i]))) }
+    for i in 0..<near.right.count { message.right.append(links.named(Int(near.right[i]))) }
+    let all = near.all
+    for i in 0..<all.count { links.send(.leave, to: Int(all[i]), &context) { message.encode(to: &$0) } }
   }
 }
 

@@ -6,13 +6,11 @@ import Session
 
 /// A routed message with payload kind `ring`.
 public enum RingMessage: Equatable, Sendable {
-  /// "Who is nearest to the destination of this message?"
-  case find(nonce: UInt64)
-  /// The answer: first the answering node, then its neighbours on both sides. `hops` is the length of the
-  /// question's way.
+  /// "Who is nearest to the destination of this message?" So many nodes shall be named, itself included.
+  case find(nonce: UInt64, names: UInt8)
+  /// The answer: first the answering node, then as many of its neighbours on both sides as were asked for.
+  /// `hops` is the length of the question's way.
   case welcome(nonce: UInt64, hops: UInt8, nodes: BoundedArray<9, PlacedNode>)
-  /// To the owner of the place where a node of another ring would stand: link with it.
-  case merge(fanOut: UInt8, NamedNode)
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
   /// but when the sender tries again. `ticket` is that of the question (or its nonce), 0 for a datagram.
   case undeliverable(destination: OverlayID, payload: RoutedPayload, ticket: UInt64)
@@ -21,7 +19,7 @@ public enum RingMessage: Equatable, Sendable {
 extension RingMessage: WireCodable {
   public init(from reader: inout WireReader) throws(WireError) {
     switch try reader.byte() {
-    case 1: self = .find(nonce: try reader.integer())
+    case 1: self = .find(nonce: try reader.integer(), names: try reader.byte())
     case 2:
       self = .welcome(
         nonce: try reader.integer(), hops: try reader.byte(),
@@ -32,16 +30,16 @@ extension RingMessage: WireCodable {
         throw .invalid(offset: reader.offset)
       }
       self = .undeliverable(destination: destination, payload: payload, ticket: try reader.integer())
-    case 4: self = .merge(fanOut: try reader.byte(), try NamedNode(from: &reader))
     default: throw .invalid(offset: reader.offset)
     }
   }
 
   public func encode(to writer: inout WireWriter) {
     switch self {
-    case .find(let nonce):
+    case .find(let nonce, let names):
       writer.byte(1)
       writer.integer(nonce)
+      writer.byte(names)
     case .welcome(let nonce, let hops, let nodes):
       writer.byte(2)
       writer.integer(nonce)
@@ -52,10 +50,6 @@ extension RingMessage: WireCodable {
       destination.encode(to: &writer)
       writer.byte(payload.rawValue)
       writer.integer(ticket)
-    case .merge(let fanOut, let node):
-      writer.byte(4)
-      writer.byte(fanOut)
-      node.encode(to: &writer)
     }
   }
 }

@@ -1,52 +1,66 @@
 // Two rings become one.
 //
-// Whoever meets a node that does not find him where he stands has met another ring. Both then look up each
-// other's place in the own ring; the nodes there link with the stranger, each tells the other its neighbour,
-// and these are looked up in turn, so that the merge runs along both rings like a zip. A zip alone takes as
-// long as the ring; so each look-up is also handed to a random far link, which begins at another place. Three
-// such starts a look-up make the time logarithmic and cost a node some twenty messages (Shafaat, Ghodsi and
-// Haridi, "Handling network partitions and mergers in structured overlay networks", 2007).
+// Whoever meets a node through which nobody knows him has met another ring. The answer to his question names
+// the nodes between which he stands there: he links with them like with any node that is nearer than a
+// neighbour, and `stabilise` does the rest, a few places further with each round, to both sides: the rings
+// close like a zip. A zip alone takes as long as the ring. So he also asks, through the stranger, who stands
+// at the places of some of his far links, and tells each of them. Whoever is told of a stranger next to it,
+// and links with it, does the same through that stranger. The zips that begin so multiply by three until
+// there is no place left where the stranger is news: the time is logarithmic, and who is told needs no link
+// but those that it keeps.
+//
+// After Shafaat, Ghodsi and Haridi, "Handling network partitions and mergers in structured overlay networks"
+// (2007), from which it has the fan-out; there each look-up is a message to a node without a session.
 
 import Base
 import Session
 
-/// Strangers whose place in the own ring is to be found.
+/// Questions to other rings.
 struct Unifier {
-  /// Look-ups that follow from one.
-  static let fanOut: UInt8 = 3
-  static let queueMax = 32
-  /// Between two look-ups of one node.
-  static let pace = Interval.milliseconds(20)
-  /// A stranger that was looked up is not looked up again for this long.
-  static let repetition = Interval.seconds(5)
+  /// Far links whose places are asked for at a time: fewer take long, more cost more than they gain.
+  static let fanOut = 3
+  /// Nobody asks for others more often than this.
+  static let pause = Interval.seconds(5)
+  /// An answer that takes longer than this is not waited for.
+  static let patience = Interval.seconds(3)
 
-  struct Stranger: BitwiseCopyable {
-    let node: NamedNode
-    let fanOut: UInt8
-    let via: OverlayID
+  /// Who is nearest to a place, as another ring sees it?
+  struct Look: BitwiseCopyable, Equatable {
+    let nonce: UInt64
+    /// Our own place, or that of a far link.
+    let place: OverlayID
+    /// The node through which the question went.
+    let contact: OverlayID
+    let askedAt: Instant
   }
 
-  private(set) var queue: [Stranger] = []
-  private var recent: [(key: PublicKey, at: Instant)] = []
-  var nextAt: Instant = .never
-  /// The look from outside that is under way.
-  var outsideNonce: UInt64 = 0
+  /// Under way.
+  private var looks = BoundedArray<4, Look>()
+  private var mayAskAt: Instant = .start
 
-  mutating func push(_ node: NamedNode, fanOut: UInt8, via: OverlayID, at now: Instant) {
-    recent.removeAll { now - $0.at > Self.repetition }
-    guard queue.count < Self.queueMax, recent.count < Self.queueMax,
-      !recent.contains(where: { $0.key == node.key })
-    else { return }
-    recent.append((node.key, now))
-    queue.append(Stranger(node: node, fanOut: min(fanOut, Self.fanOut), via: via))
-    nextAt = min(nextAt, now + Self.pace)
+  /// A look at a place; nil when there are too many already, or one at this place.
+  mutating func begin(
+    at place: OverlayID, through contact: OverlayID, _ context: inout Context
+  ) -> Look? {
+    while let old = looks.firstIndex(where: { context.now - $0.askedAt > Self.patience }) {
+      looks.remove(at: old)
+    }
+    guard !looks.contains(where: { $0.place == place }) else { return nil }
+    let look = Look(
+      nonce: context.random.next(), place: place, contact: contact, askedAt: context.now)
+    return looks.append(look) ? look : nil
   }
 
-  mutating func pop(at now: Instant) -> Stranger? {
-    guard nextAt <= now, !queue.isEmpty else { return nil }
-    let stranger = queue.removeFirst()
-    nextAt = queue.isEmpty ? .never : now + Self.pace
-    return stranger
+  /// The look that is answered under this nonce: once.
+  mutating func end(_ nonce: UInt64) -> Look? {
+    looks.firstIndex { $0.nonce == nonce }.map { looks.remove(at: $0) }
+  }
+
+  /// Whether it is time to ask for others.
+  mutating func mayAsk(at now: Instant) -> Bool {
+    guard mayAskAt <= now else { return false }
+    mayAskAt = now + Self.pause
+    return true
   }
 }
 
@@ -54,104 +68,94 @@ extension Ring {
   /// Asks a node that is no neighbour who is nearest to us there: in the same ring it is one of our own
   /// neighbours.
   public mutating func lookOutside(_ slot: Int, _ links: inout Links, _ context: inout Context) {
-    unifier.outsideNonce = context.random.next()
-    let message = RingMessage.find(nonce: unifier.outsideNonce)
-    links.routeMessage(through: slot, to: links.id, &context) { message.encode(to: &$0) }
+    look(at: links.id, through: slot, &links, &context)
   }
 
-  /// What the look from outside saw.
-  mutating func compare(
-    _ nodes: BoundedArray<9, PlacedNode>, via: OverlayID, _ links: inout Links, _ context: inout Context
+  private mutating func look(
+    at place: OverlayID, through slot: Int, _ links: inout Links, _ context: inout Context
   ) {
-    unifier.outsideNonce = 0
+    guard let look = unifier.begin(at: place, through: links.peers[slot].id, &context) else { return }
+    let message = RingMessage.find(nonce: look.nonce, names: Self.placeNames)
+    links.routeMessage(through: slot, to: place, &context) { message.encode(to: &$0) }
+  }
+
+  /// What a look from outside saw.
+  mutating func learn(
+    _ nodes: BoundedArray<9, PlacedNode>, from look: Unifier.Look, via: OverlayID, _ links: inout Links,
+    _ context: inout Context
+  ) {
+    guard look.place == links.id else { return tell(nodes, of: look.place, &links, &context) }
     let near = links.neighbourhood
     let ends = [near.predecessor, near.successor].compactMap { $0.map { links.peers[$0].key } }
     let own = links.identity.publicKey
     let isKnown = nodes.contains { $0.node.key == own || ends.contains($0.node.key) }
-    for i in 0..<nodes.count { consider(nodes[i].node, via: via, &links, &context) }
+    for i in 0..<nodes.count { meet(nodes[i].node, via: via, &links, &context) }
     guard !isKnown, links.upCount > 1 else { return }
     context.notify(.foreignRing(nodes[0].node.key.id))
-    unifier.push(nodes[0].node, fanOut: Unifier.fanOut, via: via, at: context.now)
+    if let contact = links.peer(look.contact), links.peers[contact].isUp {
+      askForOthers(through: contact, &links, &context)
+    }
+  }
+
+  /// Tells a far link between whom it stands in the other ring.
+  private func tell(
+    _ nodes: BoundedArray<9, PlacedNode>, of place: OverlayID, _ links: inout Links, _ context: inout Context
+  ) {
+    guard let slot = links.peer(place), links.peers[slot].isUp,
+      !nodes.contains(where: { $0.node.key == links.peers[slot].key })
+    else { return }
+    var ahead = nodes[0].node
+    var behind = ahead
+    for i in 1..<nodes.count {
+      let node = nodes[i].node
+      if place.clockwise(to: node.key.id) < place.clockwise(to: ahead.key.id) { ahead = node }
+      if node.key.id.clockwise(to: place) < behind.key.id.clockwise(to: place) { behind = node }
+    }
+    var message = Unify(ahead)
+    if behind.key != ahead.key { message.nodes.append(behind) }
+    links.send(.unify, to: slot, &context) { message.encode(to: &$0) }
   }
 
   public mutating func receive(
     _ message: Unify, from slot: Int, _ links: inout Links, _ context: inout Context
   ) {
-    for i in 0..<message.nodes.count {
-      unifier.push(message.nodes[i], fanOut: message.fanOut, via: links.peers[slot].id, at: context.now)
-    }
+    let teller = links.peers[slot].id
+    for i in 0..<message.nodes.count { meet(message.nodes[i], via: teller, &links, &context) }
   }
 
-  mutating func expireUnifier(_ links: inout Links, _ context: inout Context) {
-    while let stranger = unifier.pop(at: context.now) {
-      merge(stranger.node, fanOut: stranger.fanOut, via: stranger.via, &links, &context)
-    }
-  }
-
-  /// Looks for the place of a stranger in the own ring: here, or by a message that goes there.
-  mutating func merge(
-    _ node: NamedNode, fanOut: UInt8, via: OverlayID, _ links: inout Links, _ context: inout Context
-  ) {
-    let id = node.key.id
-    guard id != links.id, links.identity.suite.admits(node.key) else { return }
-    let near = links.neighbourhood
-    if let slot = links.peer(id), slot == near.predecessor || slot == near.successor { return }
-    let rest = max(fanOut, 1) - 1
-    if rest > 0, let far = links.randomShortcut(&context) {
-      let message = Unify(fanOut: rest, node)
-      links.send(.unify, to: far, &context) { message.encode(to: &$0) }
-    }
-    if links.isBetweenNearest(id) {
-      meet(node, via: via, &links, &context)
-    } else {
-      let message = RingMessage.merge(fanOut: max(rest, 1), node)
-      links.routeMessage(.ring, mode: .owner, to: id, &context) { message.encode(to: &$0) }
-    }
-  }
-
-  /// Links with a stranger that belongs next to us.
+  /// A node of another ring may belong next to us.
   private mutating func meet(
     _ node: NamedNode, via: OverlayID, _ links: inout Links, _ context: inout Context
   ) {
-    let id = node.key.id
-    if let slot = links.peer(id), links.peers[slot].isUp {
-      return exchangeNeighbours(slot, &links, &context)
-    }
-    links.approach(node, role: .near, via: via == id ? nil : via, &context)
-    if let slot = links.peer(id) { links.peers[slot].isForeign = true }
+    consider(node, via: via, &links, &context)
+    guard let slot = links.peer(node.key.id), links.peers[slot].attempt != nil else { return }
+    links.peers[slot].isForeign = true
   }
 
-  /// Tells a stranger next to us who we are and who stands on its other side, for it to look up.
-  mutating func exchangeNeighbours(_ slot: Int, _ links: inout Links, _ context: inout Context) {
-    links.peers[slot].isForeign = false
-    var message = Unify(fanOut: Unifier.fanOut, links.own)
-    let near = links.neighbourhood
-    let isAhead =
-      links.id.clockwise(to: links.peers[slot].id) < links.peers[slot].id.clockwise(to: links.id)
-    if let other = isAhead ? near.successor : near.predecessor, other != slot {
-      message.nodes.append(links.named(other))
+  /// Asks a node of another ring who stands there at the places of some far links.
+  mutating func askForOthers(through contact: Int, _ links: inout Links, _ context: inout Context) {
+    guard unifier.mayAsk(at: context.now) else { return }
+    let others = links.randomFarLinks(other: contact, &context)
+    for i in 0..<others.count {
+      look(at: links.peers[Int(others[i])].id, through: contact, &links, &context)
     }
-    links.send(.unify, to: slot, &context) { message.encode(to: &$0) }
   }
 }
 
 extension Links {
-  /// Whether the ID lies between predecessor and successor.
-  func isBetweenNearest(_ id: OverlayID) -> Bool {
-    guard let predecessor = neighbourhood.predecessor, let successor = neighbourhood.successor else {
-      return true
-    }
-    return id.isIn(after: peers[predecessor].id, through: peers[successor].id)
-  }
-
-  func randomShortcut(_ context: inout Context) -> Int? {
-    var chosen: Int?
+  /// Some lasting links beyond the neighbourhood that are reached directly.
+  func randomFarLinks(other: Int, _ context: inout Context) -> BoundedArray<3, Int32> {
+    var chosen = BoundedArray<3, Int32>()
     var count: UInt64 = 0
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].hasDirectPath
     {
-      guard peers[slot].isLasting, !neighbourhood.contains(slot) else { continue }
+      guard slot != other, peers[slot].isLasting, !neighbourhood.contains(slot) else { continue }
       count += 1
-      if context.random.below(count) == 0 { chosen = slot }
+      if chosen.append(Int32(slot)) { continue }
+      let place = Int(context.random.below(count))
+      guard place < chosen.count else { continue }
+      chosen.remove(at: place)
+      chosen.append(Int32(slot))
     }
     return chosen
   }

@@ -23,7 +23,7 @@ import Testing
 
   private func send(_ node: LoneNode, _ header: RoutedHeader, from hop: Int? = nil) {
     var header = header
-    let payload = node.links.compose(&node.context) { RingMessage.find(nonce: 77).encode(to: &$0) }!
+    let payload = node.links.compose(&node.context) { RingMessage.find(nonce: 77, names: 9).encode(to: &$0) }!
     guard case .forward(let next) = node.links.decide(&header, from: hop) else {
       return node.context.pool.release(payload)
     }

@@ -38,8 +38,8 @@ import Testing
       guard let left = near.predecessor, let right = near.successor else { return }
       node.links.peers[slot].namesUsSuccessor = other.id(right) == node.id
       node.links.peers[slot].namesUsPredecessor = other.id(left) == node.id
-      node.links.peers[slot].namedRight = other.links.peers[right].key.flatHash
-      node.links.peers[slot].namedLeft = other.links.peers[left].key.flatHash
+      node.links.peers[slot].namedRight = other.links.peers[right].id.high
+      node.links.peers[slot].namedLeft = other.links.peers[left].id.high
     }
 
     func number(_ id: OverlayID) -> Int { nodes.firstIndex { $0.id == id }! }

@@ -239,7 +239,7 @@ extension Links {
   @Test(arguments: 0...4, 0...4) func listsEndWhereTheyNoLongerNameEachOther(left: Int, right: Int) {
     let side = crowd(20, seed: 19)
     let near = side.links.neighbourhood
-    func key(_ slot: Int32) -> UInt64 { side.links.peers[Int(slot)].key.flatHash }
+    func key(_ slot: Int32) -> UInt64 { side.links.peers[Int(slot)].id.high }
     for i in 0..<4 {
       let (l, r) = (Int(near.left[i]), Int(near.right[i]))
       side.links.peers[l].namesUsSuccessor = i == 0 && left > 0
