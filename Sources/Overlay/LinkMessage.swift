@@ -17,6 +17,7 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case refuse = 9
   case acquaintances = 10
   case unify = 11
+  case acquainted = 12
   case circuit = 15
   case claim = 16
 }

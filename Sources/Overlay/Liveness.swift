@@ -127,13 +127,16 @@ extension Links {
       return
     }
     if probe.tries > 0 { peers[slot].pingsLost &+= 1 }
-    if probe.tries >= (path.isLastResort ? Timing.indirectTries : Timing.pingTries) {
-      return abandon(slot, index, &context)
-    }
+    let isHeard = probe.tries > 0 && path.heardAt > probe.beganAt
+    let tries = path.isLastResort ? Timing.indirectTries : Timing.pingTries
+    if probe.tries >= tries + (isHeard ? Timing.pingTriesMore : 0) { return abandon(slot, index, &context) }
     if index == 0, probe.tries > 0, peers[slot].vias.count > 0 { rotateVias(slot) }
     // What took one neighbour may have taken others.
     if probe.tries == 2, peers[slot].roles.contains(.near) { doubtNeighbours(context.now) }
-    probe.dueAt = context.now + max(path.roundTrip.timeout, Timing.pingWaitMin)
+    let patience = max(path.roundTrip.timeout, Timing.pingWaitMin)
+    // Whoever is heard and does not answer in time may be slow: the last questions wait longer.
+    let late = probe.tries + 1 > tries ? probe.tries + 1 - tries : 0
+    probe.dueAt = context.now + min(patience * (1 << UInt64(late)), RoundTrip.timeoutMax)
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
@@ -327,6 +330,15 @@ extension Links {
     let idleAt = max(max(peers[slot].usedAt, peers[slot].upAt) + patience, wantedUntil)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
     if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
+    if !peers[slot].isUp, peers[slot].deadUntil != .start { askAgain(about: peers[slot].id) }
     forget(slot)
+  }
+
+  /// A node that counted as dead may be spoken of again. Who has it among its neighbours said so before it
+  /// was lost here, or meanwhile, and would not repeat it: the neighbour on its side is asked for its lists.
+  private mutating func askAgain(about lost: OverlayID) {
+    guard neighbourhood.wants(lost, around: id, peers) else { return }
+    let isRight = id.clockwise(to: lost) < lost.clockwise(to: id)
+    if let slot = isRight ? neighbourhood.successor : neighbourhood.predecessor { peers[slot].viewSeen = 0 }
   }
 }

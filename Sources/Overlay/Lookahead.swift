@@ -2,7 +2,8 @@
 //
 // Half of 64 bits of each ID is enough: on a ring of a million nodes neighbours differ in the first 20 bits,
 // and a mistake costs a hop at most. The list goes out soon after a link came up, and again when it changed,
-// every other minute at most: what is stale misleads, but nobody follows it away from the destination.
+// every other minute at most: what is stale misleads, but nobody follows it away from the destination. Whoever
+// gets one says so; a list that was lost is sent again in the next round.
 
 import Base
 import Session
@@ -31,7 +32,24 @@ public struct Acquaintances: Equatable, Sendable, BitwiseCopyable, WireCodable {
   }
 }
 
+/// "I have the list with this fingerprint of yours."
+public struct Acquainted: Equatable, Sendable, WireCodable {
+  public var fingerprint: UInt32
+
+  public init(fingerprint: UInt32) { self.fingerprint = fingerprint }
+
+  public init(from reader: inout WireReader) throws(WireError) { fingerprint = try reader.integer() }
+
+  public func encode(to writer: inout WireWriter) { writer.integer(fingerprint) }
+}
+
 extension Links {
+  mutating func receive(_ message: Acquaintances, from slot: Int, _ context: inout Context) {
+    routes.learn(slot, message.prefixes)
+    let answer = Acquainted(fingerprint: message.fingerprint)
+    send(.acquainted, to: slot, &context) { answer.encode(to: &$0) }
+  }
+
   /// Those with a lasting link, the nearest first.
   var acquaintances: Acquaintances {
     var list = Acquaintances()
@@ -51,8 +69,7 @@ extension Links {
     let list = acquaintances
     let fingerprint = list.fingerprint
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
-      guard peers[slot].acquaintancesSent != fingerprint, peers[slot].isLasting else { continue }
-      peers[slot].acquaintancesSent = fingerprint
+      guard peers[slot].acquaintancesHeld != fingerprint, peers[slot].isLasting else { continue }
       send(.acquaintances, to: slot, &context) { list.encode(to: &$0) }
     }
   }

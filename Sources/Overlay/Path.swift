@@ -41,6 +41,9 @@ struct Probe: BitwiseCopyable {
     self.dueAt = dueAt
   }
 
+  /// When the first question of the series was sent.
+  var beganAt: Instant { times[0] }
+
   /// The nonce of the next question, which is sent now.
   mutating func ask(_ secure: inout SecureRandom, at now: Instant) -> Nonce {
     if tries == 0 { nonce = Nonce(high: secure.next(), low: secure.next()) }

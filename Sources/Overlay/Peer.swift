@@ -88,8 +88,8 @@ public struct Peer: BitwiseCopyable {
   public let key: PublicKey
   /// When the link came up.
   public internal(set) var upAt: Instant = .start
-  /// The fingerprint of the acquaintances of ours that it was told.
-  var acquaintancesSent: UInt32 = 0
+  /// The fingerprint of the acquaintances of ours that it has, as it says.
+  var acquaintancesHeld: UInt32 = 0
   var directRetryAt: Instant = .never
   var directRetryIn = Timing.directRetryMin
   /// The round trips measured last.
@@ -143,7 +143,7 @@ public struct Peer: BitwiseCopyable {
     viewSent = 0
     viewSeen = 0
     viewSentAt = .start
-    acquaintancesSent = 0
+    acquaintancesHeld = 0
     isGuest = false
     askedAt = .never
   }

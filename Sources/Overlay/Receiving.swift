@@ -136,7 +136,8 @@ extension Links {
       case .ping: receive(try Ping(decoding: rest), from: slot, origin, &context)
       case .pong: receive(try Pong(decoding: rest), from: slot, origin, &context)
       case .confirm: receive(try HopConfirmation(decoding: rest), from: slot, &context)
-      case .acquaintances: routes.learn(slot, try Acquaintances(decoding: rest).prefixes)
+      case .acquaintances: receive(try Acquaintances(decoding: rest), from: slot, &context)
+      case .acquainted: peers[slot].acquaintancesHeld = try Acquainted(decoding: rest).fingerprint
       case .refuse:
         try WireReader(rest).finish()
         receiveRefusal(from: slot)

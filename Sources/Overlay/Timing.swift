@@ -40,6 +40,8 @@ enum Timing {
   /// network, so that a machine that hesitates is not given up.
   static let pingTries: UInt8 = 4
   static let pingWaitMin = Interval.milliseconds(250)
+  /// So many more, each after twice the wait, when the peer was heard meanwhile: it is slow and not dead.
+  static let pingTriesMore: UInt8 = 2
   /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.75 s on a quick
   /// network.
   static let indirectTries: UInt8 = 3

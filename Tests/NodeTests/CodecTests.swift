@@ -235,6 +235,7 @@ private let overlay: [Kind] = [
   Kind("NamedNode") { $0.named() },
   Kind("PlacedNode") { $0.placed() },
   Kind("Acquaintances") { $0.acquaintances() },
+  Kind("Acquainted") { Acquainted(fingerprint: $0.seconds()) },
   Kind("HopConfirmation") { HopConfirmation(number: $0.seconds(), isTaken: $0.below(2) == 1) },
   Kind("Leave") {
     var message = Leave()

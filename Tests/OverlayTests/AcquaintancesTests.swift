@@ -48,7 +48,7 @@ import Testing
     #expect(Array(prefixes.dropFirst(8)) == far.map { node.id($0).leading })
   }
 
-  @Test func listTravelsToThoseToWhomItIsNews() {
+  @Test func listTravelsUntilItIsHeld() {
     var random = Random(seed: 5)
     let node = LoneNode()
     node.raise(12, &random)
@@ -59,13 +59,43 @@ import Testing
       node.links.tellAcquaintances(&node.context)
       return node.links.counters.noWay - before
     }
+    func hold(_ slots: Range<Int>) {
+      for slot in slots { node.links.peers[slot].acquaintancesHeld = node.links.acquaintances.fingerprint }
+    }
     #expect(told() == 10)
+    hold(0..<7)
+    #expect(told() == 3, "three lists, or the answers to them, were lost")
+    hold(7..<10)
     #expect(told() == 0)
     node.links.peers[10].roles = .shortcut
     #expect(told() == 11)
+    hold(0..<11)
     node.links.peers[11].isGuest = true
-    node.links.peers[11].acquaintancesSent = node.links.acquaintances.fingerprint
+    hold(11..<12)
     #expect(told() == 11, "the new guest seems to have it already")
+    hold(0..<11)
     #expect(told() == 0)
+  }
+
+  @Test func lostListIsSentAgainAndAHeldOneIsNot() throws {
+    let wires = Wires(count: 2)
+    let (a, b) = (wires.sides[0], wires.sides[1])
+    try wires.link(a, b, role: .shortcut)
+    func held() -> Bool { a.peer(b)!.acquaintancesHeld == a.links.acquaintances.fingerprint }
+    func tell() -> Int {
+      let before = wires.count(from: a, to: b)
+      wires.act(a) { a.links.tellAcquaintances(&a.context) }
+      let sent = wires.count(from: a, to: b) - before
+      wires.run(for: .milliseconds(100))
+      return sent
+    }
+    // The list is lost; then the answer to it; then nothing.
+    wires.passes = { !($0.from == a.endpoint && $0.to == b.endpoint) }
+    #expect(tell() == 1 && !held())
+    wires.passes = { !($0.from == b.endpoint && $0.to == a.endpoint) }
+    #expect(tell() == 1 && !held())
+    wires.passes = { _ in true }
+    #expect(tell() == 1 && held())
+    #expect(tell() == 0)
   }
 }
