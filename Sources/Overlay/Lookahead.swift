@@ -2,8 +2,8 @@
 //
 // Half of 64 bits of each ID is enough: on a ring of a million nodes neighbours differ in the first 20 bits,
 // and a mistake costs a hop at most. The list goes out soon after a link came up, and again when it changed,
-// every other minute at most: what is stale misleads, but nobody follows it away from the destination. Whoever
-// gets one says so; a list that was lost is sent again in the next round.
+// every other minute at most: what is stale misleads, but nobody follows it away from the destination.
+// Whoever gets one says so; a list that was lost is sent again in the next round.
 
 import Base
 import Session

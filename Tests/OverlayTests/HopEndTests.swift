@@ -201,7 +201,7 @@ import Testing
   @Test func noticeAboutAHandshakeBringsOnTheNextTryWithoutVias() {
     let node = node(6, seed: 14)
     var random = Random(seed: 15)
-    let slot = node.links.find(random.publicKey(), at: .start)!
+    let slot = node.links.find(random.publicKey(), &node.context)!
     let target = node.id(slot)
     node.links.peers[slot].vias.append(node.id(2))
     node.links.peers[slot].attempt = Attempt(tries: 1, nextAt: .start + .seconds(1))
