@@ -109,14 +109,14 @@ public struct Network: ~Copyable {
   }
 
   private mutating func receive(
-    _ header: RoutedHeader, _ payload: Frame, from hop: Int, _ context: inout Context
+    _ header: RoutedHeader, _ payload: Frame, from hop: Int?, _ context: inout Context
   ) {
     if header.payload == .directory {
-      let isFirstHand = links.peers.isUsed(hop) && links.peers[hop].id == header.source
+      let isFirstHand = hop.map { links.peers.isUsed($0) && links.peers[$0].id == header.source } ?? false
       directory.receive(payload, from: header, isFirstHand: isFirstHand, &links, ring, &context)
     } else if let message = try? RingMessage(decoding: payload) {
-      if case .undeliverable(_, let kind, let ticket) = message {
-        return onUndeliverable(kind, ticket: ticket, &context)
+      if case .undeliverable(let destination, let kind, let ticket) = message {
+        return onUndeliverable(destination, kind, ticket: ticket, &context)
       }
       ring.receive(message, header: header, &links, &context)
     } else {
@@ -125,19 +125,20 @@ public struct Network: ~Copyable {
   }
 
   private mutating func onUndeliverable(
-    _ payload: RoutedPayload, ticket: UInt64, _ context: inout Context
+    _ destination: OverlayID, _ payload: RoutedPayload, ticket: UInt64, _ context: inout Context
   ) {
     switch payload {
     case .ring: ring.onUndeliverable(nonce: ticket, &context)
     case .directory: directory.onUndeliverable(ticket: ticket, &context)
-    case .datagram: break
+    case .datagram: links.onUnreached(destination, &context)
     }
   }
 
   /// Lets the parts react to each other until nothing is left to tell.
   public mutating func pump(_ context: inout Context) {
-    while links.events.count + ring.events.count + directory.events.count > 0 {
+    while links.events.count + links.arrivals.count + ring.events.count + directory.events.count > 0 {
       pumpLinks(&context)
+      pumpArrivals(&context)
       pumpRing(&context)
       for i in 0..<directory.events.count { events.append(.directory(directory.events[i])) }
       directory.events.removeAll()
@@ -165,8 +166,8 @@ public struct Network: ~Copyable {
         if links.peers.isUsed(peer) { remember(peer, &context) }
       case .measured(let ticket):
         events.append(.measured(ticket: ticket))
-      case .undeliverable(let payload, let ticket):
-        onUndeliverable(payload, ticket: ticket, &context)
+      case .undeliverable(let destination, let payload, let ticket):
+        onUndeliverable(destination, payload, ticket: ticket, &context)
       case .unreachable(let key):
         // Others are there and this one is not: the next start need not look for it.
         if links.upCount > 0 { forgetPeer(key, &context) }
@@ -176,6 +177,17 @@ public struct Network: ~Copyable {
       i += 1
     }
     links.events.removeAll()
+  }
+
+  private mutating func pumpArrivals(_ context: inout Context) {
+    var i = 0
+    while i < links.arrivals.count {
+      let arrival = links.arrivals[i]
+      receive(arrival.header, context.pool.frame(arrival.payload), from: arrival.from, &context)
+      context.pool.release(arrival.payload)
+      i += 1
+    }
+    links.arrivals.removeAll()
   }
 
   private mutating func pumpRing(_ context: inout Context) {

@@ -16,6 +16,9 @@ public struct RingView: Sendable, BitwiseCopyable {
   public let left: BoundedArray<4, OverlayID>
   /// Linked neighbours clockwise, nearest first.
   public let right: BoundedArray<4, OverlayID>
+  /// How many entries of each follow each other without a gap, by their own words. The others are spare.
+  public let contiguousLeft: Int
+  public let contiguousRight: Int
   /// Nodes on the ring, as this one reckons.
   public let sizeEstimate: Int
   /// Peers with a session.
@@ -34,8 +37,10 @@ extension NodeCore {
     let near = network.links.neighbourhood
     for i in 0..<near.left.count { left.append(network.links.peers[Int(near.left[i])].id) }
     for i in 0..<near.right.count { right.append(network.links.peers[Int(near.right[i])].id) }
+    let lengths = near.contiguous(network.links.peers)
     return RingView(
       id: id, isSettled: network.ring.isSettled, isReady: network.isReady, left: left, right: right,
+      contiguousLeft: lengths.left, contiguousRight: lengths.right,
       sizeEstimate: network.ring.sizeEstimate(network.links), links: network.links.upCount)
   }
 

@@ -1,8 +1,9 @@
-// Peers that went without a word, and where they were: asked again now and then whether they are back.
+// Neighbours and members that went without a word, and where they were: asked again whether they are back.
 //
 // A partition looks like the death of everybody on the other side. Whoever remembers the dead and asks them
-// again notices when it is over, and two rings can become one (`Unifying`). A first try comes after ten
-// seconds, eight more as often, then ever more rarely, for a day.
+// again notices when it is over, and two rings can become one (`Unifying`). Each node asks one of its dead at
+// a time, drawn by lot, every ten seconds: after a partition there are many who ask, and where everybody
+// comes and goes a node has many dead. When each was asked six times the questions become rarer.
 
 import Base
 import Session
@@ -13,7 +14,6 @@ struct DeadPeer: BitwiseCopyable {
   let endpoint: Endpoint
   let diedAt: Instant
   var tries: UInt8 = 0
-  var nextAt: Instant
 }
 
 /// The dead, a bounded number of them.
@@ -21,8 +21,8 @@ struct DeadPeers {
   static let limit = 64
   static let retryMin = Interval.seconds(10)
   static let retryMax = Interval.minutes(10)
-  /// Tries before they become rarer.
-  static let quickTries: UInt8 = 8
+  /// Tries of each before they become rarer.
+  static let quickTries: UInt8 = 6
   /// Who was away for a day comes back by himself or not at all.
   static let life = Interval.minutes(24 * 60)
 
@@ -35,9 +35,8 @@ struct DeadPeers {
     if peers.count == Self.limit, let oldest = peers.indices.max(by: { peers[$0].tries < peers[$1].tries }) {
       peers.remove(at: oldest)
     }
-    let nextAt = context.now + context.random.jittered(Self.retryMin)
-    peers.append(DeadPeer(key: key, endpoint: endpoint, diedAt: context.now, nextAt: nextAt))
-    deadline = min(deadline, nextAt)
+    peers.append(DeadPeer(key: key, endpoint: endpoint, diedAt: context.now))
+    deadline = min(deadline, context.now + context.random.jittered(Self.retryMin))
   }
 
   /// - Returns: whether it was in here.
@@ -45,36 +44,35 @@ struct DeadPeers {
   mutating func remove(_ key: PublicKey) -> Bool {
     guard let i = peers.firstIndex(where: { $0.key == key }) else { return false }
     peers.remove(at: i)
+    if peers.isEmpty { deadline = .never }
     return true
   }
 
-  /// The next one that shall be asked now; its next turn is set.
+  /// One that shall be asked now; the next turn is set.
   mutating func takeDue(_ context: inout Context) -> DeadPeer? {
-    let now = context.now
-    peers.removeAll { now - $0.diedAt > Self.life }
-    guard let i = peers.firstIndex(where: { $0.nextAt <= now }) else {
-      deadline = peers.reduce(Instant.never) { min($0, $1.nextAt) }
+    guard deadline <= context.now else { return nil }
+    peers.removeAll { context.now - $0.diedAt > Self.life }
+    guard !peers.isEmpty else {
+      deadline = .never
       return nil
     }
-    let excess = UInt64(max(peers[i].tries, Self.quickTries) - Self.quickTries)
+    let chosen = Int(context.random.below(UInt64(peers.count)))
+    peers[chosen].tries = min(peers[chosen].tries + 1, 100)
+    let fewest = peers.reduce(UInt8.max) { min($0, $1.tries) }
+    let excess = UInt64(max(fewest, Self.quickTries) - Self.quickTries)
     let wait = min(Self.retryMin * (1 << min(excess, 10)), Self.retryMax)
-    peers[i].nextAt = now + context.random.jittered(wait)
-    peers[i].tries = min(peers[i].tries + 1, 100)
-    return peers[i]
+    deadline = context.now + context.random.jittered(wait)
+    return peers[chosen]
   }
 }
 
 extension Links {
-  /// Asks those dead whose turn it is for a handshake, where they were last.
+  /// Asks one of the dead for a handshake, where it was last.
   mutating func askDead(_ context: inout Context) {
-    guard dead.deadline <= context.now else { return }
-    while let peer = dead.takeDue(&context) {
-      guard let ref = context.pool.take(length: 0) else { return }
-      guard let length = sessions.initiate(to: peer.key, at: context.now, into: context.pool.room(ref)) else {
-        context.pool.release(ref)
-        continue
-      }
-      transmit(ref, length: length, to: peer.endpoint, &context)
+    guard let peer = dead.takeDue(&context), let ref = context.pool.take(length: 0) else { return }
+    guard let length = sessions.initiate(to: peer.key, at: context.now, into: context.pool.room(ref)) else {
+      return context.pool.release(ref)
     }
+    transmit(ref, length: length, to: peer.endpoint, &context)
   }
 }

@@ -107,7 +107,7 @@ extension Links {
       destination: header.destination, payload: header.payload, ticket: ticket)
     guard header.source != id, header.hops <= Self.hopsMax
     else {
-      events.append(.undeliverable(header.payload, ticket: ticket))
+      events.append(.undeliverable(header.destination, header.payload, ticket: ticket))
       return
     }
     routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {

@@ -4,12 +4,16 @@ import Base
 import Session
 
 extension Ring {
-  /// Asks which other node `target` leads to; the answer comes as an event with the nonce.
+  /// A node and all its neighbours.
+  static let placeNames: UInt8 = 9
+
+  /// Asks which other node `target` leads to, and for the names of so many nodes there; the answer comes as
+  /// an event with the nonce.
   public mutating func find(
-    _ target: OverlayID, mode: RoutingMode = .nearest, nonce: UInt64, _ links: inout Links,
+    _ target: OverlayID, mode: RoutingMode = .nearest, names: UInt8 = 1, nonce: UInt64, _ links: inout Links,
     _ context: inout Context
   ) {
-    let message = RingMessage.find(nonce: nonce)
+    let message = RingMessage.find(nonce: nonce, names: names)
     links.routeMessage(.ring, mode: mode, to: target, wantsNotice: true, &context) { message.encode(to: &$0) }
   }
 
@@ -17,8 +21,9 @@ extension Ring {
   mutating func findPlace(_ links: inout Links, _ context: inout Context) {
     findAt = context.now + context.random.jittered(isSettled ? .minutes(5) : Timing.find)
     guard links.upCount > 0 else { return }
+    placedAt = min(placedAt, context.now + Timing.find)
     findNonce = context.random.next()
-    find(links.id, nonce: findNonce, &links, &context)
+    find(links.id, names: Self.placeNames, nonce: findNonce, &links, &context)
   }
 
   /// A search did not arrive: while unsettled the next begins soon.
@@ -30,15 +35,17 @@ extension Ring {
     _ message: RingMessage, header: RoutedHeader, _ links: inout Links, _ context: inout Context
   ) {
     switch message {
-    case .find(let nonce):
-      answerFind(nonce, header, &links, &context)
+    case .find(let nonce, let names):
+      answerFind(nonce, names, header, &links, &context)
     case .welcome(let nonce, let hops, let nodes):
       // Zero stands for no search.
       guard !nodes.isEmpty, nonce != 0 else { return }
       let voucher = header.sourceVia ?? header.source
       if nonce == findNonce {
         findNonce = 0
+        placedAt = .start
         for i in 0..<nodes.count { consider(nodes[i].node, via: voucher, &links, &context) }
+        fillSides(&links, &context)
       } else if let look = unifier.end(nonce) {
         learn(nodes, from: look, via: voucher, &links, &context)
       } else if nonce == shortcuts.nonce {
@@ -52,13 +59,13 @@ extension Ring {
   }
 
   private mutating func answerFind(
-    _ nonce: UInt64, _ header: RoutedHeader, _ links: inout Links, _ context: inout Context
+    _ nonce: UInt64, _ names: UInt8, _ header: RoutedHeader, _ links: inout Links, _ context: inout Context
   ) {
     guard finds.take(at: context.now) else { return }
     var nodes = BoundedArray<9, PlacedNode>()
     nodes.append(PlacedNode(node: links.own, coordinate: links.bearings.coordinate))
     let near = links.neighbourhood.all
-    for i in 0..<near.count {
+    for i in 0..<near.count where nodes.count < Int(names) {
       let peer = Int(near[i])
       nodes.append(PlacedNode(node: links.named(peer), coordinate: links.peers[peer].bearings.coordinate))
     }
@@ -91,7 +98,8 @@ extension Ring {
 
   /// Asks a node for a link when it would be among the nearest, also of those that are being asked.
   private mutating func approach(_ known: KnownNode, _ links: inout Links, _ context: inout Context) {
-    guard links.linkingCount < Links.linkingMax, links.wantsNeighbour(known.id) else { return }
+    guard placedAt <= context.now, links.linkingCount < Links.linkingMax, links.wantsNeighbour(known.id)
+    else { return }
     let via = known.voucher == known.id ? nil : known.voucher
     links.approach(known.node, role: .near, via: via, &context)
   }

@@ -36,6 +36,11 @@ struct KnownNodes {
     right.contains { $0.node.key == key } || left.contains { $0.node.key == key }
   }
 
+  /// Whether a node whose ID begins with these 64 bits is in here.
+  func contains(leading word: UInt64) -> Bool {
+    right.contains { $0.id.high == word } || left.contains { $0.id.high == word }
+  }
+
   mutating func remove(_ key: PublicKey) {
     right.removeAll { $0.node.key == key }
     left.removeAll { $0.node.key == key }
@@ -63,27 +68,45 @@ struct KnownNodes {
   /// Takes a node in when it is one of the nearest of its side; the farthest gives way.
   /// - Returns: whether it was taken. *Precondition:* it is not in here yet.
   mutating func insert(_ node: KnownNode, around me: OverlayID) -> Bool {
-    let forth = me.clockwise(to: node.id)
-    let back = node.id.clockwise(to: me)
-    if forth < back {
-      return Self.insert(node, into: &right) { forth < me.clockwise(to: $0) }
+    let isRight = Self.isRight(node.id, of: me)
+    guard let (place, leaving) = place(for: node.id, voucher: node.voucher, around: me) else { return false }
+    if isRight {
+      if let leaving { right.remove(at: leaving) }
+      right.insert(node, at: place)
+    } else {
+      if let leaving { left.remove(at: leaving) }
+      left.insert(node, at: place)
     }
-    return Self.insert(node, into: &left) { back < $0.clockwise(to: me) }
+    return true
   }
 
-  private static func insert(
-    _ node: KnownNode, into list: inout [KnownNode], isBefore: (OverlayID) -> Bool
-  ) -> Bool {
-    let place = list.firstIndex { isBefore($0.id) } ?? list.count
-    guard place < side else { return false }
-    let fromVoucher = list.indices.filter { list[$0].voucher == node.voucher }
-    if fromVoucher.count >= byVoucherMax {
-      guard let farthest = fromVoucher.last, farthest >= place else { return false }
-      list.remove(at: farthest)
-    } else if list.count == side {
-      list.removeLast()
+  /// Whether a node with this ID would be taken in by the word of `voucher`.
+  func wants(_ id: OverlayID, voucher: OverlayID, around me: OverlayID) -> Bool {
+    place(for: id, voucher: voucher, around: me) != nil
+  }
+
+  /// On whose side the node stands: where the way to it is shorter.
+  private static func isRight(_ id: OverlayID, of me: OverlayID) -> Bool {
+    me.clockwise(to: id) < id.clockwise(to: me)
+  }
+
+  /// Where the node would stand in the list of its side, and who would leave for it.
+  private func place(
+    for id: OverlayID, voucher: OverlayID, around me: OverlayID
+  ) -> (place: Int, leaving: Int?)? {
+    let isRight = Self.isRight(id, of: me)
+    let list = isRight ? right : left
+    let place =
+      list.firstIndex {
+        isRight
+          ? me.clockwise(to: id) < me.clockwise(to: $0.id) : id.clockwise(to: me) < $0.id.clockwise(to: me)
+      } ?? list.count
+    guard place < Self.side else { return nil }
+    let fromVoucher = list.indices.filter { list[$0].voucher == voucher }
+    if fromVoucher.count >= Self.byVoucherMax {
+      guard let farthest = fromVoucher.last, farthest >= place else { return nil }
+      return (place, farthest)
     }
-    list.insert(node, at: place)
-    return true
+    return (place, list.count == Self.side ? list.count - 1 : nil)
   }
 }

@@ -136,30 +136,39 @@ public struct Candidates: Equatable, Sendable, WireCodable {
   }
 }
 
-/// The neighbours that the sender sees.
+/// The neighbours that the sender sees, each by the first 64 bits of its ID.
 public struct NeighbourLists: Equatable, Sendable, WireCodable, BitwiseCopyable {
   /// Nearest first, counter-clockwise.
-  public var left = BoundedArray<4, NamedNode>()
+  public var left = BoundedArray<4, UInt64>()
   /// Nearest first, clockwise.
-  public var right = BoundedArray<4, NamedNode>()
+  public var right = BoundedArray<4, UInt64>()
   /// Those of the sender's acquaintances that are nearest to the receiver.
-  public var nearReceiver = BoundedArray<4, NamedNode>()
+  public var nearReceiver = BoundedArray<4, UInt64>()
 
   public init() {}
 
   public init(from reader: inout WireReader) throws(WireError) {
-    left = try reader.nodes()
-    right = try reader.nodes()
-    nearReceiver = try reader.nodes()
+    left = try reader.words()
+    right = try reader.words()
+    nearReceiver = try reader.words()
   }
 
   public func encode(to writer: inout WireWriter) {
-    for list in [left, right, nearReceiver] { writer.list(list) { $0.encode(to: &$1) } }
+    for list in [left, right, nearReceiver] { writer.list(list) { $1.integer($0) } }
+  }
+
+  /// All that are listed, each once.
+  var all: BoundedArray<12, UInt64> {
+    var words = BoundedArray<12, UInt64>()
+    for list in [left, right, nearReceiver] {
+      for i in 0..<list.count where !words.contains(where: { $0 == list[i] }) { words.append(list[i]) }
+    }
+    return words
   }
 }
 
 /// What the sender sees of the ring. The lists are sent only to whom they are news: two fingerprints say who
-/// knows what.
+/// knows what. With them go the names of those that the receiver may not have heard of.
 public struct Stabilise: Equatable, Sendable, WireCodable {
   public var wantsAnswer: Bool
   /// Whether both neighbours of the sender agree with it about who lies between them.
@@ -168,8 +177,12 @@ public struct Stabilise: Equatable, Sendable, WireCodable {
   public var view: UInt32
   /// The fingerprint of the receiver's lists that the sender has; 0 when it has none.
   public var seen: UInt32
+  /// The sender has lists of the receiver, and there is somebody in them of whom it has not heard.
+  public var lacksNames = false
   public var bearings: Bearings
   public var lists: NeighbourLists?
+  /// Only with lists.
+  public var names = BoundedArray<12, NamedNode>()
 
   public init(
     wantsAnswer: Bool, settled: Bool, view: UInt32, seen: UInt32, bearings: Bearings, lists: NeighbourLists?
@@ -184,34 +197,37 @@ public struct Stabilise: Equatable, Sendable, WireCodable {
 
   public init(from reader: inout WireReader) throws(WireError) {
     let flags = try reader.byte()
-    try reader.require(flags <= 7)
+    try reader.require(flags <= 15)
     self.init(
       wantsAnswer: flags & 1 != 0, settled: flags & 2 != 0, view: try reader.integer(),
       seen: try reader.integer(), bearings: try Bearings(from: &reader), lists: nil)
-    if flags & 4 != 0 { lists = try NeighbourLists(from: &reader) }
+    lacksNames = flags & 8 != 0
+    guard flags & 4 != 0 else { return }
+    lists = try NeighbourLists(from: &reader)
+    names = try reader.nodes()
   }
 
   public func encode(to writer: inout WireWriter) {
-    writer.byte((wantsAnswer ? 1 : 0) | (settled ? 2 : 0) | (lists == nil ? 0 : 4))
+    writer.byte((wantsAnswer ? 1 : 0) | (settled ? 2 : 0) | (lists == nil ? 0 : 4) | (lacksNames ? 8 : 0))
     writer.integer(view)
     writer.integer(seen)
     bearings.encode(to: &writer)
-    lists?.encode(to: &writer)
+    guard let lists else { return }
+    lists.encode(to: &writer)
+    writer.list(names) { $0.encode(to: &$1) }
   }
 }
 
 /// The sender goes; these were its neighbours, who have only each other now.
 public struct Leave: Equatable, Sendable, WireCodable {
-  public var left: BoundedArray<4, NamedNode>
-  public var right: BoundedArray<4, NamedNode>
+  public var left = BoundedArray<4, NamedNode>()
+  public var right = BoundedArray<4, NamedNode>()
 
-  public init(left: BoundedArray<4, NamedNode>, right: BoundedArray<4, NamedNode>) {
-    self.left = left
-    self.right = right
-  }
+  public init() {}
 
   public init(from reader: inout WireReader) throws(WireError) {
-    self.init(left: try reader.nodes(), right: try reader.nodes())
+    left = try reader.nodes()
+    right = try reader.nodes()
   }
 
   public func encode(to writer: inout WireWriter) {
@@ -259,5 +275,9 @@ extension WireReader {
   /// At most `capacity` keys behind their count.
   mutating func nodes<let capacity: Int>() throws(WireError) -> BoundedArray<capacity, NamedNode> {
     try list { (r: inout WireReader) throws(WireError) in try NamedNode(from: &r) }
+  }
+
+  mutating func words<let capacity: Int>() throws(WireError) -> BoundedArray<capacity, UInt64> {
+    try list { (r: inout WireReader) throws(WireError) in try r.integer() }
   }
 }

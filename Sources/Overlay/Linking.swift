@@ -85,6 +85,17 @@ extension Links {
     }
   }
 
+  /// A handshake over the ring did not arrive. Who was said to reach the peer does not: the next try finds
+  /// its own way, and at once. Anybody may say so: it saves the wait of the first two tries and no more.
+  public mutating func onUnreached(_ destination: OverlayID, _ context: inout Context) {
+    guard let slot = peer(destination), !peers[slot].isUp, let attempt = peers[slot].attempt,
+      attempt.tries <= 2
+    else { return }
+    peers[slot].vias.removeAll()
+    peers[slot].attempt!.nextAt = min(attempt.nextAt, context.now)
+    wake(slot, at: context.now)
+  }
+
   private mutating func endpointForInit(_ slot: Int, tries: UInt8) -> Endpoint? {
     if let endpoint = peers[slot].bestPath?.endpoint, tries < 2 { return endpoint }
     let hints = peers[slot].hints

@@ -57,8 +57,8 @@ public enum LinkEvent: BitwiseCopyable, Sendable {
   case unreachable(PublicKey)
   /// The peer has answered `measure`.
   case measured(ticket: UInt32)
-  /// A question of ours did not arrive.
-  case undeliverable(RoutedPayload, ticket: UInt64)
+  /// A message of ours did not arrive: a question with this ticket, or a handshake.
+  case undeliverable(OverlayID, RoutedPayload, ticket: UInt64)
 }
 
 /// A node to come in through.
@@ -97,6 +97,8 @@ public struct Links: ~Copyable {
   var routes = RouteTable()
   var routesAreStale = false
   var hops = SlotTable<Hop>(capacity: hopsPending)
+  /// For this node after all; the layer above takes them after every input.
+  public var arrivals = Outbox<RoutedArrival>(capacity: hopsPending)
   var hopsAt: Instant = .never
   /// Circuits of others through this node, our own ends, and when to look after them.
   var relayed = CircuitTable()

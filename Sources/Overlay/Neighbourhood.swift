@@ -1,6 +1,9 @@
 // The nearest linked nodes on both sides of this one.
 //
-// Only nodes with which a session is up count (verify before adopt): hearsay orders nobody.
+// Only nodes with which a session is up count (verify before adopt): hearsay orders nobody. When near ones
+// are missing, far links fill the lists. They are spare ways and no claim that nobody lies between: what a
+// node takes for a stretch of the ring without gaps is the part of a list in which each names the next, as in
+// a successor list that is copied from the successor (Zave, "Reasoning about identifier spaces", 2017).
 
 import Base
 
@@ -42,6 +45,45 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
   /// Whether a node with this ID, if there is one, ought to be linked here.
   func covers(_ id: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Bool {
     !left.isEmpty && wants(id, around: me, peers)
+  }
+
+  /// How many entries of each list follow each other without a gap, by their own words: the first names this
+  /// node as its nearest on that side, and each names the next one.
+  public func contiguous(_ peers: borrowing SlotTable<Peer>) -> (left: Int, right: Int) {
+    var lengths = (left: 0, right: 0)
+    if let first = successor, peers[first].namesUsPredecessor {
+      lengths.right = 1
+      while lengths.right < right.count,
+        peers[Int(right[lengths.right - 1])].namedRight == peers[Int(right[lengths.right])].id.high
+      {
+        lengths.right += 1
+      }
+    }
+    if let first = predecessor, peers[first].namesUsSuccessor {
+      lengths.left = 1
+      while lengths.left < left.count,
+        peers[Int(left[lengths.left - 1])].namedLeft == peers[Int(left[lengths.left])].id.high
+      {
+        lengths.left += 1
+      }
+    }
+    return lengths
+  }
+
+  /// The neighbour that owns the key as far as this node can see: the first at or behind it. Nil for keys
+  /// that lie beyond the neighbours without a gap, and for our own.
+  func owner(of key: OverlayID, around me: OverlayID, _ peers: borrowing SlotTable<Peer>) -> Int? {
+    let lengths = contiguous(peers)
+    // The successor is asked in any case: nobody can know better.
+    for i in 0..<min(max(lengths.right, 1), right.count)
+    where key.isIn(after: me, through: peers[Int(right[i])].id) {
+      return Int(right[i])
+    }
+    for i in 0..<max(lengths.left - 1, 0) {
+      let (from, to) = (peers[Int(left[i + 1])].id, peers[Int(left[i])].id)
+      if key.isIn(after: from, through: to) { return Int(left[i]) }
+    }
+    return nil
   }
 
   mutating func recompute(_ me: OverlayID, _ peers: borrowing SlotTable<Peer>) {

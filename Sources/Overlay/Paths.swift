@@ -67,7 +67,10 @@ extension Links {
     peers[slot].paths[index] = nil
     routesAreStale = true
     if peers[slot].best == index { peers[slot].best = nil }
-    if index > 0, !peers[slot].hasDirectPath {
+    // A far link that was direct is of use only while it is; for the others the ring may know a way.
+    let isWorthDetour =
+      peers[slot].roles.contains(.near) || peers[slot].isForTraffic || index == Peer.circuitSlot
+    if index > 0, !peers[slot].hasDirectPath, isWorthDetour {
       if index != Peer.circuitSlot { wakeCircuits(at: context.now) }
       openOverlayPath(slot, context.now)
       // Until it has samples of its own, the way over the ring is expected to take twice as long.
@@ -90,9 +93,10 @@ extension Links {
     let id = peers[slot].id
     let hints = peers[slot].hints
     let provenAt = peers[slot].provenAt
+    let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     forget(slot)
     context.notify(.linkLost(id))
-    if provenAt != .none { dead.bury(key, at: provenAt, &context) }
+    if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
     if let grave = find(key, &context) {
       peers[grave].deadUntil = context.now + Timing.deadFor

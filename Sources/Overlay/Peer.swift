@@ -74,9 +74,14 @@ public struct Peer: BitwiseCopyable {
   /// Whether its last lists have us as its nearest neighbour, clockwise and counter-clockwise.
   var namesUsSuccessor = false
   var namesUsPredecessor = false
+  /// Whom those lists name as its nearest neighbours, by the first 64 bits of their IDs; 0: nobody.
+  var namedRight: UInt64 = 0
+  var namedLeft: UInt64 = 0
   /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
   var viewSent: UInt32 = 0
   var viewSeen: UInt32 = 0
+  /// When lists were sent to it last: of those with whom we were linked then, it has heard.
+  var viewSentAt: Instant = .start
   public internal(set) var bearings = Bearings()
   /// The round trips measured last.
   var latencies = LatencyFilter()
@@ -125,8 +130,11 @@ public struct Peer: BitwiseCopyable {
   mutating func forgetRing() {
     namesUsSuccessor = false
     namesUsPredecessor = false
+    namedRight = 0
+    namedLeft = 0
     viewSent = 0
     viewSeen = 0
+    viewSentAt = .start
     acquaintancesSent = 0
     isGuest = false
     askedAt = .never

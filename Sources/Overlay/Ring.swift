@@ -52,6 +52,9 @@ public struct Ring: ~Copyable {
   private var announcedView: UInt32 = 0
   var findAt: Instant
   var findNonce: UInt64 = 0
+  /// From when on nodes are asked for a link because others named them. A newcomer first waits for the answer
+  /// to its search: whom its bootstrap knows is not near its place.
+  var placedAt: Instant = .never
   /// Answers to searches, each of which is larger than its question.
   var finds = TokenBucket(rate: 50, burst: 100, at: .start)
   /// Which neighbour besides the nearest two is asked next.
@@ -67,7 +70,10 @@ public struct Ring: ~Copyable {
     changedAt = now
     stabiliseAt = now
     findAt = now
-    if isFounder { phase = .settled }
+    if isFounder {
+      phase = .settled
+      placedAt = .start
+    }
   }
 
   public var isSettled: Bool { phase == .settled }
@@ -183,10 +189,12 @@ public struct Ring: ~Copyable {
 
   /// Goes, and tells the neighbours about each other.
   public mutating func leave(_ links: inout Links, _ context: inout Context) {
-    let lists = lists(for: nil, links)
-    let message = Leave(left: lists.left, right: lists.right)
-    let near = links.neighbourhood.all
-    for i in 0..<near.count { links.send(.leave, to: Int(near[i]), &context) { message.encode(to: &$0) } }
+    let near = links.neighbourhood
+    var message = Leave()
+    for i in 0..<near.left.count { message.left.append(links.named(Int(near.left[i]))) }
+    for i in 0..<near.right.count { message.right.append(links.named(Int(near.right[i]))) }
+    let all = near.all
+    for i in 0..<all.count { links.send(.leave, to: Int(all[i]), &context) { message.encode(to: &$0) } }
   }
 }
 

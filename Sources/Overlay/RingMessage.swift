@@ -6,10 +6,10 @@ import Session
 
 /// A routed message with payload kind `ring`.
 public enum RingMessage: Equatable, Sendable {
-  /// "Who is nearest to the destination of this message?"
-  case find(nonce: UInt64)
-  /// The answer: first the answering node, then its neighbours on both sides. `hops` is the length of the
-  /// question's way.
+  /// "Who is nearest to the destination of this message?" So many nodes shall be named, itself included.
+  case find(nonce: UInt64, names: UInt8)
+  /// The answer: first the answering node, then as many of its neighbours on both sides as were asked for.
+  /// `hops` is the length of the question's way.
   case welcome(nonce: UInt64, hops: UInt8, nodes: BoundedArray<9, PlacedNode>)
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
   /// but when the sender tries again. `ticket` is that of the question (or its nonce), 0 for a datagram.
@@ -19,7 +19,7 @@ public enum RingMessage: Equatable, Sendable {
 extension RingMessage: WireCodable {
   public init(from reader: inout WireReader) throws(WireError) {
     switch try reader.byte() {
-    case 1: self = .find(nonce: try reader.integer())
+    case 1: self = .find(nonce: try reader.integer(), names: try reader.byte())
     case 2:
       self = .welcome(
         nonce: try reader.integer(), hops: try reader.byte(),
@@ -36,9 +36,10 @@ extension RingMessage: WireCodable {
 
   public func encode(to writer: inout WireWriter) {
     switch self {
-    case .find(let nonce):
+    case .find(let nonce, let names):
       writer.byte(1)
       writer.integer(nonce)
+      writer.byte(names)
     case .welcome(let nonce, let hops, let nodes):
       writer.byte(2)
       writer.integer(nonce)

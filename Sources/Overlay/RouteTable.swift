@@ -15,7 +15,8 @@ import Base
 enum RouteKind: BitwiseCopyable {
   /// A proven path that is not the ring itself.
   case direct
-  /// A ring neighbour that is reached over the ring: good for messages, not for datagrams in datagrams.
+  /// A circuit, or a ring neighbour that is reached over the ring: good for messages, not for datagrams in
+  /// datagrams.
   case indirect
 }
 
@@ -101,6 +102,17 @@ struct RouteTable {
     for i in 0..<slots.count where isUsable(i, excluded, directOnly) {
       let distance = Self.distance(prefixes[i], target.high)
       if best == nil || distance < bestDistance { (best, bestDistance) = (i, distance) }
+    }
+    return best.map { Int(slots[$0]) }
+  }
+
+  /// The first link at or behind `key`, clockwise, if it comes before `me`.
+  func behind(_ key: OverlayID, before me: OverlayID, excluding excluded: Excluded) -> Int? {
+    var best: Int?
+    var bestDistance = me.high &- key.high
+    for i in 0..<slots.count where isUsable(i, excluded, false) {
+      let distance = prefixes[i] &- key.high
+      if distance < bestDistance { (best, bestDistance) = (i, distance) }
     }
     return best.map { Int(slots[$0]) }
   }

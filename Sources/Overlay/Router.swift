@@ -5,8 +5,8 @@
 // circle; the hop count bounds what a broken ring could still do. Where a hop failed, or the destination
 // would be a neighbour and is none, a few steps may lead away from it (annealing:
 // Ganguly et al., "Improving peer connectivity in wide-area overlays of virtual workstations", 2009). Only
-// links that work take part: those with a proven direct path, and ring neighbours that are reached over the
-// ring themselves.
+// links that work take part: those with a proven direct path or circuit, and ring neighbours that are reached
+// over the ring themselves.
 
 import Base
 import Session
@@ -34,6 +34,8 @@ extension Links {
     refreshRoutes()
     var excluded = Excluded()
     if let hop { excluded.append(Int32(hop)) }
+    // Who sent it does not take it back.
+    if let source = peer(header.source) { excluded.append(Int32(source)) }
     for i in 0..<tried.count { excluded.append(tried[i]) }
     switch header.mode {
     case .exact: return decideExact(&header, from: hop, hasFailed: !tried.isEmpty, excluded)
@@ -52,27 +54,48 @@ extension Links {
     {
       return .forward(slot)
     }
-    // The named via delivers or nobody does: handing it to another via could go round for ever.
-    if header.destinationVia == id { return .undeliverable }
-    if header.destinationVia == nil, let slot = peer(header.destination), peers[slot].isUp,
-      !peers[slot].vias.isEmpty, peers[slot].vias[0] != id
-    {
-      header.destinationVia = peers[slot].vias[0]
+    // A message goes to a neighbour of the destination that is linked with it in whatever way. A datagram
+    // needs somebody with a direct path to it.
+    if directOnly, header.destinationVia == nil, header.detours < Self.detoursMax {
+      header.destinationVia = knownVia(of: header.destination, excluded)
     }
-    let target = header.destinationVia ?? header.destination
-    if let next = routes.next(
-      toward: target, from: id, excluding: excluded, ignoring: nil, directOnly: directOnly)
-    {
-      return .forward(next)
+    while true {
+      let target = header.destinationVia ?? header.destination
+      if target != id {
+        if let next = routes.next(
+          toward: target, from: id, excluding: excluded, ignoring: nil, directOnly: directOnly)
+        {
+          return .forward(next)
+        }
+        // At the source one step away from the target is allowed: the nearest may be one we cannot reach.
+        let decision = detour(
+          &header, toward: target, excluded, isFree: hop == nil, hasFailed: hasFailed, directOnly: directOnly)
+        if decision != .undeliverable { return decision }
+      }
+      guard header.destinationVia != nil else { return .undeliverable }
+      dropVia(&header)
     }
-    // At the source one step away from the target is allowed: the nearest node may be one we cannot reach.
-    return detour(
-      &header, toward: target, excluded, isFree: hop == nil, hasFailed: hasFailed, directOnly: directOnly)
+  }
+
+  /// The named via has no direct path to the destination, or is not to be found: the message goes on without
+  /// it. It counts as a detour: vias that name each other could hand a message round for ever.
+  func dropVia(_ header: inout RoutedHeader) {
+    header.destinationVia = nil
+    header.detours = min(header.detours + 1, Self.detoursMax)
+  }
+
+  /// Who is said to have a direct path to the peer with this ID.
+  private func knownVia(of destination: OverlayID, _ excluded: Excluded) -> OverlayID? {
+    guard let slot = peer(destination), peers[slot].isUp else { return nil }
+    let vias = peers[slot].vias
+    for i in 0..<vias.count where vias[i] != id {
+      guard let via = peer(vias[i]) else { return vias[i] }
+      if !excluded.contains(where: { $0 == via }) { return vias[i] }
+    }
+    return nil
   }
 
   private func decideNearest(_ header: RoutedHeader, _ excluded: Excluded) -> RoutingDecision {
-    var excluded = excluded
-    if let source = peer(header.source) { excluded.append(Int32(source)) }
     if let next = routes.next(
       toward: header.destination, from: id, excluding: excluded, ignoring: header.source, directOnly: false)
     {
@@ -87,17 +110,19 @@ extension Links {
     _ header: inout RoutedHeader, hasFailed: Bool, _ excluded: Excluded
   ) -> RoutingDecision {
     let key = header.destination
-    guard let predecessor = neighbourhood.predecessor, let successor = neighbourhood.successor else {
-      return .deliver
-    }
+    guard let predecessor = neighbourhood.predecessor else { return .deliver }
     if key.isIn(after: peers[predecessor].id, through: id) { return .deliver }
-    func isOpen(_ slot: Int) -> Bool { !excluded.contains { $0 == slot } && routeKind(slot) != nil }
     // Behind the key: only backwards, each step nearer to it, or two nodes that disagree about who lies
     // between them could hand it to and fro.
-    let isBeforeKey = key.isIn(after: id, through: peers[successor].id)
-    if header.isFinal { return !isBeforeKey && isOpen(predecessor) ? .forward(predecessor) : .undeliverable }
-    header.isFinal = isBeforeKey && isOpen(successor)
-    if header.isFinal { return .forward(successor) }
+    if header.isFinal {
+      return routes.behind(key, before: id, excluding: excluded).map { .forward($0) } ?? .undeliverable
+    }
+    if let owner = neighbourhood.owner(of: key, around: id, peers), routeKind(owner) != nil,
+      !excluded.contains(where: { $0 == owner })
+    {
+      header.isFinal = true
+      return .forward(owner)
+    }
     if let next = routes.next(
       toward: key, aim: aim(key), from: id, excluding: excluded, ignoring: nil, directOnly: false)
     {
@@ -133,8 +158,8 @@ extension Links {
   private func routeKind(_ slot: Int) -> RouteKind? {
     guard peers[slot].isUp, let best = peers[slot].best else { return nil }
     if peers[slot].paths[best]?.endpoint != nil { return .direct }
-    if peers[slot].hasDirectPath || peers[slot].roles.contains(.near) { return .indirect }
-    return nil
+    let isCarried = best == Peer.circuitSlot || peers[slot].hasDirectPath
+    return isCarried || peers[slot].roles.contains(.near) ? .indirect : nil
   }
 
   /// The usable peer that leads nearest to `target`, or is nearest to it without leading nearer.

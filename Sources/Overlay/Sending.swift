@@ -179,7 +179,11 @@ extension Links {
   /// Sends a message over the ring. Takes the slot of the payload.
   public mutating func route(_ header: RoutedHeader, payload: PacketRef, _ context: inout Context) {
     var header = header
-    guard case .forward(let hop) = decide(&header, from: nil) else {
+    let decision = decide(&header, from: nil)
+    if decision == .deliver, arrivals.append(RoutedArrival(header: header, payload: payload, from: nil)) {
+      return
+    }
+    guard case .forward(let hop) = decision else {
       counters.undeliverable &+= 1
       refuse(header, context.pool.frame(payload), &context)
       return context.pool.release(payload)
@@ -212,7 +216,7 @@ extension Links {
     var header = RoutedHeader(
       mode: .nearest, hops: Self.hopsMax, payload: .ring, destination: destination, source: id)
     header.sourceVia = peers[slot].id
-    hand(header, payload, to: slot, from: nil, &context)
+    hand(header, payload, to: slot, from: nil, isBound: true, &context)
   }
 
   /// A node with a direct path to us, other than the destination itself. Worked out twice a second at most:

@@ -52,7 +52,9 @@ extension Ring {
     if isLacking {
       shortcuts.fruitless += 1
       shortcuts.nonce = context.random.next()
-      find(target(size: size, links, &context), nonce: shortcuts.nonce, &links, &context)
+      let names = UInt8(clamping: Shortcuts.candidates(size: size))
+      let target = target(size: size, links, &context)
+      find(target, names: names, nonce: shortcuts.nonce, &links, &context)
     } else if have > wanted + Shortcuts.surplus {
       links.releaseSlowestShortcut()
     }

@@ -1,9 +1,10 @@
 // What neighbours tell each other, and what follows from it.
 //
 // Predecessor and successor are asked every few seconds, the others in turn. A question says in two
-// fingerprints what the sender has and what it knows of the receiver; whole lists travel only to those to
-// whom they are news. A question without an answer is also how the death of a neighbour is noticed, and a
-// list in which somebody is missing is how it gets about.
+// fingerprints what the sender has and what it knows of the receiver; lists travel only to those to whom they
+// are news, and names (six times as long) only of those that are new to the sender itself. If a receiver
+// has not heard of others, it says so, and is told all. A question without an answer is also how the death of
+// a neighbour is noticed, and a list in which somebody is missing is how it gets about.
 
 import Base
 import Session
@@ -16,28 +17,54 @@ extension Ring {
     links.peers[slot].wantedAt = context.now
     links.peers[slot].toldAt = context.now
     links.peers[slot].bearings = message.bearings
-    if let lists = message.lists { learn(lists, view: message.view, from: slot, &links, &context) }
+    let isComplete = learn(message, from: slot, &links, &context)
     // The peer may have gone while its lists were read.
     guard let slot = links.peer(peer), links.peers[slot].isUp else { return }
     links.introduce(slot, &context)
-    let isBehind = message.seen != fingerprint(lists(for: slot, links))
-    if isBehind { links.peers[slot].viewSent = 0 }
-    if message.wantsAnswer || isBehind { sendStabilise(to: slot, wantsAnswer: false, &links, &context) }
+    let isBehind = isBehind(message, slot, &links, context.now)
+    if message.wantsAnswer || isBehind || !isComplete {
+      sendStabilise(to: slot, wantsAnswer: false, lacksNames: !isComplete, &links, &context)
+    }
   }
 
+  /// Whether the peer shall have our lists (again): what it has seen is not what they are, and they are not
+  /// on their way to it already.
+  private func isBehind(_ message: Stabilise, _ slot: Int, _ links: inout Links, _ now: Instant) -> Bool {
+    let view = fingerprint(lists(for: slot, links))
+    if message.seen == view && !message.lacksNames { return false }
+    if links.peers[slot].viewSent != view && !message.lacksNames { return true }
+    let patience = links.peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial
+    if !message.lacksNames && now - links.peers[slot].viewSentAt < patience { return false }
+    // They were lost, or names in them: it is told all.
+    links.peers[slot].viewSent = 0
+    links.peers[slot].viewSentAt = .start
+    return true
+  }
+
+  /// - Returns: false when somebody who matters stands in the lists without a name.
   private mutating func learn(
-    _ lists: NeighbourLists, view: UInt32, from slot: Int, _ links: inout Links, _ context: inout Context
-  ) {
+    _ message: Stabilise, from slot: Int, _ links: inout Links, _ context: inout Context
+  ) -> Bool {
+    guard let lists = message.lists else { return true }
     let peer = links.peers[slot].id
-    let me = links.identity.publicKey
-    links.peers[slot].viewSeen = view
-    links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0].key == me
-    links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0].key == me
+    let me = links.id.high
+    links.peers[slot].viewSeen = message.view
+    links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0] == me
+    links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0] == me
+    links.peers[slot].namedRight = lists.right.isEmpty ? 0 : lists.right[0]
+    links.peers[slot].namedLeft = lists.left.isEmpty ? 0 : lists.left[0]
     doubtMissing(in: lists, of: slot, &links, context.now)
-    for list in [lists.left, lists.right, lists.nearReceiver] {
-      for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
-    }
+    for i in 0..<message.names.count { consider(message.names[i], via: peer, &links, &context) }
     reassess(&links, &context)
+    let listed = lists.all
+    for i in 0..<listed.count where listed[i] != me {
+      let isHeardOf =
+        links.peer(leading: listed[i]) != nil || known.contains(leading: listed[i])
+        || message.names.contains { $0.key.id.high == listed[i] }
+      let id = OverlayID(high: listed[i], middle: 0, low: 0)
+      if !isHeardOf && known.wants(id, voucher: peer, around: links.id) { return false }
+    }
+    return true
   }
 
   /// Neighbours of ours that ought to be in the peer's lists and are not: it may know that they are gone.
@@ -46,15 +73,14 @@ extension Ring {
   ) {
     // A peer with few neighbours sees the whole ring.
     let isWhole = !lists.left.isFull || !lists.right.isFull
-    let from = isWhole ? links.id : lists.left[3].key.id
-    let to = isWhole ? links.id : lists.right[3].key.id
+    let from = isWhole ? links.id : OverlayID(high: lists.left[3], middle: 0, low: 0)
+    let to = isWhole ? links.id : OverlayID(high: lists.right[3], middle: 0, low: 0)
     let near = links.neighbourhood.all
     for i in 0..<near.count where Int(near[i]) != slot {
       let other = Int(near[i])
-      let key = links.peers[other].key
-      guard links.peers[other].id.isIn(after: from, through: to),
-        now - links.peers[other].heardAt > .seconds(1), !lists.left.contains(where: { $0.key == key }),
-        !lists.right.contains(where: { $0.key == key })
+      let id = links.peers[other].id
+      guard id.isIn(after: from, through: to), now - links.peers[other].heardAt > .seconds(1),
+        !lists.left.contains(where: { $0 == id.high }), !lists.right.contains(where: { $0 == id.high })
       else { continue }
       links.doubt(other, now)
     }
@@ -108,15 +134,20 @@ extension Ring {
   }
 
   mutating func sendStabilise(
-    to slot: Int, wantsAnswer: Bool, _ links: inout Links, _ context: inout Context
+    to slot: Int, wantsAnswer: Bool, lacksNames: Bool = false, _ links: inout Links, _ context: inout Context
   ) {
     let lists = lists(for: slot, links)
     let view = fingerprint(lists)
     let isNews = links.peers[slot].viewSent != view
-    let message = Stabilise(
+    var message = Stabilise(
       wantsAnswer: wantsAnswer, settled: isSettled, view: view, seen: links.peers[slot].viewSeen,
       bearings: links.bearings, lists: isNews ? lists : nil)
-    links.peers[slot].viewSent = view
+    message.lacksNames = lacksNames
+    if isNews {
+      message.names = names(in: lists, since: links.peers[slot].viewSentAt, links)
+      links.peers[slot].viewSent = view
+      links.peers[slot].viewSentAt = context.now
+    }
     links.send(.stabilise, to: slot, &context) { message.encode(to: &$0) }
     if wantsAnswer { links.expectAnswer(slot, context.now) }
   }
@@ -126,10 +157,24 @@ extension Ring {
   func lists(for receiver: Int?, _ links: borrowing Links) -> NeighbourLists {
     var lists = NeighbourLists()
     let near = links.neighbourhood
-    for i in 0..<near.left.count { lists.left.append(links.named(Int(near.left[i]))) }
-    for i in 0..<near.right.count { lists.right.append(links.named(Int(near.right[i]))) }
+    for i in 0..<near.left.count { lists.left.append(links.peers[Int(near.left[i])].id.high) }
+    for i in 0..<near.right.count { lists.right.append(links.peers[Int(near.right[i])].id.high) }
     if let receiver { lists.nearReceiver = nearest(to: receiver, links) }
     return lists
+  }
+
+  /// The names of those in the lists with whom we are linked only since `moment`.
+  private func names(
+    in lists: NeighbourLists, since moment: Instant, _ links: borrowing Links
+  ) -> BoundedArray<12, NamedNode> {
+    var names = BoundedArray<12, NamedNode>()
+    let listed = lists.all
+    for i in 0..<listed.count {
+      if let slot = links.peer(leading: listed[i]), links.peers[slot].upAt > moment {
+        names.append(links.named(slot))
+      }
+    }
+    return names
   }
 
   /// 32 bits that differ between different lists; never 0.
@@ -137,33 +182,36 @@ extension Ring {
     var mix: UInt64 = 0
     for list in [lists.left, lists.right, lists.nearReceiver] {
       mix = mixed(mix &+ 1)
-      for i in 0..<list.count { mix = mixed(mix ^ list[i].key.flatHash) }
+      for i in 0..<list.count { mix = mixed(mix ^ list[i]) }
     }
     return UInt32(truncatingIfNeeded: mix) | 1
   }
 
   /// The two nearest on each side of a peer, among those that we are linked to.
-  private func nearest(to receiver: Int, _ links: borrowing Links) -> BoundedArray<4, NamedNode> {
+  private func nearest(to receiver: Int, _ links: borrowing Links) -> BoundedArray<4, UInt64> {
     let target = links.peers[receiver].id.high
     // Leading words do: of two that agree in 64 bits either may be named.
-    var forth = BoundedArray<2, Int32>()
-    var back = BoundedArray<2, Int32>()
+    var forth = BoundedArray<2, UInt64>()
+    var back = BoundedArray<2, UInt64>()
     for slot in 0..<links.peers.highWater
     where links.peers.isUsed(slot) && links.peers[slot].isUp && slot != receiver {
-      let distance = links.peers[slot].id.high &- target
-      forth.insert(
-        Int32(slot),
-        at: forth.firstIndex { distance < links.peers[Int($0)].id.high &- target } ?? forth.count)
-      back.insert(
-        Int32(slot), at: back.firstIndex { links.peers[Int($0)].id.high &- target < distance } ?? back.count)
+      let word = links.peers[slot].id.high
+      let distance = word &- target
+      forth.insert(word, at: forth.firstIndex { distance < $0 &- target } ?? forth.count)
+      back.insert(word, at: back.firstIndex { $0 &- target < distance } ?? back.count)
     }
-    var nodes = BoundedArray<4, NamedNode>()
+    var nodes = BoundedArray<4, UInt64>()
     for list in [forth, back] {
-      for i in 0..<list.count {
-        let node = links.named(Int(list[i]))
-        if !nodes.contains(where: { $0.key == node.key }) { nodes.append(node) }
-      }
+      for i in 0..<list.count where !nodes.contains(where: { $0 == list[i] }) { nodes.append(list[i]) }
     }
     return nodes
+  }
+}
+
+extension Links {
+  /// The peer whose ID begins with these 64 bits.
+  func peer(leading word: UInt64) -> Int? {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].id.high == word { return slot }
+    return nil
   }
 }

@@ -74,10 +74,10 @@ enum Timing {
   /// A timer that is this late means that the machine slept: longer than neighbours wait before they give a
   /// silent node up.
   static let sleep = Interval.milliseconds(2_500)
-  /// Links hear of each other soon while a node is young, then once a minute at most.
-  static let youth = Interval.minutes(1)
+  /// Links hear of each other soon while a node is young, then every other minute at most.
+  static let youth = Interval.seconds(30)
   static let newsSoon = Interval.seconds(10)
-  static let news = Interval.minutes(1)
+  static let news = Interval.minutes(2)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
   static let announceRing = Interval.milliseconds(250)

@@ -75,7 +75,7 @@ extension Ring {
     at place: OverlayID, through slot: Int, _ links: inout Links, _ context: inout Context
   ) {
     guard let look = unifier.begin(at: place, through: links.peers[slot].id, &context) else { return }
-    let message = RingMessage.find(nonce: look.nonce)
+    let message = RingMessage.find(nonce: look.nonce, names: Self.placeNames)
     links.routeMessage(through: slot, to: place, &context) { message.encode(to: &$0) }
   }
 

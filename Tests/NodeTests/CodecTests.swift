@@ -111,9 +111,9 @@ extension Random {
 
   fileprivate mutating func neighbours() -> NeighbourLists {
     var lists = NeighbourLists()
-    lists.left = list { $0.named() }
-    lists.right = list { $0.named() }
-    lists.nearReceiver = list { $0.named() }
+    lists.left = list { $0.next() }
+    lists.right = list { $0.next() }
+    lists.nearReceiver = list { $0.next() }
     return lists
   }
 
@@ -218,9 +218,11 @@ private let overlay: [Kind] = [
       wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
   },
   Kind("Stabilise") {
-    Stabilise(
+    var message = Stabilise(
       wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, view: $0.seconds(), seen: $0.seconds(),
       bearings: $0.bearings(), lists: $0.below(2) == 0 ? nil : $0.neighbours())
+    if message.lists != nil { message.names = $0.list { $0.named() } }
+    return message
   },
   Kind("NeighbourLists") { $0.neighbours() },
   Kind("Unify") {
@@ -234,8 +236,13 @@ private let overlay: [Kind] = [
   Kind("PlacedNode") { $0.placed() },
   Kind("Acquaintances") { $0.acquaintances() },
   Kind("HopConfirmation") { HopConfirmation(number: $0.seconds(), isTaken: $0.below(2) == 1) },
-  Kind("Leave") { Leave(left: $0.list { $0.named() }, right: $0.list { $0.named() }) },
-  Kind("RingMessage.find") { RingMessage.find(nonce: $0.next()) },
+  Kind("Leave") {
+    var message = Leave()
+    message.left = $0.list { $0.named() }
+    message.right = $0.list { $0.named() }
+    return message
+  },
+  Kind("RingMessage.find") { RingMessage.find(nonce: $0.next(), names: UInt8($0.below(10))) },
   Kind("RingMessage.welcome") {
     RingMessage.welcome(
       nonce: $0.next(), hops: UInt8(truncatingIfNeeded: $0.next()), nodes: $0.list { $0.placed() })

@@ -47,7 +47,7 @@ import Testing
       return (0..<top).filter { node.links.hops.isUsed($0) }
     }
 
-    var next: Int? { waiting.first.map { node.links.hops[$0].next } }
+    var next: Int? { waiting.first.map { node.links.hops[$0].next.slot } }
 
     func number(_ slot: Int) -> UInt32 {
       let serial = node.links.hops.serial(slot)
@@ -71,7 +71,8 @@ import Testing
 
     var notices: Int {
       let events = (0..<node.links.events.count).map { node.links.events[$0] }
-      return events.filter { if case .undeliverable(.directory, 77) = $0 { true } else { false } }.count
+      return events.filter { if case .undeliverable(target, .directory, 77) = $0 { true } else { false } }
+        .count
     }
   }
 
@@ -280,7 +281,9 @@ import Testing
     for (one, other) in [(a, first), (a, second)] { try wires.link(one, other) }
     ask(wires, a, for: d.id)
     wires.run(for: .milliseconds(100))
-    let heard = a.happened.filter { if case .undeliverable(.directory, 77) = $0 { true } else { false } }
+    let heard = a.happened.filter {
+      if case .undeliverable(d.id, .directory, 77) = $0 { true } else { false }
+    }
     #expect(heard.count == 1 && first.counters.undeliverable == 1 && second.counters.undeliverable == 1)
     #expect(wires.sides.allSatisfy { $0.available == 256 })
   }

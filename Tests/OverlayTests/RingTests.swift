@@ -124,11 +124,11 @@ import Testing
     side.context.now = .start + .seconds(1)
     side.links.neighbourhood = Neighbourhood()
     var ring = Ring(isFounder: true, at: .start)
-    var left = BoundedArray<4, NamedNode>()
-    for n in 2..<4 { left.append(NamedNode(key: Fixed.identities[n].publicKey, endpoint: .none)) }
-    ring.receive(Leave(left: left, right: BoundedArray()), from: slot, &side.links, &side.context)
+    var leave = Leave()
+    for n in 2..<4 { leave.left.append(NamedNode(key: Fixed.identities[n].publicKey, endpoint: .none)) }
+    ring.receive(leave, from: slot, &side.links, &side.context)
     #expect(side.links.peer(other.id) == nil)
-    let named = (0..<2).filter { side.links.peer(left[$0].key.id) != nil }
+    let named = (0..<2).filter { side.links.peer(leave.left[$0].key.id) != nil }
     #expect(!named.isEmpty, "its place belongs to another peer now")
   }
 }

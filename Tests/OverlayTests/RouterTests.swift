@@ -120,7 +120,9 @@ extension Links {
       let isNearer = side.links.peers[next].id.distance(to: target) < side.id.distance(to: target)
       // The owner lies behind the key: the last step may lead past it. And who ought to be linked here and is
       // not may be looked for a step away.
-      let isLast = mode == .owner && next == side.links.neighbourhood.successor
+      let isLast =
+        mode == .owner
+        && next == side.links.neighbourhood.owner(of: target, around: side.id, side.links.peers)
       let isDetour =
         mode != .nearest && side.links.neighbourhood.covers(target, around: side.id, side.links.peers)
       #expect(isNearer || isLast || isDetour)
@@ -147,17 +149,57 @@ extension Links {
     let via = side.links.peers[5].id
     let source = side.links.peers[2].id
     #expect(decide(side, header(.exact, stranger, from: source, via: via), from: 2) == .forward(5))
-    // The named via delivers or nobody does.
-    #expect(decide(side, header(.exact, stranger, from: source, via: side.id), from: 2) == .undeliverable)
     #expect(
       decide(side, header(.exact, side.links.peers[3].id, from: source, via: side.id), from: 2) == .forward(3)
     )
+    // The named via does not know the destination: the message goes on as if none had been named.
+    var stale = header(.exact, stranger, from: source, via: side.id)
+    let decision = side.links.decide(&stale, from: 2)
+    #expect(decision == decide(side, header(.exact, stranger, from: source), from: 2))
+    #expect(stale.destinationVia == nil && stale.detours == 1)
     // This node knows a via of a peer that it reaches over the ring only.
     relay(side, 7)
     side.links.peers[7].vias.append(via)
     var known = header(.exact, side.links.peers[7].id, from: source, .datagram)
     #expect(side.links.decide(&known, from: 2) == .forward(5))
     #expect(known.destinationVia == via)
+    // A message needs none: the neighbours of the peer reach it in whatever way. Nor is the source named, or
+    // anybody after vias have failed too often.
+    var message = header(.exact, side.links.peers[7].id, from: source)
+    _ = side.links.decide(&message, from: 2)
+    #expect(message.destinationVia == nil)
+    var own = header(.exact, side.links.peers[7].id, from: via, .datagram)
+    _ = side.links.decide(&own, from: 2)
+    #expect(own.destinationVia == nil)
+    var tired = header(.exact, side.links.peers[7].id, from: source, .datagram)
+    tired.detours = Links.detoursMax
+    _ = side.links.decide(&tired, from: 2)
+    #expect(tired.destinationVia == nil)
+  }
+
+  @Test(arguments: [RoutingMode.exact, .nearest, .owner]) func sourceIsNoHop(mode: RoutingMode) {
+    let side = crowd(30, seed: 16)
+    var random = Random(seed: 17)
+    for _ in 0..<200 {
+      let target = id(&random)
+      let source = Int(random.below(30))
+      let message = header(mode, target, from: side.links.peers[source].id)
+      #expect(decide(side, message, from: (source + 1) % 30) != .forward(source))
+    }
+  }
+
+  @Test func messagesTakeCircuitsAndDatagramsDoNot() {
+    let side = crowd(3, seed: 18)
+    let source = side.links.peers[2].id
+    side.links.peers[0].paths[1] = nil
+    side.links.peers[0].paths[5] = Path(
+      way: .circuit(relay: side.links.peers[1].id, label: 9), isLAN: false, at: .start)
+    side.links.peers[0].paths[5]!.isValid = true
+    side.links.peers[0].best = Peer.circuitSlot
+    side.links.routesAreStale = true
+    let target = side.links.peers[0].id
+    #expect(decide(side, header(.exact, target, from: source, .ring), from: 2) == .forward(0))
+    #expect(decide(side, header(.exact, target, from: source, .datagram), from: 2) != .forward(0))
   }
 
   @Test func datagramsGoOverDirectPathsOnly() {
@@ -185,13 +227,38 @@ extension Links {
       let owner = ids.first { $0 >= key } ?? ids[0]
       let decision = decide(side, header(.owner, key, from: side.links.peers[0].id), from: 0)
       #expect((decision == .deliver) == (owner == side.id))
-      if case .forward(let next) = decision, key.isIn(after: side.id, through: side.links.peers[next].id),
-        next == side.links.neighbourhood.successor
-      {
-        #expect(side.links.peers[next].id == owner)
+      if let near = side.links.neighbourhood.owner(of: key, around: side.id, side.links.peers) {
+        #expect(side.links.peers[near].id == owner && owner != side.id)
+        #expect(near == 0 || decision == .forward(near))
       }
       let owns = side.links.ownsByPlace(key)
       #expect(owns == (owner == side.id))
+    }
+  }
+
+  @Test(arguments: 0...4, 0...4) func listsEndWhereTheyNoLongerNameEachOther(left: Int, right: Int) {
+    let side = crowd(20, seed: 19)
+    let near = side.links.neighbourhood
+    func key(_ slot: Int32) -> UInt64 { side.links.peers[Int(slot)].key.flatHash }
+    for i in 0..<4 {
+      let (l, r) = (Int(near.left[i]), Int(near.right[i]))
+      side.links.peers[l].namesUsSuccessor = i == 0 && left > 0
+      side.links.peers[r].namesUsPredecessor = i == 0 && right > 0
+      if i < 3 {
+        // Whoever is the last without a gap knows another one behind itself.
+        side.links.peers[l].namedLeft = i + 1 == left ? 77 : key(near.left[i + 1])
+        side.links.peers[r].namedRight = i + 1 == right ? 77 : key(near.right[i + 1])
+      }
+    }
+    let lengths = near.contiguous(side.links.peers)
+    #expect(lengths == (left, right))
+    // Keys on the contiguous stretch have an owner in sight, others have none; the successor is always asked.
+    for i in 0..<4 {
+      let (l, r) = (Int(near.left[i]), Int(near.right[i]))
+      let onLeft = near.owner(of: side.links.peers[l].id, around: side.id, side.links.peers)
+      let onRight = near.owner(of: side.links.peers[r].id, around: side.id, side.links.peers)
+      #expect(onLeft == (i + 1 < left ? l : nil))
+      #expect(onRight == (i < max(right, 1) ? r : nil))
     }
   }
 

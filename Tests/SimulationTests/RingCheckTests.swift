@@ -141,6 +141,24 @@ import Testing
     #expect(ring.inspect().principalsMissing == 2, "6 to 10 are skipped on the other side: 7 principals")
   }
 
+  @Test func spareLinksSkipNobodyAndMakeNoWholeRing() {
+    var ring = HandmadeRing(12)
+    // The third and fourth of node 0 have died; far links stand in for them.
+    ring.setRight(0, [1, 2, 7, 9])
+    #expect(ring.inspect().principalsMissing == 2, "3 to 6, and 8: 7 principals of 9")
+    ring.witnesses[0].belief.contiguousRight = 2
+    #expect(ring.inspect().principalsMissing == 0)
+    // What it does take for contiguous counts, whoever else is right.
+    ring.witnesses[0].belief.contiguousRight = 3
+    #expect(ring.inspect().principalsMissing == 1, "3 to 6: 8 principals")
+    // A list that is right and that nobody confirms belongs to no whole ring.
+    ring.setRight(0, [1, 2, 3, 4])
+    let found = ring.inspect()
+    #expect(found.isPerfect && found.gapless == 11 && !found.isWhole)
+    ring.witnesses[0].belief.contiguousRight = 4
+    #expect(ring.inspect().isWhole)
+  }
+
   // S7
 
   @Test func overlapIsMeasured() {

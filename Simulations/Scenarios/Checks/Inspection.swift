@@ -27,6 +27,8 @@ public struct Inspection: Sendable, Equatable {
   public var strayed = 0
   /// S6: how many principals are missing in the component that misses most.
   public var principalsMissing = 0
+  /// Nodes whose lists are contiguous to their ends, by the words of those who stand in them.
+  public var gapless = 0
   /// S7: share of the key space with two settled owners or more in one component (the worst one).
   public var overlap = 0.0
   /// Share of the key space without a settled owner, in the worst component that has any.
@@ -49,7 +51,8 @@ public struct Inspection: Sendable, Equatable {
   public var isPerfect: Bool { perfect == nodes }
   /// The ring is perfect, every node owns its range, and there is one ring for each component.
   public var isWhole: Bool {
-    isPerfect && settled == nodes && brokenComponents == 0 && windingMax <= 1 && overlap == 0
+    isPerfect && settled == nodes && gapless == nodes && brokenComponents == 0 && windingMax <= 1
+      && overlap == 0
   }
   public var perfectShare: Double { nodes == 0 ? 1 : Double(perfect) / Double(nodes) }
   public var settledShare: Double { nodes == 0 ? 1 : Double(settled) / Double(nodes) }

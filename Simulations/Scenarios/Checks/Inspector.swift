@@ -59,6 +59,7 @@ public final class Inspector {
       let belief = witness.belief
       if witness.hasJoined { inspection.joined += 1 }
       if belief.isSettled { inspection.settled += 1 }
+      if belief.isGapless { inspection.gapless += 1 }
       if !Self.isOrdered(belief) {
         inspection.disordered += 1
         note("S1: the lists of node \(witness.number) are out of order")

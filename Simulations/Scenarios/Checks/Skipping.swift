@@ -1,9 +1,11 @@
 // S6: principals, the nodes that nobody skips.
 //
 // A node skips another that lies between two successive entries of its list (itself being the first entry).
-// Entries that are dead may be left out: the gap around them is the same. For each gap the skipped stretch is
-// entered into a table of differences, whose running sum says how often a node is skipped. Both sides are
-// tried; the worse counts.
+// The list ends where its entries no longer name each other: what a node has beyond that are links to fall
+// back on, and nothing is concluded from what lies between them. (That nobody is so careful for ever is asked
+// of a whole ring: all its lists are gapless.) Entries that are dead may be left out: the gap around them is
+// the same. For each gap the skipped stretch is entered into a table of differences, whose running sum says
+// how often a node is skipped. Both sides are tried; the worse counts.
 
 /// Counts principals.
 struct Skipping {
@@ -31,7 +33,8 @@ struct Skipping {
       let rank = Int(listing.order[at])
       guard witnesses[rank].hasJoined else { continue }
       var from = at - members.lowerBound
-      for i in 0..<4 {
+      let belief = witnesses[rank].belief
+      for i in 0..<min(4, isClockwise ? belief.contiguousRight : belief.contiguousLeft) {
         let entry = lists[4 * rank + i]
         guard entry >= 0 else { continue }
         let to = Int(listing.place[Int(entry)]) - members.lowerBound

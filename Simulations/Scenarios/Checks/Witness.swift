@@ -15,10 +15,17 @@ public struct Belief: Sendable, BitwiseCopyable {
   public var left: BoundedArray<4, OverlayID>
   /// Linked neighbours clockwise, nearest first.
   public var right: BoundedArray<4, OverlayID>
+  /// Of each list, how many it takes to follow each other without a gap: its extended successor list, and
+  /// that of the other side. What stands behind them are spare links.
+  public var contiguousLeft: Int
+  public var contiguousRight: Int
 
   public init(
-    id: OverlayID, isSettled: Bool, left: BoundedArray<4, OverlayID>, right: BoundedArray<4, OverlayID>
+    id: OverlayID, isSettled: Bool, left: BoundedArray<4, OverlayID>, right: BoundedArray<4, OverlayID>,
+    contiguousLeft: Int = 4, contiguousRight: Int = 4
   ) {
+    self.contiguousLeft = contiguousLeft
+    self.contiguousRight = contiguousRight
     self.id = id
     self.isSettled = isSettled
     self.left = left
@@ -26,8 +33,13 @@ public struct Belief: Sendable, BitwiseCopyable {
   }
 
   public init(_ view: RingView) {
-    self.init(id: view.id, isSettled: view.isSettled, left: view.left, right: view.right)
+    self.init(
+      id: view.id, isSettled: view.isSettled, left: view.left, right: view.right,
+      contiguousLeft: view.contiguousLeft, contiguousRight: view.contiguousRight)
   }
+
+  /// Whether both lists are contiguous to their ends.
+  public var isGapless: Bool { contiguousLeft >= left.count && contiguousRight >= right.count }
 }
 
 /// One living node.
