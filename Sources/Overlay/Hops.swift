@@ -15,6 +15,8 @@ struct Hop: BitwiseCopyable {
   var header: RoutedHeader
   /// Whether the message was on its final steps when it came here.
   let cameFinal: Bool
+  /// Whether it must go through this peer or not at all.
+  let isBound: Bool
   let payload: PacketRef
   /// The peer that handed it to us; nil when it is our own. Its slot, and the next one's, may have another
   /// tenant since.
@@ -48,7 +50,7 @@ extension Links {
   /// Hands a message to a peer. Takes the slot.
   mutating func hand(
     _ header: RoutedHeader, _ payload: PacketRef, to next: Int, from hop: Int?, cameFinal: Bool = false,
-    _ context: inout Context
+    isBound: Bool = false, _ context: inout Context
   ) {
     var number: UInt32 = 0
     if isConfirmed(header, context.pool.frame(payload)), context.pool.available > context.pool.capacity / 4,
@@ -56,8 +58,9 @@ extension Links {
     {
       let slot = hops.insert(
         Hop(
-          header: header, cameFinal: cameFinal, payload: copy, from: hop.map { party($0) }, next: party(next),
-          way: peers[next].bestPath?.way, sentAt: context.now, dueAt: context.now + patience(next)))!
+          header: header, cameFinal: cameFinal, isBound: isBound, payload: copy, from: hop.map { party($0) },
+          next: party(next), way: peers[next].bestPath?.way, sentAt: context.now,
+          dueAt: context.now + patience(next)))!
       number = self.number(slot)
       wakeHops(at: hops[slot].dueAt)
     }
@@ -136,7 +139,8 @@ extension Links {
   /// Sends the message once more to the one who was silent, if nobody else can be as good.
   private mutating func sendAgain(_ slot: Int, _ context: inout Context) -> Bool {
     var hop = hops[slot]
-    guard hop.repeats < Self.repeatsMax, isPresent(hop.next), isEnd(hop.header, hop.next.slot),
+    guard hop.repeats < Self.repeatsMax, isPresent(hop.next),
+      hop.isBound || isEnd(hop.header, hop.next.slot),
       let copy = context.pool.take(copying: context.pool.frame(hop.payload))
     else { return false }
     hop.repeats += 1
@@ -147,7 +151,7 @@ extension Links {
   private mutating func takeAnotherWay(_ slot: Int, _ context: inout Context) {
     var hop = hops[slot]
     hop.header.isFinal = hop.cameFinal
-    let hasTriesLeft = hop.tried.append(Int32(hop.next.slot))
+    let hasTriesLeft = hop.tried.append(Int32(hop.next.slot)) && !hop.isBound
     if isPresent(hop.next), hop.header.destinationVia == peers[hop.next.slot].id { dropVia(&hop.header) }
     let from = hop.from.flatMap { isPresent($0) ? $0.slot : nil }
     let decision = hasTriesLeft ? decide(&hop.header, from: from, tried: hop.tried) : .undeliverable

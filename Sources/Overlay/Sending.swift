@@ -216,7 +216,7 @@ extension Links {
     var header = RoutedHeader(
       mode: .nearest, hops: Self.hopsMax, payload: .ring, destination: destination, source: id)
     header.sourceVia = peers[slot].id
-    hand(header, payload, to: slot, from: nil, &context)
+    hand(header, payload, to: slot, from: nil, isBound: true, &context)
   }
 
   /// A node with a direct path to us, other than the destination itself. Worked out twice a second at most:
