@@ -105,7 +105,9 @@ extension Links {
   /// All ring neighbours are asked that were not heard for a moment.
   private mutating func doubtNeighbours(_ now: Instant) {
     let near = neighbourhood.all
-    for i in 0..<near.count where now - peers[Int(near[i])].heardAt > .seconds(1) { doubt(Int(near[i]), now) }
+    for i in 0..<near.count where now - peers[Int(near[i])].heardAt > Timing.quietLink {
+      doubt(Int(near[i]), now)
+    }
   }
 
   // MARK: - Pings

@@ -213,7 +213,11 @@ extension Links {
   mutating func assignNear(at now: Instant) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
       if neighbourhood.contains(slot) {
-        if !peers[slot].roles.contains(.near) { routesAreStale = true }
+        if !peers[slot].roles.contains(.near) {
+          routesAreStale = true
+          // A quiet far link that takes the place of somebody who died may have died as well.
+          if now - peers[slot].heardAt > Timing.quietLink { doubt(slot, now) }
+        }
         peers[slot].roles.insert(.near)
         peers[slot].trimAt = .never
       } else if peers[slot].roles.contains(.near), peers[slot].trimAt == .never {

@@ -42,6 +42,8 @@ enum Timing {
   static let pingWaitMin = Interval.milliseconds(250)
   /// So many more, each after twice the wait, when the peer was heard meanwhile: it is slow and not dead.
   static let pingTriesMore: UInt8 = 2
+  /// Whoever was heard within this time need not be asked because others have died.
+  static let quietLink = Interval.seconds(1)
   /// When the last direct path has died, the ring gets a shorter chance to carry a pong: 0.75 s on a quick
   /// network.
   static let indirectTries: UInt8 = 3

@@ -114,6 +114,27 @@ private final class Speaker {
     #expect(lists(a).contains(true) && a.isSettled)
   }
 
+  /// Whether `a` asks `b` at once when that becomes one of its nearest, after so long.
+  private func asksNewNeighbour(after silence: Interval) throws -> Bool {
+    let (wires, a, b) = try pair()
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    wires.run(for: silence)
+    var isAsked = false
+    wires.act(a.side) {
+      let slot = a.side.slot(b.side)
+      a.side.links.peers[slot].roles.remove(.near)
+      a.side.links.assignNear(at: wires.now)
+      isAsked = a.side.links.peers[slot].bestPath!.probe.isUrgent
+    }
+    return isAsked
+  }
+
+  @Test func quietLinkThatMovesUpIsAsked() throws {
+    #expect(try asksNewNeighbour(after: .seconds(3)))
+    #expect(try !asksNewNeighbour(after: .milliseconds(100)), "it was heard a moment ago")
+  }
+
   @Test func fingerprintTellsListsApart() {
     var random = Random(seed: 1)
     let ring = Ring(isFounder: true, at: .start)
