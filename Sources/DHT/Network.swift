@@ -33,6 +33,8 @@ public enum Delivery: BitwiseCopyable, Sendable {
 public struct Network: ~Copyable {
   public var links: Links
   public var ring: Ring
+  /// When a datagram was last taken, or the timers were looked at.
+  private var lastAt: Instant = .start
   public var directory: Directory
   public var events = Outbox<NetworkEvent>(capacity: 512)
 
@@ -48,6 +50,9 @@ public struct Network: ~Copyable {
   public var isReady: Bool { ring.isSettled && directory.isReady }
 
   public mutating func expire(_ context: inout Context) {
+    // Nothing was done for long, though something was due: the machine slept.
+    if Ring.hasSlept(since: lastAt, due: deadline, at: context.now) { ring.wakeUp(&links, &context) }
+    lastAt = context.now
     links.expire(&context)
     pump(&context)
     if ring.deadline <= context.now { ring.expire(&links, &context) }
@@ -59,6 +64,7 @@ public struct Network: ~Copyable {
   public mutating func receive(_ ref: PacketRef, from endpoint: Endpoint, _ context: inout Context)
     -> Delivery
   {
+    lastAt = context.now
     var ref = ref
     var origin = Origin.endpoint(endpoint)
     // A datagram may carry a routed one, and that a record that carries another: never deeper.

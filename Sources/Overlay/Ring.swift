@@ -58,6 +58,8 @@ public struct Ring: ~Copyable {
   var placedAt: Instant = .never
   /// Answers to searches, each of which is larger than its question.
   var finds = TokenBucket(rate: 50, burst: 100, at: .start)
+  /// Until then what neighbours say may have waited since before the machine slept, and is not heard.
+  var isDeafUntil: Instant = .start
   /// Which neighbour besides the nearest two is asked next.
   var turn = 0
   private var hasJoinedOnce = false
@@ -126,7 +128,6 @@ public struct Ring: ~Copyable {
 
   public mutating func expire(_ links: inout Links, _ context: inout Context) {
     let now = context.now
-    if now - min(stabiliseAt, now) > Timing.sleep { wakeUp(&links, &context) }
     if stabiliseAt <= now { fillSides(&links, &context) }
     if announceAt <= now { announce(&links, &context) }
     if stabiliseAt <= now { stabiliseRound(&links, &context) }
@@ -135,9 +136,17 @@ public struct Ring: ~Copyable {
     expireAcquaintances(&links, &context)
   }
 
+  /// Whether the machine slept before `now`: something is overdue, and nothing was done since `lastAt`, for
+  /// longer than neighbours wait before they give a silent node up.
+  public static func hasSlept(since lastAt: Instant, due: Instant, at now: Instant) -> Bool {
+    due < now && now - due > Timing.overdue && now - lastAt > Timing.sleep
+  }
+
   /// The machine slept: others may have taken this node for dead, and its range over. It speaks for nothing
-  /// before its neighbours name it again.
-  private mutating func wakeUp(_ links: inout Links, _ context: inout Context) {
+  /// before its neighbours name it again, in words that are newer than what waited in the socket's buffer.
+  public mutating func wakeUp(_ links: inout Links, _ context: inout Context) {
+    isDeafUntil = context.now + Timing.coalesce
+    announceAt = isDeafUntil
     let near = links.neighbourhood.all
     for i in 0..<near.count {
       links.peers[Int(near[i])].namesUsSuccessor = false

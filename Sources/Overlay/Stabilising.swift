@@ -13,6 +13,7 @@ extension Ring {
   public mutating func receive(
     _ message: Stabilise, from slot: Int, _ links: inout Links, _ context: inout Context
   ) {
+    guard context.now >= isDeafUntil else { return }
     let peer = links.peers[slot].id
     links.peers[slot].wantedAt = context.now
     links.peers[slot].toldAt = context.now

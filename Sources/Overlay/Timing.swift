@@ -75,9 +75,10 @@ enum Timing {
   static let stabiliseSoon = Interval.seconds(1)
   static let stabilise = Interval.seconds(4)
   static let unquiet = Interval.seconds(10)
-  /// A timer that is this late means that the machine slept: longer than neighbours wait before they give a
-  /// silent node up.
+  /// Silence of our own, with a timer overdue by more than any load explains, means that the machine slept:
+  /// longer than neighbours wait before they give a silent node up.
   static let sleep = Interval.milliseconds(2_500)
+  static let overdue = Interval.milliseconds(250)
   /// Links hear of each other soon while a node is young, then every other minute at most.
   static let youth = Interval.seconds(30)
   static let newsSoon = Interval.seconds(10)

@@ -135,6 +135,42 @@ private final class Speaker {
     #expect(try !asksNewNeighbour(after: .milliseconds(100)), "it was heard a moment ago")
   }
 
+  @Test func whoSleptBelievesOnlyNewWords() throws {
+    let (wires, a, b) = try pair()
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(a.isSettled)
+    wires.run(for: RoundTrip.timeoutInitial)
+    // Lists of which `a` needs nothing but its own place wait in the socket while it sleeps.
+    wires.act(b.side) {
+      b.side.links.peers[b.side.slot(a.side)].viewSent = 0
+      b.ask(a)
+    }
+    wires.run(for: .milliseconds(11))
+    a.heard.removeAll()
+    wires.act(a.side) {
+      a.ring.wakeUp(&a.side.links, &a.side.context)
+      a.hear(b)
+    }
+    #expect(a.heard.first?.lists?.right.isEmpty == false && !a.isSettled)
+    wires.run(for: RoundTrip.timeoutInitial)
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    #expect(a.isSettled)
+  }
+
+  @Test func sleepIsSilenceWithSomethingOverdue() {
+    let due = Instant.start + .seconds(10)
+    func hasSlept(_ silence: UInt64, late: UInt64) -> Bool {
+      let now = due + .milliseconds(late)
+      return Ring.hasSlept(since: .start + .milliseconds(10_000 + late - silence), due: due, at: now)
+    }
+    #expect(hasSlept(2_600, late: 300))
+    #expect(!hasSlept(2_600, late: 200), "a quiet moment, and a busy machine")
+    #expect(!hasSlept(2_400, late: 2_400), "too short for anybody to notice")
+    #expect(!Ring.hasSlept(since: .start, due: .never, at: due))
+  }
+
   @Test func fingerprintTellsListsApart() {
     var random = Random(seed: 1)
     let ring = Ring(isFounder: true, at: .start)
