@@ -148,6 +148,8 @@ extension Links {
   public mutating func introduce(_ slot: Int, _ context: inout Context) {
     guard peers[slot].isUp, !peers[slot].isIntroduced else { return }
     peers[slot].isIntroduced = true
+    // A peer that reaches us directly where alone we can be reached has nothing to learn.
+    if peers[slot].hasDirectPath && underlay.candidates.count < 2 { return }
     sendCandidates(slot, wantsAnswer: false, &context)
   }
 

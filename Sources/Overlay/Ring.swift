@@ -105,7 +105,12 @@ public struct Ring: ~Copyable {
     }
     if links.neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
       links.introduce(slot, &context)
-      sendStabilise(to: slot, wantsAnswer: true, &links, &context)
+      // Who asked for the link asks first; what the other has to say goes with its answer, or soon after.
+      if case .sent = links.peers[slot].hello {
+        sendStabilise(to: slot, wantsAnswer: true, &links, &context)
+      } else {
+        announceAt = min(announceAt, context.now + Timing.coalesce)
+      }
     }
     let isContact = links.peers[slot].isRevived || links.peers[slot].roles.contains(.bootstrap)
     links.peers[slot].isRevived = false

@@ -101,7 +101,8 @@ extension Ring {
 
   // MARK: - Rounds
 
-  /// All neighbours hear of a change; the nearest two shall answer.
+  /// All neighbours to whom it is news hear of a change. While this node is not settled the nearest two shall
+  /// answer.
   mutating func announce(_ links: inout Links, _ context: inout Context) {
     announceAt = .never
     announcedAt = context.now
@@ -109,8 +110,9 @@ extension Ring {
     let all = near.all
     for i in 0..<all.count {
       let slot = Int(all[i])
+      guard links.peers[slot].viewSent != fingerprint(lists(for: slot, links)) else { continue }
       let isNearest = slot == near.predecessor || slot == near.successor
-      sendStabilise(to: slot, wantsAnswer: isNearest || !isSettled, &links, &context)
+      sendStabilise(to: slot, wantsAnswer: isNearest && !isSettled, &links, &context)
     }
   }
 

@@ -57,7 +57,7 @@ public enum Report {
   /// The figures that one wants to see at a glance.
   private static func cards(_ verdict: Verdict) -> String {
     let wanted = [
-      ("perfect_s", "until the ring was perfect"), ("consistency_mean", "ring consistency, mean"),
+      ("formed_s", "until the ring had formed"), ("consistency_mean", "ring consistency, mean"),
       ("lookup_right", "look-ups answered right"), ("hops_mean", "hops of a look-up"),
       ("stretch_median", "latency stretch, median"), ("bytes_mean", "sent by each node"),
       ("real_time_factor", "of real time"), ("events_per_s", "events a second"),

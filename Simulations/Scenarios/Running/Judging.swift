@@ -85,7 +85,7 @@ public enum Judging {
     let measured = record.virtualSeconds - from
     return [
       Figure(
-        "perfect_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"
+        "formed_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"
       ),
       Figure("consistency_mean", "ring consistency, mean", consistency.mean),
       Figure("consistency_min", "ring consistency, least", consistency.least),
