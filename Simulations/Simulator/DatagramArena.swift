@@ -1,8 +1,9 @@
 // Datagrams on their way.
 //
 // Every datagram in flight lies in a block of the smallest of six sizes that holds it, with a header of 24
-// bytes in front; one of the sizes is for handshakes, of which most are in flight when a ring comes up. Blocks come from slabs and go back to a free list of their size, so that a long run settles
-// at the memory of its busiest moment. The whole is bounded: a full arena takes no more, and counts that.
+// bytes in front; one of the sizes is for handshakes, most of what is in flight when a ring comes up. Blocks
+// come from slabs and go back to a free list of their size, so that a long run settles at the memory of its
+// busiest moment. The whole is bounded: a full arena takes no more, and counts that.
 
 /// Where a datagram comes from and goes to; all underlays of a simulation are IPv4.
 struct Flight: BitwiseCopyable {

@@ -3,8 +3,8 @@
 // Nodes are made that are switched off, and whose stores name the peers that nodes of a settled ring have:
 // the nearest to the right, and some far ones by the harmonic law. To start them (`restart`) is all that is
 // left to do, and whatever follows is the daemon's own doing: it reads its store, asks those peers for
-// handshakes where they were, finds its neighbours, and looks for far links as ever. None looks for its place
-// through a crowd.
+// handshakes where they were, finds its neighbours, and looks for far links as ever. None looks for its
+// place through a crowd.
 //
 // Nodes ought to start in the order of the ring: then the neighbours of each come up with it, however slowly
 // the whole is started, and only questions to far nodes have to be asked again. Started all at once, the
