@@ -7,9 +7,9 @@
 // place through a crowd.
 //
 // Nodes ought to start in the order of the ring: then the neighbours of each come up with it, however slowly
-// the whole is started, and only questions to far nodes have to be asked again. Started all at once, the
-// datagrams of everybody's handshakes, and later of everybody's first news, are on their way at the same time,
-// and take more memory than the nodes.
+// the whole is started, and only questions to far nodes have to be asked again. If all started at once, the
+// datagrams of everybody's handshakes, and later of everybody's first news, would be on their way at the same
+// time, and take more memory than need be.
 //
 // Only nodes in the open are laid out: a store knows an address, and behind a box it would be another one.
 

@@ -83,7 +83,7 @@ public struct Links: ~Copyable {
   public internal(set) var peers: RecordTable<Peer>
   /// Which of them are up, in the order of the ring; when something is due for each.
   private(set) var order = RingOrder()
-  private var alarms = Alarms()
+  private(set) var alarms = Alarms()
   public var underlay = Underlay()
   public internal(set) var neighbourhood = Neighbourhood()
   /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
