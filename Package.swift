@@ -34,12 +34,15 @@ let package = Package(
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     // Debian's liblmdb-dev: the store of a node's share of the directory.
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    // The processor's instruction that fetches a cache line ahead of its use.
+    .systemLibrary(name: "CPrefetch"),
     // What the Linux headers express in macros and Swift cannot import.
     .target(name: "CLinux"),
 
     // Raw layout: a byte that keeps large structs in their place (`Anchor`).
     .target(
-      name: "Base", swiftSettings: strict + [.enableExperimentalFeature("RawLayout")]),
+      name: "Base", dependencies: ["CPrefetch"],
+      swiftSettings: strict + [.enableExperimentalFeature("RawLayout")]),
     .target(
       name: "Session", dependencies: ["Base", "CSodium"],
       swiftSettings: strict + [.enableExperimentalFeature("Extern")]),

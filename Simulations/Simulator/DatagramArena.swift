@@ -1,8 +1,9 @@
 // Datagrams on their way.
 //
-// Every datagram in flight lies in a block of the smallest of five sizes that holds it, with a header of 24
-// bytes in front. Blocks come from slabs and go back to a free list of their size, so that a long run settles
-// at the memory of its busiest moment. The whole is bounded: a full arena takes no more, and counts that.
+// Every datagram in flight lies in a block of the smallest of six sizes that holds it, with a header of 24
+// bytes in front; one of the sizes is for handshakes, most of what is in flight when a ring comes up. Blocks
+// come from slabs and go back to a free list of their size, so that a long run settles at the memory of its
+// busiest moment. The whole is bounded: a full arena takes no more, and counts that.
 
 /// Where a datagram comes from and goes to; all underlays of a simulation are IPv4.
 struct Flight: BitwiseCopyable {
@@ -18,10 +19,11 @@ struct Flight: BitwiseCopyable {
 /// Blocks of 128 to 2,048 bytes for datagrams in flight, addressed by 32-bit handles.
 struct DatagramArena: ~Copyable {
   static let headerBytes = 24
-  static let classes = 5
+  static let classes = 6
   /// The longest datagram that fits.
   static let payloadMax = 2_048 - headerBytes
-  private static let slabBytes = 1 << 18
+  /// Blocks in a slab.
+  private static let slabBlocks = 128
   private static let classShift: UInt32 = 29
 
   /// The most bytes of blocks.
@@ -51,14 +53,14 @@ struct DatagramArena: ~Copyable {
       free[size] = address(size, number).load(as: UInt32.self)
     } else {
       number = used[size]
-      let inSlab = Self.slabBytes &>> (7 + size)
-      if Int(number) / inSlab >= slabs[size].count {
-        guard bytes + Self.slabBytes <= bytesMax else {
+      if Int(number) / Self.slabBlocks >= slabs[size].count {
+        let slabBytes = Self.slabBlocks * Self.blockBytes(size)
+        guard bytes + slabBytes <= bytesMax else {
           refused &+= 1
           return nil
         }
-        bytes += Self.slabBytes
-        slabs[size].append(.allocate(byteCount: Self.slabBytes, alignment: 128))
+        bytes += slabBytes
+        slabs[size].append(.allocate(byteCount: slabBytes, alignment: 128))
       }
       used[size] = number + 1
     }
@@ -88,12 +90,14 @@ struct DatagramArena: ~Copyable {
   }
 
   private func address(_ size: Int, _ number: UInt32) -> UnsafeMutableRawPointer {
-    let bits = 11 - size
-    return slabs[size][Int(number) &>> bits] + (Int(number) & ((1 &<< bits) - 1)) &<< (7 + size)
+    let place = Int(number) % Self.slabBlocks
+    return slabs[size][Int(number) / Self.slabBlocks] + place &* Self.blockBytes(size)
   }
 
-  /// 0 for up to 128 bytes, 4 for up to 2,048.
+  /// 128, 256, 384, 512, 1,024 and 2,048 bytes.
+  private static func blockBytes(_ size: Int) -> Int { size < 4 ? 128 &* (size + 1) : 1 &<< (size + 6) }
+
   private static func sizeClass(_ bytes: Int) -> Int {
-    max(0, 64 - 7 - (bytes - 1).leadingZeroBitCount)
+    bytes <= 512 ? max(0, (bytes - 1) / 128) : bytes <= 1_024 ? 4 : 5
   }
 }

@@ -103,6 +103,11 @@ struct EventQueue: ~Copyable {
     }
   }
 
+  /// What will probably be popped after so many others; nil when that is not known yet.
+  @inline(__always) func upcoming(_ distance: Int) -> QueuedEvent? {
+    cursor + distance < openedCount ? opened[cursor + distance] : nil
+  }
+
   // MARK: - Placing
 
   private mutating func place(_ event: QueuedEvent) {

@@ -9,7 +9,13 @@ import VPN
 
 /// One life of one node of a simulated network.
 public final class Host {
+  // What each event needs stands first.
   public let number: Int
+  let storage: UnsafeMutablePointer<NodeCore>
+  /// What changes with each call, at a fixed address for the reason that `WorldState` gives.
+  let pulse: UnsafeMutablePointer<Pulse>
+  let desk: Desk
+  private var hasCore = true
   /// Its endpoint as it sees it itself.
   public internal(set) var endpoint: Endpoint
   public let configuration: NodeConfiguration
@@ -18,16 +24,11 @@ public final class Host {
   /// What the core notified; only in a laboratory.
   public internal(set) var events: [Event] = []
   public internal(set) var isAlive = true
-  let desk: Desk
   var disk: Disk
   var clock = NodeClock()
   var weather = Weather()
   /// What the kernel holds for the process while it is stopped.
   var waiting = Waiting()
-  private let storage: UnsafeMutablePointer<NodeCore>
-  /// What changes with each call, at a fixed address for the reason that `WorldState` gives.
-  let pulse: UnsafeMutablePointer<Pulse>
-  private var hasCore = true
 
   /// The random stream of the core while it is not called, and what it was handed so far.
   struct Pulse {

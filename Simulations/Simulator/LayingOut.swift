@@ -3,8 +3,13 @@
 // Nodes are made that are switched off, and whose stores name the peers that nodes of a settled ring have:
 // the nearest to the right, and some far ones by the harmonic law. To start them (`restart`) is all that is
 // left to do, and whatever follows is the daemon's own doing: it reads its store, asks those peers for
-// handshakes where they were, finds its neighbours, and looks for far links as ever. So a ring of a hundred
-// thousand nodes stands within seconds of virtual time, and none looks for its place through a crowd.
+// handshakes where they were, finds its neighbours, and looks for far links as ever. None looks for its
+// place through a crowd.
+//
+// Nodes ought to start in the order of the ring: then the neighbours of each come up with it, however slowly
+// the whole is started, and only questions to far nodes have to be asked again. If all started at once, the
+// datagrams of everybody's handshakes, and later of everybody's first news, would be on their way at the same
+// time, and take more memory than need be.
 //
 // Only nodes in the open are laid out: a store knows an address, and behind a box it would be another one.
 
@@ -19,7 +24,8 @@ extension World {
 
   /// Adds nodes that are switched off, and remember a ring that they were the whole of. *Precondition:* the
   /// world has no nodes yet.
-  public func layOut(_ roles: [NodeRole]) {
+  /// - Returns: the nodes in the order of the ring.
+  public func layOut(_ roles: [NodeRole]) -> [Int] {
     precondition(hosts.isEmpty, "a ring is laid out before there is one")
     for role in roles {
       let host = make(role, isFounder: false, site: Site())
@@ -36,6 +42,7 @@ extension World {
         remember(order[(rank + (random.next() & 1 == 0 ? step : order.count - step)) % order.count], by: node)
       }
     }
+    return order
   }
 
   /// Writes a peer to a node's store, as the daemon writes down whom it reached (`Network.remember`).

@@ -342,6 +342,7 @@ public final class World {
     guard let event = queue.pop(upTo: limit) else { return false }
     now = Instant(ns: event.at)
     noteProgress(event.at)
+    if hosts.count >= Self.foreseenFrom { foresee() }
     switch Happening(event.word) {
     case .wake(let node, let generation): onWake(node, generation)
     case .arrival(let attachment, let handle): onArrival(attachment, handle)

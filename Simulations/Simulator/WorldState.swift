@@ -50,8 +50,8 @@ struct WorldState {
     cuts.initialize(to: Cuts())
     sum = .allocate(capacity: 1)
     sum.initialize(to: Digest(seed: options.seed))
-    // Some eight events a slot at five events a second and node.
-    let slot = 1_600_000_000 / UInt64(max(options.nodesExpected, 1))
+    // Some 32 events a slot at five events a second and node: enough to see ahead, few enough to sort.
+    let slot = 6_400_000_000 / UInt64(max(options.nodesExpected, 1))
     queue = .allocate(capacity: 1)
     queue.initialize(to: EventQueue(slotNanoseconds: min(max(slot, 1 << 13), 1 << 21)))
     arena = .allocate(capacity: 1)

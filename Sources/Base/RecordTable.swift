@@ -49,6 +49,14 @@
     return record
   }
 
+  /// Begins to fetch the record of a slot.
+  public func foresee(_ slot: Int) {
+    guard isUsed(slot), let record = places[slot] else { return }
+    for line in 0..<Swift.min(6, MemoryLayout<Element>.size / 64) {
+      prefetch(UnsafeRawPointer(record) + 64 * line)
+    }
+  }
+
   /// Puts `element` into the lowest free slot; nil when none is left.
   public mutating func insert(_ element: Element) -> Int? {
     guard used < capacity else { return nil }

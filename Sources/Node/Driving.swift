@@ -2,6 +2,7 @@
 
 import Base
 import Overlay
+import Session
 
 extension NodeCore {
   /// The prefixes of our own virtual networks.
@@ -22,4 +23,12 @@ extension NodeCore {
     pin(slot, toOverlay: toOverlay, &context)
     return true
   }
+
+  /// A record with this index will come: what it needs is fetched into the cache.
+  public func foresee(record index: UInt32, _ step: Foresight) {
+    network.links.foresee(record: index & 0xFF_FFFF, step)
+  }
+
+  /// Time will pass up to `moment`.
+  public func foresee(_ moment: Instant, _ step: Foresight) { network.links.foresee(moment, step) }
 }

@@ -257,10 +257,9 @@ extension Links {
   private mutating func keepCircuit(_ index: Int, _ slot: Int, _ context: inout Context) {
     let end = circuitEnds[index]!
     guard isPresent(end.peer) else { return leaveCircuit(index, &context) }
+    guard isReached(end.relay) else { return failCircuit(index, &context) }
     if end.farLabel == 0 { return askIfDue(index, slot, &context) }
-    guard let path = peers[slot].paths[Peer.circuitSlot], isReached(end.relay) else {
-      return failCircuit(index, &context)
-    }
+    guard let path = peers[slot].paths[Peer.circuitSlot] else { return failCircuit(index, &context) }
     if path.isValid, !end.wasProven {
       circuitEnds.update(index) { $0.wasProven = true }
       peers[slot].circuitRetryIn = CircuitTiming.retryMin

@@ -101,12 +101,16 @@ struct KnownNodes {
         isRight
           ? me.clockwise(to: id) < me.clockwise(to: $0.id) : id.clockwise(to: me) < $0.id.clockwise(to: me)
       } ?? list.count
-    guard place < Self.side else { return nil }
     let fromVoucher = list.indices.filter { list[$0].voucher == voucher }
     if fromVoucher.count >= Self.byVoucherMax {
       guard let farthest = fromVoucher.last, farthest >= place else { return nil }
       return (place, farthest)
     }
-    return (place, list.count == Self.side ? list.count - 1 : nil)
+    guard list.count == Self.side else { return (place, nil) }
+    // One that did not answer gives way first, or the dead would keep the living out.
+    if let silent = list.lastIndex(where: { $0.failures > 0 }) {
+      return (silent < place ? place - 1 : place, silent)
+    }
+    return place < Self.side ? (place, Self.side - 1) : nil
   }
 }

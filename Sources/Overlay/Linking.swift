@@ -37,8 +37,8 @@ extension Links {
     guard let ref = context.pool.take(length: 0) else { return }
     let room = context.pool.room(ref)
     if let key = bootstraps[index].key {
-      guard let slot = find(key, &context),
-        let length = sessions.initiate(to: key, at: context.now, into: room)
+      guard let length = sessions.initiate(to: key, at: context.now, into: room),
+        let slot = find(key, &context)
       else { return context.pool.release(ref) }
       peers[slot].roles.insert(.bootstrap)
       transmit(ref, length: length, to: endpoint, &context)
@@ -58,7 +58,7 @@ extension Links {
     guard case .endpoint(let endpoint) = origin else { return }
     for i in 0..<bootstraps.count where bootstraps[i].endpoint == endpoint || bootstraps[i].attempt == attempt
     {
-      if attempt != nil { bootstraps[i].key = key }
+      if attempt != nil, bootstraps[i].key == nil { bootstraps[i].key = key }
       guard bootstraps[i].key == key, let slot = peer(key.id) else { continue }
       peers[slot].roles.insert(.bootstrap)
       bootstraps[i].tries = 0
@@ -188,20 +188,22 @@ extension Links {
 
   /// The first handshake of a link is as good as an echo: the way it came works.
   private mutating func prove(_ origin: Origin, of slot: Int, _ context: inout Context) {
-    let index: Int?
+    var index = 0
     switch origin {
     case .endpoint(let endpoint):
-      index = addPath(slot, endpoint, mayReplace: true, context.now)
+      if let direct = addPath(slot, endpoint, mayReplace: true, context.now) {
+        index = direct
+      } else {
+        openOverlayPath(slot, context.now)
+      }
     case .routed(_, let via):
       openOverlayPath(slot, context.now)
       learn(via: via, of: slot)
-      index = 0
     case .circuit:
       // Circuits of the session before are gone with it; the handshake itself came over the ring.
       openOverlayPath(slot, context.now)
-      index = 0
     }
-    if let index { validate(slot, index, &context) }
+    validate(slot, index, &context)
   }
 
   mutating func sendHello(_ slot: Int, tries: UInt8, _ context: inout Context) {

@@ -76,6 +76,8 @@ public struct Links: ~Copyable {
   public static let peersMax = 1_024
   /// Nodes known by hearsay that are asked for a handshake at the same time.
   static let linkingMax = 64
+  /// Of these, peers of an earlier run.
+  static let recalledMax = 32
 
   private let anchor = Anchor()
   public let identity: Identity
@@ -83,7 +85,7 @@ public struct Links: ~Copyable {
   public internal(set) var peers: RecordTable<Peer>
   /// Which of them are up, in the order of the ring; when something is due for each.
   private(set) var order = RingOrder()
-  private var alarms = Alarms()
+  private(set) var alarms = Alarms()
   public var underlay = Underlay()
   public internal(set) var neighbourhood = Neighbourhood()
   /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
@@ -206,8 +208,10 @@ public struct Links: ~Copyable {
     wake(slot, at: context.now)
   }
 
-  /// A peer of an earlier run, and where it was: tried at once, without expecting much.
+  /// A peer of an earlier run, and where it was: tried at once, without expecting much. So many only that
+  /// there is room for bootstraps and for whom others name.
   public mutating func recall(_ key: PublicKey, at endpoint: Endpoint, _ context: inout Context) {
+    guard linkingCount < Self.recalledMax else { return }
     connect(key, role: [], hint: endpoint, firstHand: true, &context)
   }
 

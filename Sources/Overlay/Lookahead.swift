@@ -81,7 +81,7 @@ extension OverlayID {
 }
 
 extension Ring {
-  /// In its first minute a node has much news, later little.
+  /// At first a node has much news, later little.
   mutating func expireAcquaintances(_ links: inout Links, _ context: inout Context) {
     guard acquaintancesAt <= context.now else { return }
     let isYoung = context.now - startedAt < Timing.youth

@@ -73,9 +73,6 @@ struct Measurement: BitwiseCopyable {
 public struct Path: BitwiseCopyable, SparseElement {
   public static let nothing = EmptyPlace<Path>()
 
-  /// Endpoints a peer can have at the same time.
-  static let endpointsMax = 4
-
   public let way: Way
   /// Whether a nonce came back over it.
   public internal(set) var isValid = false

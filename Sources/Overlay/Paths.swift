@@ -11,8 +11,10 @@ extension Links {
     // Never through a virtual network of our own: a tunnel inside itself.
     if underlay.virtualNetworks.contains(where: { $0.contains(endpoint.address) }) { return nil }
     var free: Int?
-    for i in 1..<5 where free == nil && peers[slot].paths[i] == nil { free = i }
-    for i in 1..<5 where free == nil && mayReplace && peers[slot].paths[i]?.isValid == false { free = i }
+    for i in 1..<Peer.circuitSlot where free == nil && peers[slot].paths[i] == nil { free = i }
+    for i in 1..<Peer.circuitSlot where free == nil && mayReplace && peers[slot].paths[i]?.isValid == false {
+      free = i
+    }
     guard let index = free else { return nil }
     peers[slot].paths[index] = Path(
       way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
@@ -109,6 +111,7 @@ extension Links {
   /// that before the ring; among equals the quicker one, but only for a clear gain (20 % and 5 ms).
   mutating func chooseBest(_ slot: Int, _ context: inout Context) {
     let old = peers[slot].best
+    if peers[slot].isPinnedToOverlay, peers[slot].isUp { openOverlayPath(slot, context.now) }
     var best: Int? = peers[slot].paths[0] == nil ? nil : 0
     if !peers[slot].isPinnedToOverlay {
       if peers[slot].hasCircuit { best = Peer.circuitSlot }
@@ -184,7 +187,9 @@ extension Links {
       if addPath(slot, endpoint, mayReplace: false, context.now) != nil { peers[slot].candidates.count += 1 }
     }
     // Only ring links and members of the own community hear where we are.
-    if candidates.wantsAnswer, peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: false, &context) }
+    if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
+      sendCandidates(slot, wantsAnswer: false, &context)
+    }
     wake(slot, at: context.now)
     tick(slot, &context)
   }
@@ -197,7 +202,9 @@ extension Links {
   /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.
   public mutating func underlayChanged(_ context: inout Context) {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
-      for i in 1..<5 where peers[slot].paths[i] != nil { peers[slot].paths[i]!.probe.isUrgent = true }
+      for i in 1..<Peer.circuitSlot where peers[slot].paths[i] != nil {
+        peers[slot].paths[i]!.probe.isUrgent = true
+      }
       if peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: true, &context) }
       wake(slot, at: context.now)
     }

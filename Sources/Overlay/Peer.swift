@@ -69,7 +69,8 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var heardAt: Instant = .start
   /// When data was last sent to, or came from, the peer.
   public internal(set) var usedAt: Instant = .start
-  /// When the peer last told us its neighbours: we are one of them, though it need not be one of ours.
+  /// When the peer last told us its neighbours, or that we are its far link: it counts us among its links,
+  /// though it need not be one of ours.
   var wantedAt: Instant = .start
   /// When a question was sent that nothing was heard after yet.
   var askedAt: Instant = .never
@@ -108,6 +109,8 @@ public struct Peer: BitwiseCopyable {
   var candidates = (count: 0, since: Instant.start)
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
+  /// Answers that are larger than their questions: lists with all names, candidates, claims.
+  var answers = TokenBucket(rate: 1, burst: 8, at: .start)
   /// Handshakes that the peer has us forward (a node with many new acquaintances, not a flood).
   var inits = TokenBucket(rate: 20, burst: 40, at: .start)
   public internal(set) var receivedBytes: UInt64 = 0

@@ -97,7 +97,10 @@ public struct Ring: ~Copyable {
   public mutating func onUp(_ slot: Int, _ links: inout Links, _ context: inout Context) {
     known.remove(links.peers[slot].key)
     reassess(&links, &context)
-    if links.peers[slot].roles.contains(.shortcut) { links.introduce(slot, &context) }
+    if links.peers[slot].roles.contains(.shortcut) {
+      shortcuts.fruitless = 0
+      links.introduce(slot, &context)
+    }
     if links.peers[slot].isForeign {
       links.peers[slot].isForeign = false
       let near = links.neighbourhood
@@ -109,7 +112,7 @@ public struct Ring: ~Copyable {
       if case .sent = links.peers[slot].hello {
         sendStabilise(to: slot, wantsAnswer: true, &links, &context)
       } else {
-        announceAt = min(announceAt, context.now + Timing.coalesce)
+        announceSoon(context.now)
       }
     }
     let isContact = links.peers[slot].isRevived || links.peers[slot].roles.contains(.bootstrap)
@@ -196,10 +199,14 @@ public struct Ring: ~Copyable {
     let view = fingerprint(lists(for: nil, links))
     if view != announcedView {
       announcedView = view
-      // A change is told at once, a series of changes a few times a second.
-      announceAt = min(announceAt, max(context.now + Timing.coalesce, announcedAt + Timing.announceRing))
+      announceSoon(context.now)
       fillSides(&links, &context)
     }
+  }
+
+  /// A change is told at once, a series of changes a few times a second.
+  private mutating func announceSoon(_ now: Instant) {
+    announceAt = min(announceAt, max(now + Timing.coalesce, announcedAt + Timing.announceRing))
   }
 
   /// Goes, and tells the neighbours about each other.

@@ -55,6 +55,12 @@ public struct RingOrder: Sendable {
 struct Alarms {
   private var moments: [Instant] = []
 
+  /// The first slot for which something is due.
+  func first(upTo moment: Instant, below limit: Int) -> Int? {
+    for slot in 0..<min(limit, moments.count) where moments[slot] <= moment { return slot }
+    return nil
+  }
+
   /// The next moment for a slot; `.never` when nothing is due.
   subscript(slot: Int) -> Instant {
     get { slot < moments.count ? moments[slot] : .never }

@@ -84,9 +84,9 @@ extension Ring {
       if best == nil || time < best!.time { best = (node, time) }
     }
     guard let node = best?.node else { return }
-    shortcuts.fruitless = 0
     if let slot = links.peer(node.key.id), links.peers[slot].isUp {
       links.peers[slot].roles.insert(.shortcut)
+      shortcuts.fruitless = 0
       return links.introduce(slot, &context)
     }
     links.approach(node, role: .shortcut, via: via == node.key.id ? nil : via, &context)

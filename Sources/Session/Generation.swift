@@ -35,36 +35,38 @@ typealias GenerationPointer = UnsafeMutablePointer<Generation>
 
 /// What was agreed in one handshake.
 struct Generation: BitwiseCopyable {
-  let peer: PublicKey
-  /// The incarnation and the sequence that the peer showed in this handshake (a responder shows no sequence).
-  let incarnation: UInt64
-  let sequence: UInt64
-  let capabilities: Capabilities
+  // What each record needs stands first, in one cache line.
+
   /// What records to us carry, chosen here.
   let localIndex: UInt32
   /// What records to the peer carry, chosen there.
   let remoteIndex: UInt32
   let cipher: Cipher
   let isInitiator: Bool
-  /// The final handshake hash: what knock tokens are bound to.
-  let hash: Digest
-  let createdAt: Instant
-
+  var carriesData = false
   /// The session it belongs to; a half-open one belongs to none yet.
   var slot: UInt32?
-  /// What proves a reset from the peer.
-  var resetToken: Token?
-  var rekeyAt: Instant
   var refuseAt: Instant
-  var carriesData = false
-  /// Since when another generation seals.
-  var replacedAt = Instant.never
   var openedAt: Instant
-  var sealed: UInt64 = 0
   var opened: UInt64 = 0
   var bytes: UInt64 = 0
   var windows: UnsafeMutablePointer<ReplayWindow>?
+  var sealed: UInt64 = 0
+  var rekeyAt: Instant
   var windowCount = 0
+  /// Since when another generation seals.
+  var replacedAt = Instant.never
+
+  let createdAt: Instant
+  let peer: PublicKey
+  /// The incarnation and the sequence that the peer showed in this handshake (a responder shows no sequence).
+  let incarnation: UInt64
+  let sequence: UInt64
+  let capabilities: Capabilities
+  /// The final handshake hash: what knock tokens are bound to.
+  let hash: Digest
+  /// What proves a reset from the peer.
+  var resetToken: Token?
 
   init(
     peer: PublicKey, incarnation: UInt64, sequence: UInt64, capabilities: Capabilities, localIndex: UInt32,
@@ -87,7 +89,7 @@ struct Generation: BitwiseCopyable {
 
   /// Moves the generation into memory of its own, with the transport keys that follow from the handshake.
   func allocate(split: (send: Key, receive: Key)) -> GenerationPointer {
-    let block = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: 16)
+    let block = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: 64)
     let generation = block.bindMemory(to: Generation.self, capacity: 1)
     generation.initialize(to: self)
     cipher.expand(transportKey(split.send), into: generation.sealingKey)

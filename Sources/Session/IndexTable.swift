@@ -32,6 +32,9 @@ import Base
     return entry.generation
   }
 
+  /// Begins to fetch the place where `index` ought to stand.
+  func foresee(_ index: UInt32) { prefetch(entries + home(index)) }
+
   /// *Precondition:* `index` is not in the table.
   mutating func insert(_ index: UInt32, _ generation: GenerationPointer) {
     if count * 4 >= (mask + 1) * 3 { grow() }

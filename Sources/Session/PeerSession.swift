@@ -12,8 +12,20 @@ typealias SessionPointer = UnsafeMutablePointer<PeerSession>
 
 /// The state of one session, in memory of its own.
 struct PeerSession: BitwiseCopyable {
-  let peer: PublicKey
+  // What each record needs stands first.
+
   let id: SessionID
+  var sealing: GenerationPointer?
+  /// The generation of the record that was opened last: the one that a message of the peer speaks of.
+  var lastOpened: GenerationPointer?
+  private var controlSequence: UInt64 = 0
+  /// The counters of the first lane, and a table of all lanes: each made when it is used first.
+  private var firstLane: UnsafeMutablePointer<UInt64>?
+  private var lanes: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>?
+  var second: GenerationPointer?
+  var third: GenerationPointer?
+
+  let peer: PublicKey
   /// The incarnation of the handshake that was proven last, and the greatest of all proven ones.
   var incarnation: UInt64
   var greatestIncarnation: UInt64
@@ -21,22 +33,11 @@ struct PeerSession: BitwiseCopyable {
   var sequence: UInt64 = 0
   var capabilities: Capabilities
 
-  var sealing: GenerationPointer?
-  var second: GenerationPointer?
-  var third: GenerationPointer?
-  /// The generation of the record that was opened last: the one that a message of the peer speaks of.
-  var lastOpened: GenerationPointer?
-
   /// Position of this side's token for each community slot of the table, in the lists sent to this peer.
   let positions: PackedBytes
   /// The content byte under which the peer receives each community slot of the table; 0 when it does not
   /// carry it.
   var sendSlots = PackedBytes()
-
-  private var controlSequence: UInt64 = 0
-  /// The counters of the first lane, and a table of all lanes: each made when it is used first.
-  private var firstLane: UnsafeMutablePointer<UInt64>?
-  private var lanes: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>?
 
   private static var laneCount: Int {
     @_noAllocation @_noLocks get { 16 }

@@ -169,7 +169,7 @@ extension Tunnel {
   ) {
     guard let content = sendSlot(slot, network.links) else { return }
     if wantsAnswer, var member = members[UInt32(slot)] {
-      member.tries += 1
+      member.tries = min(member.tries + 1, 9)
       // After some tries without an answer the data itself will say when something is wrong.
       member.nextAt =
         member.tries > 8 ? .never : context.now + .milliseconds(150) * (1 << UInt64(min(member.tries, 6)))

@@ -14,8 +14,10 @@ public enum Join: Scenario {
     let length = min(max(0.5 * Double(settings.nodes), 10), 120)
     plan.raise(settings, over: length, &random)
     // Here the ring has to hold while it grows; only its first moments are excused.
-    plan.excused = []
-    plan.excuse(0, 5)
+    if settings.start == .joined {
+      plan.excused = []
+      plan.excuse(0, 5)
+    }
     // The neighbours of a ring that was laid out are all young, and have news for a minute.
     let quiet = settings.start == .settled ? 40 : length + 0.1
     plan.phases(measureFrom: quiet + 30, quietFrom: quiet, end: settings.until ?? quiet + 90)

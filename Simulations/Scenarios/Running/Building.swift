@@ -15,7 +15,11 @@ extension Plan {
     return 20 + (decades - 3) * 20
   }
 
-  /// Seconds in which a ring that was laid out must be whole, and its far links found.
+  /// Seconds over which the nodes of a ring that was laid out are switched on: less than a handshake is tried
+  /// for, so that those who are on wait for those who are not.
+  static func switchOnSeconds(_ nodes: Int) -> Double { min(Double(nodes) / 500, 8) }
+
+  /// Seconds from then on in which it must be whole, and its far links found.
   static let layOutSeconds = 15.0
 
   /// Brings up a ring in slots 0 to `nodes` − 1.
@@ -50,11 +54,9 @@ extension Plan {
     return 0.1 + length + Self.crowdSeconds(nodes)
   }
 
-  /// The simulator lays out a ring, whose nodes are switched on all at once: nobody then finds others in the
-  /// place of neighbours that are still off.
+  /// The simulator lays out a ring and switches it on.
   private mutating func layOut(_ nodes: Int) -> Double {
     add(0, .layOut(nodes))
-    for slot in 0..<nodes { add(0.1, .start(slot, via: [])) }
-    return Self.layOutSeconds
+    return Self.switchOnSeconds(nodes) + Self.layOutSeconds
   }
 }

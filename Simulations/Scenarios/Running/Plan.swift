@@ -9,10 +9,9 @@ import Base
 
 /// Something done to a node or to the network.
 public enum Action: Sendable, Equatable {
-  /// The first slots get nodes that are switched off and remember a ring that they were.
+  /// The first slots get nodes that remember a ring that they were, and are switched on one after the other.
   case layOut(Int)
-  /// A fresh node comes up in an empty slot and joins through the nodes of the others; one that was laid out
-  /// is switched on.
+  /// A fresh node comes up in an empty slot and joins through the nodes of the others.
   case start(Int, via: [Int])
   /// The node vanishes; after so many milliseconds, if any, it comes back with its identity and its store.
   case crash(Int, back: UInt64?)

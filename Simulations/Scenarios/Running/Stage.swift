@@ -164,10 +164,10 @@ final class Stage {
 
   // MARK: - Life and death
 
-  /// Fills the first slots with nodes that `start` switches on.
+  /// Fills the first slots with nodes that are switched on one after the other.
   private func layOut(_ count: Int) {
     guard world.nodeCount == 0, count <= nodes.count else { return }
-    world.layOut((0..<count).map(role))
+    let order = world.layOut((0..<count).map(role))
     for slot in 0..<count {
       nodes[slot] = slot
       slots.append(slot)
@@ -175,15 +175,22 @@ final class Stage {
       hasJoined.append(false)
       ids.append(world.hosts[slot].configuration.identity.id)
     }
+    let step = Interval(ns: UInt64(Plan.switchOnSeconds(count) * 1e9) / UInt64(max(count, 1)))
+    switchOn(order[...], every: step, at: world.now + .milliseconds(100))
+  }
+
+  /// Switches on the first of the nodes at a moment, and then the others.
+  private func switchOn(_ order: ArraySlice<Int>, every step: Interval, at moment: Instant) {
+    guard let node = order.first else { return }
+    world.at(moment) { [unowned self] _ in
+      if startedAt[node] == .never { restart(slots[node]) }
+      switchOn(order.dropFirst(), every: step, at: moment + step)
+    }
   }
 
   private func start(_ slot: Int, via: [Int]) {
     guard nodes.indices.contains(slot) else { return }
-    if nodes[slot] < 0 {
-      add(slot, via: via)
-    } else if startedAt[nodes[slot]] == .never {
-      restart(slot)
-    }
+    if nodes[slot] < 0 { add(slot, via: via) }
   }
 
   private func add(_ slot: Int, via: [Int]) {
