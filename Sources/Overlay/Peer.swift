@@ -109,7 +109,7 @@ public struct Peer: BitwiseCopyable {
   var candidates = (count: 0, since: Instant.start)
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
-  /// Answers that are larger than their questions: lists with all names, candidates, claims.
+  /// Answers that are larger than their questions: lists with all names, candidates.
   var answers = TokenBucket(rate: 1, burst: 8, at: .start)
   /// Handshakes that the peer has us forward (a node with many new acquaintances, not a flood).
   var inits = TokenBucket(rate: 20, burst: 40, at: .start)

@@ -32,11 +32,13 @@ extension Ring {
   /// on their way to it already.
   private func isBehind(_ message: Stabilise, _ slot: Int, _ links: inout Links, _ now: Instant) -> Bool {
     let view = fingerprint(lists(for: slot, links))
-    let lacksNames = message.lacksNames && links.peers[slot].answers.take(at: now)
-    if message.seen == view && !lacksNames { return false }
-    if links.peers[slot].viewSent != view && !lacksNames { return true }
-    let patience = links.peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial
-    if !lacksNames && now - links.peers[slot].viewSentAt < patience { return false }
+    if !message.lacksNames {
+      if message.seen == view { return false }
+      if links.peers[slot].viewSent != view { return true }
+      let patience = links.peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial
+      if now - links.peers[slot].viewSentAt < patience { return false }
+    }
+    guard links.peers[slot].answers.take(at: now) else { return false }
     // They were lost, or names in them: it is told all.
     links.peers[slot].viewSent = 0
     links.peers[slot].viewSentAt = .start

@@ -106,6 +106,32 @@ import Testing
     }
     #expect(!known.contains(keys[0]) && open(known, at: soon) == [keys[1], keys[2]])
   }
+
+  @Test func whoDidNotAnswerMakesRoomForWhoIsFartherAway() {
+    var random = Random(seed: 9)
+    let me = OverlayID.zero
+    let vouchers = (0..<4).map { _ in random.overlayID() }
+    func node(_ place: UInt64) -> KnownNode {
+      named(OverlayID(high: place, middle: 0, low: 0), by: vouchers[Int(place) % 4], &random)
+    }
+    var known = KnownNodes()
+    let near = (1...UInt64(KnownNodes.side)).map(node)
+    for one in near {
+      let isTaken = known.insert(one, around: me)
+      #expect(isTaken)
+    }
+    let isTaken = known.insert(node(20), around: me)
+    #expect(!isTaken, "the side is full of nearer ones")
+    known.postpone(near[2].node.key, until: .start + .seconds(30))
+    let farther = node(21)
+    #expect(known.wants(farther.id, voucher: farther.voucher, around: me))
+    let comesIn = known.insert(farther, around: me)
+    #expect(comesIn)
+    #expect(!known.contains(near[2].node.key))
+    #expect(open(known) == near.map(\.node.key).filter { $0 != near[2].node.key } + [farther.node.key])
+    let another = known.insert(node(22), around: me)
+    #expect(!another, "all others may be there")
+  }
 }
 
 extension [PublicKey] {

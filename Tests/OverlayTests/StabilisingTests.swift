@@ -101,6 +101,24 @@ private final class Speaker {
     #expect(lists(b) == [false])
   }
 
+  @Test func allNamesAreToldNotMoreThanOnceASecondForLong() throws {
+    let (wires, a, b) = try pair()
+    wires.act(a.side) { a.ask(b) }
+    talk(wires, a, b)
+    _ = (lists(a), lists(b))
+    var question = Stabilise(
+      wantsAnswer: false, settled: true, view: 1, seen: 0, bearings: Bearings(), lists: nil)
+    question.lacksNames = true
+    for _ in 0..<50 {
+      wires.act(b.side) {
+        b.ring.receive(question, from: b.side.slot(a.side), &b.side.links, &b.side.context)
+      }
+      talk(wires, a, b)
+    }
+    // Fifty times 66 ms: the burst, and one for each second that has begun.
+    #expect((8...12).contains(lists(a).filter { $0 }.count))
+  }
+
   @Test func lostAnswerIsSentAgain() throws {
     let (wires, a, b) = try pair()
     wires.passes = { $0.from != b.side.endpoint }
