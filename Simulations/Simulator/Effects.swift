@@ -23,6 +23,12 @@ extension World {
         let key = context.pointee.pool.frame(ref).bytes
         context.pointee.pool.release(ref)
         load(table, ticket, key, of: host)
+      case .open(let number):
+        host.sockets.insert(number)
+      case .close(let number):
+        host.sockets.remove(number)
+      case .connect(let endpoint):
+        host.core.closed(endpoint.socket, &host.context)
       case .configure:
         break
       case .notify(let event):

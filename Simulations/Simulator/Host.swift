@@ -29,6 +29,7 @@ public final class Host {
   var weather = Weather()
   /// What the kernel holds for the process while it is stopped.
   var waiting = Waiting()
+  var sockets = OpenSockets()
 
   /// The random stream of the core while it is not called, and what it was handed so far.
   struct Pulse {
@@ -111,6 +112,34 @@ public final class Host {
           table, key: scratch.frame.prefix(key.count), value: scratch.frame.dropping(key.count), &context)
       }
     }
+  }
+}
+
+/// The UDP sockets of a machine. The main one is always there.
+struct OpenSockets {
+  /// A bit a socket, by number from 1 on; empty until the first is opened.
+  private var words: [UInt64] = []
+
+  /// The port of a socket: what a system would choose is here the main port and the number.
+  static func port(_ number: SocketNumber) -> UInt16 { Internet.port + number.value }
+
+  mutating func insert(_ number: SocketNumber) {
+    precondition(number.isSpare)
+    if words.isEmpty { words = [UInt64](repeating: 0, count: Int(SocketNumber.sparesMax) / 64 + 1) }
+    words[Int(number.value) / 64] |= 1 << UInt64(number.value % 64)
+  }
+
+  mutating func remove(_ number: SocketNumber) {
+    guard number.isSpare, !words.isEmpty else { return }
+    words[Int(number.value) / 64] &= ~(1 << UInt64(number.value % 64))
+  }
+
+  /// The socket that is bound to a port.
+  @inline(__always) func number(at port: UInt16) -> SocketNumber? {
+    if port == Internet.port { return .main }
+    let number = SocketNumber(port &- Internet.port)
+    guard number.isSpare, !words.isEmpty else { return nil }
+    return words[Int(number.value) / 64] & 1 << UInt64(number.value % 64) == 0 ? nil : number
   }
 }
 

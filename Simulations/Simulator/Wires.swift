@@ -53,12 +53,15 @@ extension World {
     let record = records + node
     record.pointee.sentDatagrams &+= 1
     record.pointee.sentBytes &+= UInt64(bytes.count + 28)
-    sum.fold(endpoint.address.low, endpoint.address.high &+ UInt64(endpoint.port))
+    let ports = UInt64(endpoint.port) | UInt64(endpoint.socket.value) &<< 16
+    sum.fold(endpoint.address.low, endpoint.address.high &+ ports)
     self.record(.transmit, of: node, bytes)
     guard let destination = SimEndpoint(endpoint) else { return drop(.unroutable) }
     if record.pointee.flags.contains(.blocked) { return drop(.blocked) }
+    let port = OpenSockets.port(endpoint.socket)
+    if endpoint.socket != .main, hosts[node].sockets.number(at: port) == nil { return drop(.unroutable) }
     var flight = Flight(
-      source: SimEndpoint(record.pointee.address, port: Internet.port), destination: destination,
+      source: SimEndpoint(record.pointee.address, port: port), destination: destination,
       sender: UInt32(truncatingIfNeeded: node), length: UInt16(truncatingIfNeeded: bytes.count), flags: 0)
     if record.pointee.box >= 0 {
       switch passOutwards(&flight, Int(record.pointee.box)) {
@@ -169,7 +172,10 @@ extension World {
     let flags = record.pointee.flags
     guard flags.contains(.alive) else { return lose(handle, .dead) }
     let flight = arena.header(handle).pointee
-    if flight.destination != SimEndpoint(record.pointee.address, port: Internet.port) {
+    if flight.destination.address != record.pointee.address { return lose(handle, .unroutable) }
+    if flight.destination.port != Internet.port,
+      hosts[node].sockets.number(at: flight.destination.port) == nil
+    {
       return lose(handle, .unroutable)
     }
     if flags.contains(.blocked) { return lose(handle, .blocked) }
@@ -226,6 +232,9 @@ extension World {
   /// Hands a datagram to a core.
   func handOver(_ handle: UInt32, to host: Host) {
     let source = arena.header(handle).pointee.source
+    let port = arena.header(handle).pointee.destination.port
+    // The socket may have been closed while the process was stopped.
+    guard let socket = host.sockets.number(at: port) else { return lose(handle, .unroutable) }
     let length = Int(arena.header(handle).pointee.length)
     let context = host.desk.storage
     guard let ref = context.pointee.pool.take(length: length) else { return lose(handle, .full) }
@@ -236,7 +245,7 @@ extension World {
     host.pulse.pointee.receivedDatagrams &+= 1
     host.pulse.pointee.receivedBytes &+= UInt64(length + 28)
     begin(host)
-    host.core.receive(ref, from: source.endpoint, &host.context)
+    host.core.receive(ref, from: source.endpoint.through(socket), &host.context)
     end(host)
   }
 }

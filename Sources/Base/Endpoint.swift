@@ -1,15 +1,49 @@
-// Where a datagram comes from or goes to on the underlay.
+// Where a datagram comes from or goes to on the underlay, and which of our own sockets has to do with it.
+//
+// An endpoint is written to the wire without the socket, which means nothing to anybody else.
 
-/// An IP address and a UDP port.
+/// One of a node's own sockets.
+///
+/// The core numbers the sockets it asks for; the driver numbers the connections that others begin.
+public struct SocketNumber: Hashable, Sendable, BitwiseCopyable {
+  public let value: UInt16
+
+  /// The UDP socket that the node listens on.
+  public static let main = SocketNumber(0)
+  /// UDP sockets beside it, on ports of the system's choice: 1 … 256.
+  public static let sparesMax: UInt16 = 256
+  /// TCP connections that the core has begun: from here up to the next limit.
+  public static let firstOwnStream: UInt16 = 0x4000
+  /// TCP connections that others have begun: from here on.
+  public static let firstAcceptedStream: UInt16 = 0x8000
+
+  public init(_ value: UInt16) { self.value = value }
+
+  public var isStream: Bool { value >= Self.firstOwnStream }
+  public var isSpare: Bool { value >= 1 && value <= Self.sparesMax }
+}
+
+/// An IP address and a UDP port, or a TCP port if the socket is a connection.
 public struct Endpoint: Hashable, Sendable, BitwiseCopyable {
   public var address: IPAddress
   public var port: UInt16
+  /// The socket of this node that it is reached through, or was heard on.
+  public var socket: SocketNumber
 
   public static let none = Endpoint(.unspecified, port: 0)
 
-  public init(_ address: IPAddress, port: UInt16) {
+  public init(_ address: IPAddress, port: UInt16, socket: SocketNumber = .main) {
     self.address = address
     self.port = port
+    self.socket = socket
+  }
+
+  /// The same address and port through another socket.
+  public func through(_ socket: SocketNumber) -> Endpoint { Endpoint(address, port: port, socket: socket) }
+
+  /// Where the peer listens, as others may be told; `.none` at the far end of a connection that it has begun.
+  public var listening: Endpoint {
+    socket.value >= SocketNumber.firstAcceptedStream ? .none : through(.main)
   }
 }
 

@@ -57,6 +57,13 @@ public enum Effect: BitwiseCopyable, Sendable {
   case load(StoreTable, ticket: UInt32, PacketRef)
   /// Give the virtual device this address, the only one of its family.
   case configure(IPPrefix)
+  /// Open a UDP socket under this number, on a port of the system's choice. `closed` says if it cannot be had.
+  case open(SocketNumber)
+  /// Begin a TCP connection under the number in the endpoint. What is sent meanwhile waits; `closed` says when
+  /// it is over or cannot be made.
+  case connect(Endpoint)
+  /// Close a socket that was opened, connected or accepted.
+  case close(SocketNumber)
   /// Something that people may want to know; never needed for control flow.
   case notify(Event)
 }
@@ -90,6 +97,8 @@ public enum Event: BitwiseCopyable, Sendable {
 public enum PathKind: UInt8, Sendable, BitwiseCopyable {
   case lan
   case direct
+  /// A TCP connection.
+  case tcp
   /// Through a circuit of a relay.
   case proxy
   case overlay

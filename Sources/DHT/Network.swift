@@ -231,7 +231,8 @@ public struct Network: ~Copyable {
 
   /// Writes down where a directly reached peer is, so that the next start needs no bootstrap.
   private func remember(_ peer: Int, _ context: inout Context) {
-    guard let endpoint = links.peers[peer].bestPath?.endpoint, let packet = context.pool.take(length: 0)
+    guard let endpoint = links.peers[peer].bestPath?.endpoint?.listening, endpoint != .none,
+      let packet = context.pool.take(length: 0)
     else { return }
     var writer = WireWriter(context.pool.room(packet))
     writer.byte(32)

@@ -147,6 +147,12 @@ public struct NodeCore: ~Copyable {
     settle(&context)
   }
 
+  /// A socket that the core has opened, or a connection, is gone.
+  public mutating func closed(_ socket: SocketNumber, _ context: inout Context) {
+    network.links.closed(socket, &context)
+    settle(&context)
+  }
+
   /// A packet came from the virtual device. Takes its slot.
   public mutating func send(_ packet: PacketRef, _ context: inout Context) {
     if tunnel == nil { context.pool.release(packet) }

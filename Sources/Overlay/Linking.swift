@@ -168,7 +168,7 @@ extension Links {
     peers[slot].deadUntil = .start
     if dead.remove(peers[slot].key) { peers[slot].isRevived = true }
     let wasUp = peers[slot].isUp
-    if restarted || !wasUp { dropPaths(slot) }
+    if restarted || !wasUp { dropPaths(slot, &context) }
     if !wasUp { raise(slot) }
     // New keys of a session that is up prove nothing about the way: somebody may have copied the datagram.
     if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }

@@ -257,11 +257,11 @@ public struct Links: ~Copyable {
     }
     guard let oldest else { return }
     if peers[oldest].isUp { send(.close, to: oldest, &context) { _ in } }
-    forget(oldest)
+    forget(oldest, &context)
   }
 
   /// Lets go of a peer and its session.
-  mutating func forget(_ slot: Int) {
+  mutating func forget(_ slot: Int, _ context: inout Context) {
     let key = peers[slot].key
     let wasUp = peers[slot].isUp
     order.remove(slot, peers[slot].id)
@@ -271,6 +271,7 @@ public struct Links: ~Copyable {
       sessions.remove(session)
     }
     byID.remove(peers[slot].id)
+    dropPaths(slot, &context)
     peers[slot].paths.release()
     peers.remove(slot)
     routes.forget(slot)

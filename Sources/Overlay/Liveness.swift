@@ -175,8 +175,7 @@ extension Links {
     var probe = peers[slot].paths[index]!.probe
     if probe.dueAt > context.now { return wake(slot, at: probe.dueAt) }
     guard Int(probe.tries) < Timing.candidateProbes.count else {
-      peers[slot].paths[index] = nil
-      return
+      return dropPath(slot, index, &context)
     }
     guard probes.take(at: context.now) else { return wake(slot, at: context.now + .milliseconds(50)) }
     probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
@@ -217,7 +216,7 @@ extension Links {
 
   mutating func receive(_ ping: Ping, from slot: Int, _ origin: Origin, _ context: inout Context) {
     var observed = Endpoint.none
-    if case .endpoint(let endpoint) = origin { observed = endpoint }
+    if case .endpoint(let endpoint) = origin, !endpoint.socket.isStream { observed = endpoint }
     if ping.isGuest { receiveGuest(slot, &context) }
     let pong = Pong(
       nonce: ping.nonce, observed: observed, isGuest: peers[slot].roles.contains(.shortcut),
@@ -243,7 +242,9 @@ extension Links {
     } else {
       return
     }
-    if index > 0, underlay.observe(pong.observed) { announce(&context) }
+    if peers[slot].paths[index]?.endpoint?.socket == .main, underlay.observe(pong.observed) {
+      announce(&context)
+    }
     wake(slot, at: context.now)
   }
 
@@ -333,7 +334,7 @@ extension Links {
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
     if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
     if !peers[slot].isUp, peers[slot].deadUntil != .start { askAgain(about: peers[slot].id) }
-    forget(slot)
+    forget(slot, &context)
   }
 
   /// A node that counted as dead may be spoken of again. Who has it among its neighbours said so before it

@@ -57,6 +57,6 @@ extension Links {
 
   /// The peer, as it is named to others.
   func named(_ slot: Int) -> NamedNode {
-    NamedNode(key: peers[slot].key, endpoint: peers[slot].bestPath?.endpoint ?? .none)
+    NamedNode(key: peers[slot].key, endpoint: peers[slot].bestPath?.endpoint?.listening ?? .none)
   }
 }

@@ -119,12 +119,16 @@ public struct Path: BitwiseCopyable, SparseElement {
     if case .endpoint(let endpoint) = way { endpoint } else { nil }
   }
 
+  /// What goes before what among endpoints, whatever the round trips: the own network, then datagrams, then a
+  /// connection, which delays all for one that was lost.
+  var rank: Int { isLAN ? 2 : endpoint?.socket.isStream == true ? 0 : 1 }
+
   /// The word for it in all output.
   public var kind: PathKind {
     switch way {
     case .overlay: .overlay
     case .circuit: .proxy
-    case .endpoint: isLAN ? .lan : .direct
+    case .endpoint(let endpoint): endpoint.socket.isStream ? .tcp : isLAN ? .lan : .direct
     }
   }
 }

@@ -25,10 +25,28 @@ extension Links {
     if peers[slot].paths[0] == nil { peers[slot].paths[0] = Path(way: .overlay, isLAN: false, at: now) }
   }
 
-  mutating func dropPaths(_ slot: Int) {
-    peers[slot].paths.removeAll()
+  mutating func dropPaths(_ slot: Int, _ context: inout Context) {
+    for index in 0..<Peer.pathSlots { dropPath(slot, index, &context) }
     peers[slot].best = nil
     routesAreStale = true
+  }
+
+  /// The path is no longer one; a socket that was only for it is closed.
+  mutating func dropPath(_ slot: Int, _ index: Int, _ context: inout Context) {
+    guard let path = peers[slot].paths[index] else { return }
+    peers[slot].paths[index] = nil
+    if let socket = path.endpoint?.socket, socket != .main { context.effects.append(.close(socket)) }
+  }
+
+  /// A socket is gone, and the paths through it.
+  public mutating func closed(_ socket: SocketNumber, _ context: inout Context) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) {
+      let serial = peers.serial(slot)
+      for index in 1..<Peer.circuitSlot where peers[slot].paths[index]?.endpoint?.socket == socket {
+        abandon(slot, index, &context)
+        if !peers.isUsed(slot) || peers.serial(slot) != serial { break }
+      }
+    }
   }
 
   /// The peer was heard over the ring through `via`: it can be answered that way.
@@ -43,7 +61,9 @@ extension Links {
     guard peers[slot].paths[index] != nil else { return }
     let wasValid = peers[slot].paths[index]!.isValid
     peers[slot].paths[index]!.isValid = true
-    if let endpoint = peers[slot].paths[index]!.endpoint { peers[slot].provenAt = endpoint }
+    if let endpoint = peers[slot].paths[index]!.endpoint?.listening, endpoint != .none {
+      peers[slot].provenAt = endpoint
+    }
     peers[slot].paths[index]!.heardAt = context.now
     peers[slot].paths[index]!.probe.tries = 0
     peers[slot].paths[index]!.isLastResort = false
@@ -63,10 +83,12 @@ extension Links {
   /// The path is dead: others take over at once; without any, the link is lost.
   mutating func abandon(_ slot: Int, _ index: Int, _ context: inout Context) {
     let roundTrip = peers[slot].paths[index]!.roundTrip
-    if let endpoint = peers[slot].paths[index]!.endpoint, peers[slot].paths[index]!.isValid {
+    if let endpoint = peers[slot].paths[index]!.endpoint?.listening, endpoint != .none,
+      peers[slot].paths[index]!.isValid
+    {
       peers[slot].hints.insert(endpoint, at: 0)
     }
-    peers[slot].paths[index] = nil
+    dropPath(slot, index, &context)
     routesAreStale = true
     if peers[slot].best == index { peers[slot].best = nil }
     // A far link that was direct is of use only while it is; for the others the ring may know a way.
@@ -96,7 +118,7 @@ extension Links {
     let hints = peers[slot].hints
     let provenAt = peers[slot].provenAt
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
-    forget(slot)
+    forget(slot, &context)
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
@@ -139,7 +161,7 @@ extension Links {
   }
 
   private func isClearlyBetter(_ path: Path, than other: Path) -> Bool {
-    if path.isLAN != other.isLAN { return path.isLAN }
+    if path.rank != other.rank { return path.rank > other.rank }
     let (new, old) = (path.roundTrip.smoothed, other.roundTrip.smoothed)
     guard path.roundTrip.samples > 0, other.roundTrip.samples > 0 else { return false }
     return new.ns < old.ns / 5 * 4 && new + .milliseconds(5) < old

@@ -165,6 +165,6 @@ extension Links {
       bootstraps[i].nextAt = isComfortable ? max(bootstraps[i].nextAt, next) : next
       deadline = min(deadline, bootstraps[i].nextAt)
     }
-    forget(slot)
+    forget(slot, &context)
   }
 }

@@ -99,7 +99,7 @@ extension Ring {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
     }
     // Those it named may have taken its place in a full table already.
-    if let slot = links.peer(peer) { links.forget(slot) }
+    if let slot = links.peer(peer) { links.forget(slot, &context) }
   }
 
   // MARK: - Rounds

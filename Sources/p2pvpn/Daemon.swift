@@ -55,7 +55,7 @@ final class Daemon {
   let log: Logger
   let configuration: NodeConfiguration
   let mailbox: Mailbox
-  let socket: UDPSocket
+  let sockets: Sockets
   var device: Device?
   var core: NodeCore
   var context: Context
@@ -76,12 +76,14 @@ final class Daemon {
   private let directory: StateDirectory
   private var underlay: [IPPrefix] = []
   private var underlayAt: Instant = .never
+  /// Sockets beside the main one that have something to read, as tokens of the loop.
+  private var readySpares: [UInt32] = []
 
   init(_ parts: Parts) {
     log = parts.log
     configuration = parts.configuration
     mailbox = parts.mailbox
-    socket = parts.socket
+    sockets = Sockets(main: parts.socket, loop: parts.loop)
     device = parts.device
     concerns = parts.concerns
     signals = parts.signals
@@ -125,13 +127,14 @@ final class Daemon {
     try loop.add(mailbox.wakeup.fd, token: Source.mailbox)
     try loop.add(monitor.fd, token: Source.monitor)
     if let device { try loop.add(device.tun.fd, token: Source.device) }
-    try loop.add(socket.fd, token: Source.socket)
+    try loop.add(sockets.main.fd, token: Source.socket)
     limitPrivileges()
     try server.start()
     log.notice(
       "running",
       metadata: [
-        "peer": "\(core.id)", "endpoint": "\(socket.local)", "interface": "\(device?.tun.name ?? "none")",
+        "peer": "\(core.id)", "endpoint": "\(sockets.main.local)",
+        "interface": "\(device?.tun.name ?? "none")",
       ])
   }
 
@@ -155,7 +158,9 @@ final class Daemon {
 
   private func turn() {
     var ready: UInt32 = 0
-    loop.wait(until: deadline) { ready |= 1 << $0 }
+    loop.wait(until: deadline) { token in
+      if token < Sockets.firstToken { ready |= 1 << token } else { readySpares.append(token) }
+    }
     func isReady(_ source: UInt32) -> Bool { ready & 1 << source != 0 }
     context.now = max(context.now, Clock.now())
     if core.deadline <= context.now {
@@ -168,7 +173,11 @@ final class Daemon {
       underlayAt = min(underlayAt, context.now + Self.underlayPause)
     }
     if isReady(Source.device) { readDevice() }
-    if isReady(Source.socket) { readSocket() }
+    if isReady(Source.socket) { read(sockets.main) }
+    for token in readySpares {
+      if let socket = sockets.socket(token: token) { read(socket) }
+    }
+    readySpares.removeAll(keepingCapacity: true)
     if underlayAt <= context.now { readUnderlay() }
     if bootstraps.nextAt <= context.now {
       bootstraps.resolve(at: context.now, isAlone: core.linkCount == 0, mailbox)
@@ -178,14 +187,14 @@ final class Daemon {
 
   /// Ends a turn: datagrams leave, the store commits, and what waited for the commit goes on.
   private func settle() {
-    socket.flush(&context.pool)
+    sockets.flush(&context.pool)
     var rounds = 0
     while journal.isOpen, rounds < 4 {
       for ticket in journal.commit(at: context.now) {
         core.stored(ticket, &context)
         drain()
       }
-      socket.flush(&context.pool)
+      sockets.flush(&context.pool)
       rounds += 1
     }
     journal.checkpoint(at: context.now, mailbox)
@@ -221,10 +230,10 @@ final class Daemon {
           .failed, "the interface \(device.tun.name) was deleted by another program: start the node again"))
   }
 
-  private func readSocket() {
+  private func read(_ socket: UDPSocket) {
     let count = socket.receive(into: &context.pool)
     for i in 0..<count {
-      let arrival = socket.arrival(i)
+      let arrival = socket.batch.arrival(i)
       core.receive(arrival.packet, from: arrival.from, &context)
       drain()
     }
@@ -241,7 +250,7 @@ final class Daemon {
       }.map(\.prefix)
       guard found != underlay || context.now == startedAt else { return }
       underlay = found
-      core.setUnderlay(found, port: socket.local.port, &context)
+      core.setUnderlay(found, port: sockets.main.local.port, &context)
       drain()
       bootstraps.hurry(at: context.now)
       log.info("addresses of this machine", metadata: ["count": "\(found.count)"])

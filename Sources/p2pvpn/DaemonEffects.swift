@@ -19,7 +19,7 @@ extension Daemon {
   private func carryOut(_ effect: Effect) {
     switch effect {
     case .transmit(let packet, let endpoint):
-      socket.enqueue(packet, to: endpoint, pool: &context.pool)
+      sockets.enqueue(packet, to: endpoint, pool: &context.pool)
     case .deliver(let packet):
       device?.tun.write(context.pool.frame(packet))
       context.pool.release(packet)
@@ -32,8 +32,23 @@ extension Daemon {
       core.loaded(ticket, value, &context)
     case .configure(let prefix):
       configure(prefix)
+    case .open(let number):
+      open(number)
+    case .connect(let endpoint):
+      core.closed(endpoint.socket, &context)
+    case .close(let number):
+      sockets.close(number, pool: &context.pool)
     case .notify(let event):
       observe(event)
+    }
+  }
+
+  private func open(_ number: SocketNumber) {
+    do {
+      try sockets.open(number)
+    } catch {
+      log.debug("cannot open another socket", metadata: ["reason": "\(error)"])
+      core.closed(number, &context)
     }
   }
 

@@ -59,7 +59,7 @@ extension Daemon {
 
   private var status: JSON {
     let facts = Report.Facts(
-      uptime: context.now - startedAt, interface: device?.tun.name, port: socket.local.port,
+      uptime: context.now - startedAt, interface: device?.tun.name, port: sockets.main.local.port,
       warnings: concerns.texts + (journal.trouble.map { ["the store fails: \($0)"] } ?? []))
     return Report.status(core.snapshot(at: context.now), facts)
   }

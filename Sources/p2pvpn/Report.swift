@@ -38,7 +38,7 @@ enum Report {
 
   /// How many peers are reached by each kind of path.
   private static func counts(_ peers: [PeerSnapshot]) -> JSON {
-    let kinds: [PathKind] = [.lan, .direct, .proxy, .overlay, .idle, .offline]
+    let kinds: [PathKind] = [.lan, .direct, .tcp, .proxy, .overlay, .idle, .offline]
     return .object(
       kinds.map { kind in
         JSON.Member(key: "\(kind)", value: .integer(Int64(peers.count { $0.path == kind })))
@@ -50,7 +50,7 @@ enum Report {
   }
 
   private static func peer(_ peer: PeerSnapshot, _ community: String?) -> JSON {
-    let isDirect = peer.path == .lan || peer.path == .direct
+    let isDirect = [.lan, .direct, .tcp].contains(peer.path)
     let loss: JSON = peer.pingsSent == 0 ? nil : .number(Double(peer.pingsLost) / Double(peer.pingsSent))
     return [
       "id": JSON(peer.id), "name": nil, "community": JSON(peer.isMember ? community : nil),
@@ -67,6 +67,7 @@ enum Report {
   private static func reason(_ peer: PeerSnapshot) -> String? {
     switch peer.path {
     case .lan, .direct: nil
+    case .tcp: "UDP does not get through"
     case .proxy, .overlay: peer.isPinned ? "pinned by the user" : "no direct path yet"
     case .idle, .offline: "no way to it is known at present"
     }

@@ -173,7 +173,7 @@ private let warmUp = 100
         from.pool.release(ref)
       case .deliver(let ref), .store(_, _, let ref), .load(_, _, let ref):
         from.pool.release(ref)
-      case .configure, .notify:
+      case .configure, .notify, .open, .connect, .close:
         break
       }
     }
@@ -190,7 +190,7 @@ private let warmUp = 100
         context.pool.release(ref)
       case .transmit(let ref, _), .store(_, _, let ref), .load(_, _, let ref):
         context.pool.release(ref)
-      case .configure, .notify:
+      case .configure, .notify, .open, .connect, .close:
         break
       }
     }

@@ -295,7 +295,7 @@ private struct Scene {
     try scene.join()
     scene.wires.act(scene.a) {
       scene.a.links.send(.close, to: scene.a.slot(scene.b), &scene.a.context) { _ in }
-      scene.a.links.forget(scene.a.slot(scene.b))
+      scene.a.links.forget(scene.a.slot(scene.b), &scene.a.context)
     }
     scene.wires.run(for: .milliseconds(100))
     #expect(scene.relays[0].links.relayed.count == 0)

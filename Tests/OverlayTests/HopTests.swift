@@ -178,7 +178,7 @@ import Testing
     let sender = Sender(peers: 6, seed: 10)
     sender.send()
     let first = sender.order[0]
-    sender.node.links.forget(first)
+    sender.node.links.forget(first, &sender.node.context)
     var random = Random(seed: 11)
     let tenant = sender.node.raise(random.publicKey(), at: random.overlayID())
     #expect(tenant == first)

@@ -204,7 +204,7 @@ private struct NaiveTable {
     // A place that neither is next to.
     let far = OverlayID(high: target.high &+ (1 << 62), middle: 0, low: 0)
     node.links.routes.learn(slot, list([far.leading]))
-    node.links.forget(slot)
+    node.links.forget(slot, &node.context)
     let again = node.raise(random.publicKey())
     #expect(again == slot, "the lowest free slot has a new tenant")
     let nearest = [slot, other].min { node.id($0).distance(to: far) < node.id($1).distance(to: far) }

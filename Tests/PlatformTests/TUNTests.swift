@@ -179,8 +179,8 @@ struct TUNTests {
       #expect(isReadable(socket.fd))
       let count = socket.receive(into: &pool)
       #expect(count == 1)
-      #expect(socket.arrival(0).from == Endpoint("100.80.9.9:53"))
-      #expect(pool.frame(socket.arrival(0).packet).bytes == [0xEE])
+      #expect(socket.batch.arrival(0).from == Endpoint("100.80.9.9:53"))
+      #expect(pool.frame(socket.batch.arrival(0).packet).bytes == [0xEE])
     }
   }
 

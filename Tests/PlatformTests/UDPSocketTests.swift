@@ -16,7 +16,7 @@ import Testing
     while list.count < count, isReadable(socket.fd, within: 1_000) {
       let n = socket.receive(into: &pool)
       for i in 0..<n {
-        let arrival = socket.arrival(i)
+        let arrival = socket.batch.arrival(i)
         list.append((pool.frame(arrival.packet).bytes, arrival.from))
         pool.release(arrival.packet)
       }
@@ -37,8 +37,8 @@ import Testing
     #expect(got[0].bytes == [1, 2, 3])
     #expect(got[0].from == a.local)
     #expect(got[1].bytes == [])
-    #expect(b.counters.received == 2)
-    #expect(a.counters.sent == 2)
+    #expect(b.batch.counters.received == 2)
+    #expect(a.batch.counters.sent == 2)
   }
 
   @Test func oneSocketServesBothFamilies() throws {
@@ -65,12 +65,12 @@ import Testing
       a.enqueue(try #require(ref), to: b.local, pool: &pool)
     }
     #expect(pool.available == 256 - 22, "two full batches have gone by themselves")
-    let gone = a.flush(&pool)
+    let gone = a.batch.flush(&pool)
     #expect(gone == 22)
     #expect(pool.available == 256)
     let got = gather(b, &pool, 150)
     #expect(got.map { Int($0.bytes[0]) } == Array(0..<150))
-    b.returnSlots(to: &pool)
+    b.batch.returnSlots(to: &pool)
     #expect(pool.available == 256)
   }
 
@@ -84,9 +84,9 @@ import Testing
       let ref = pool.take(copying: leaked([UInt8(i)]))
       a.enqueue(try #require(ref), to: target, pool: &pool)
     }
-    let gone = a.flush(&pool)
+    let gone = a.batch.flush(&pool)
     #expect(gone == 2)
-    #expect(a.counters.sendUnreachable == 1)
+    #expect(a.batch.counters.sendUnreachable == 1)
     #expect(gather(b, &pool, 2).map(\.bytes) == [[0], [2]])
   }
 
@@ -100,15 +100,15 @@ import Testing
     a.send(leaked(largest), to: b.local)
     let got = gather(b, &pool, 2)
     #expect(got.map(\.bytes) == [[1], largest])
-    #expect(b.counters.truncated == 1)
-    b.returnSlots(to: &pool)
+    #expect(b.batch.counters.truncated == 1)
+    b.batch.returnSlots(to: &pool)
     #expect(pool.available == 64)
   }
 
   @Test func tooLargeDatagramIsReported() throws {
     let a = try UDPSocket(listen: Self.v4)
     #expect(a.send(leaked([UInt8](repeating: 0, count: 65_508)), to: a.local) == .tooLarge)
-    #expect(a.counters.sendTooLarge == 1)
+    #expect(a.batch.counters.sendTooLarge == 1)
   }
 
   @Test func emptyPoolDropsAndCounts() throws {
@@ -121,7 +121,7 @@ import Testing
     #expect(isReadable(b.fd))
     let none = b.receive(into: &pool)
     #expect(none == 0)
-    #expect(b.counters.noSlot == 2)
+    #expect(b.batch.counters.noSlot == 2)
     pool.release(held)
     a.send(leaked([3]), to: b.local)
     #expect(gather(b, &pool, 1).map(\.bytes) == [[3]])
@@ -184,7 +184,7 @@ import Testing
       let socket = try UDPSocket()
       #expect(socket.send(leaked([1]), to: Endpoint("192.0.2.1:7741")!) == .unreachable)
       #expect(socket.send(leaked([1]), to: Endpoint("[2001:db8::1]:7741")!) == .unreachable)
-      #expect(socket.counters.sendUnreachable == 2)
+      #expect(socket.batch.counters.sendUnreachable == 2)
     }
   }
 }

@@ -1,0 +1,57 @@
+// The sockets of a node: the one that it listens on, and those that the core has opened beside it.
+
+import Base
+import Platform
+
+/// Sockets by the core's numbers. Belongs to the thread of the loop.
+final class Sockets {
+  /// Tokens of the loop below this are the daemon's; this and the number stand for a socket beside the main
+  /// one.
+  static let firstToken: UInt32 = 16
+
+  let main: UDPSocket
+  private let loop: EventLoop
+  /// By number, from 1 on; empty until the first is wanted.
+  private var spares: [UDPSocket?] = []
+
+  init(main: UDPSocket, loop: EventLoop) {
+    self.main = main
+    self.loop = loop
+  }
+
+  /// Queues a datagram for `flush`. Takes its slot.
+  func enqueue(_ packet: PacketRef, to endpoint: Endpoint, pool: inout PacketPool) {
+    if endpoint.socket == .main { return main.enqueue(packet, to: endpoint, pool: &pool) }
+    guard let socket = spare(endpoint.socket) else { return pool.release(packet) }
+    socket.enqueue(packet, to: endpoint, pool: &pool)
+  }
+
+  /// Sends what was queued.
+  func flush(_ pool: inout PacketPool) { main.batch.flush(&pool) }
+
+  /// The socket that the loop has named.
+  func socket(token: UInt32) -> UDPSocket? { spare(SocketNumber(UInt16(token - Self.firstToken))) }
+
+  func spare(_ number: SocketNumber) -> UDPSocket? {
+    guard number.isSpare, spares.count >= Int(number.value) else { return nil }
+    return spares[Int(number.value) - 1]
+  }
+
+  /// Opens a socket where the main one is, on a port of the system's choice.
+  func open(_ number: SocketNumber) throws(CallError) {
+    precondition(number.isSpare)
+    let socket = try UDPSocket(
+      listen: Endpoint(main.local.address, port: 0), number: number, batch: main.batch)
+    try loop.add(socket.fd, token: Self.firstToken + UInt32(number.value))
+    if spares.isEmpty { spares = [UDPSocket?](repeating: nil, count: Int(SocketNumber.sparesMax)) }
+    spares[Int(number.value) - 1] = socket
+  }
+
+  /// Closes a socket; what was queued for it leaves first.
+  func close(_ number: SocketNumber, pool: inout PacketPool) {
+    guard let socket = spare(number) else { return }
+    flush(&pool)
+    loop.remove(socket.fd)
+    spares[Int(number.value) - 1] = nil
+  }
+}
