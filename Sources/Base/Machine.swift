@@ -57,10 +57,11 @@ public enum Effect: BitwiseCopyable, Sendable {
   case load(StoreTable, ticket: UInt32, PacketRef)
   /// Give the virtual device this address, the only one of its family.
   case configure(IPPrefix)
-  /// Open a UDP socket under this number, on a port of the system's choice. `closed` says if it cannot be had.
+  /// Open a UDP socket under this number, on a port of the system's choice. `closed` says when it cannot be
+  /// had.
   case open(SocketNumber)
-  /// Begin a TCP connection under the number in the endpoint. What is sent meanwhile waits; `closed` says when
-  /// it is over or cannot be made.
+  /// Begin a TCP connection under the number in the endpoint. What is sent meanwhile waits; `closed` says
+  /// when it is over or cannot be made.
   case connect(Endpoint)
   /// Close a socket that was opened, connected or accepted.
   case close(SocketNumber)

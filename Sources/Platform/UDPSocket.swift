@@ -62,7 +62,8 @@ public final class UDPSocket {
   deinit { close(fd) }
 
   /// Receives one batch: up to 64 datagrams into slots of `pool`, behind their headroom.
-  /// - Returns: how many; `batch.arrival(0 ..< count)` are they, until the next call. 0 when nothing was there.
+  /// - Returns: how many; `batch.arrival(0 ..< count)` are they, until the next call. 0 when nothing was
+  ///   there.
   public func receive(into pool: inout PacketPool) -> Int { batch.receive(fd, number, &pool) }
 
   /// Receives one batch and hands out its datagrams. `body` cannot use the pool meanwhile; who must, uses
@@ -84,8 +85,8 @@ public final class UDPSocket {
     batch.send(frame, to: endpoint, fd, family)
   }
 
-  /// Queues a packet for `batch.flush`, which also gives its slot back. A full queue is flushed first, and one
-  /// with packets of another socket.
+  /// Queues a packet for `batch.flush`, which also gives its slot back. A full queue is flushed first, and so
+  /// is one with packets of another socket.
   public func enqueue(_ packet: PacketRef, to endpoint: Endpoint, pool: inout PacketPool) {
     batch.enqueue(packet, to: endpoint, fd, family, &pool)
   }

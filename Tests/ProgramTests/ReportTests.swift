@@ -67,7 +67,8 @@ import Testing
     #expect(status["schema"] == 1 && status["uptime_s"] == 200 && status["port"] == 7741)
     #expect(communities.first?["address"] == "100.80.0.9", "no prefix length")
     #expect(communities.first?["pool"] == "100.80.0.0/16")
-    #expect(status["peers"] == ["lan": 1, "direct": 0, "proxy": 0, "overlay": 1, "idle": 1, "offline": 0])
+    #expect(
+      status["peers"] == ["lan": 1, "direct": 0, "tcp": 0, "proxy": 0, "overlay": 1, "idle": 1, "offline": 0])
   }
 
   @Test func whatIsNotThereIsNull() {
