@@ -88,5 +88,7 @@ extension Ring {
     acquaintancesAt = context.now + context.random.jittered(isYoung ? Timing.newsSoon : Timing.news)
     // A small ring is a full mesh: everybody is one hop away.
     if sizeEstimate(links) > 2 * Neighbourhood.side + 1 { links.tellAcquaintances(&context) }
+    // Hops are chosen by the times of links as well, and these change slowly.
+    links.routesAreStale = true
   }
 }
