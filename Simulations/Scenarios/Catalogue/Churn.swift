@@ -11,6 +11,10 @@ public enum Churn: Scenario {
   public static let extras: [ExtraOption] = [.session]
   public static let canBeLaidOut = true
 
+  /// Nodes through which each newcomer comes in. With a single one, one newcomer in a thousand would lose it
+  /// before it is linked with anybody else, and wait for it for ever.
+  private static let bootstraps = 2
+
   /// Mean length of a session in seconds.
   static func meanSession(_ settings: Settings) -> Double {
     switch settings.sessionLengths {
@@ -36,9 +40,9 @@ public enum Churn: Scenario {
       var at = begin + session(settings, &random) * random.unit()
       if settings.sessionLengths == .exponential { at = begin + session(settings, &random) }
       while at < quiet {
-        var via = Int(random.below(UInt64(settings.nodes)))
-        if via == slot { via = (via + 1) % settings.nodes }
-        plan.add(at, .replace(slot, isGraceful: random.happens(settings.graceful), via: via))
+        let via = random.sample(min(bootstraps + 1, settings.nodes), below: settings.nodes)
+          .filter { $0 != slot }.prefix(bootstraps)
+        plan.add(at, .replace(slot, isGraceful: random.happens(settings.graceful), via: Array(via)))
         at += max(session(settings, &random), 0.5)
       }
     }
