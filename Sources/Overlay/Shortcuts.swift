@@ -1,13 +1,12 @@
 // Far links, so that a message needs few hops.
 //
-// Each node keeps ⌈½·log2 N⌉ + 1 of them and is kept by about as many others. How far one reaches is drawn
+// Each node keeps ⌈½·log2 N⌉ of them and is kept by about as many others. How far one reaches is drawn
 // from the harmonic law (each factor of two is as likely as any other), which makes greedy routing quick on a
 // ring of any size without any plan (Manku, Bawa and Raghavan, "Symphony", 2003). It begins where the
 // neighbours of neighbours end: a link to one of those, and one far link in four would be one, makes no way
 // shorter, as hops are chosen two ahead. The node at the drawn place and its neighbours serve equally well,
 // so the one among ⌈log2 N⌉ of them is linked that seems to be the quickest to reach (proximity selection: it
-// halves the time of a look-up). The one link above half of the logarithm makes up for the hops that quicker
-// ways cost (`RouteTable`).
+// halves the time of a look-up).
 
 import Base
 import Session
@@ -34,7 +33,7 @@ struct Shortcuts {
   /// Far links that a node of a ring of `size` nodes keeps; a small ring is a full mesh.
   static func count(size: Int) -> Int {
     guard size > 2 * Neighbourhood.side + 1 else { return 0 }
-    return Int((Mathematics.log2(Double(size)) / 2).rounded(.up)) + 1
+    return Int((Mathematics.log2(Double(size)) / 2).rounded(.up))
   }
 
   /// Nodes of whom the nearest is chosen.
