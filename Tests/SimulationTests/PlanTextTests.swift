@@ -7,8 +7,8 @@ import Testing
 @Suite struct PlanTextTests {
   private let actions: [Action] = [
     .layOut(10), .start(0, via: []), .start(7, via: [0]), .start(9, via: [0, 1, 2]), .crash(3, back: nil),
-    .crash(3, back: 5_250), .leave(4), .replace(5, isGraceful: true, via: [0]),
-    .replace(5, isGraceful: false, via: [2, 3]),
+    .crash(3, back: 5_250), .leave(4), .replace(5, isGraceful: true, via: 0),
+    .replace(5, isGraceful: false, via: 2),
     .pause(1, milliseconds: 1), .clock(2, partsPerMillion: -30_000),
     .slow(3, byMilliseconds: 250, milliseconds: 10_000),
     .loss(perMille: 200, milliseconds: 999), .partition([0...4, 9...9], milliseconds: 60_000),

@@ -43,7 +43,7 @@ public enum Swarm: Scenario {
     case .crash: return .crash(slot, back: nil)
     case .restart: return .crash(slot, back: length)
     case .leave: return .leave(slot)
-    case .replace: return .replace(slot, isGraceful: random.happens(0.5), via: [0])
+    case .replace: return .replace(slot, isGraceful: random.happens(0.5), via: 0)
     case .pause: return .pause(slot, milliseconds: length)
     case .clock: return .clock(slot, partsPerMillion: Int(random.below(60_001)) - 30_000)
     case .slow: return .slow(slot, byMilliseconds: 100 + random.below(900), milliseconds: length)

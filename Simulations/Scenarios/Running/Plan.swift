@@ -17,8 +17,8 @@ public enum Action: Sendable, Equatable {
   case crash(Int, back: UInt64?)
   /// The node says goodbye and goes.
   case leave(Int)
-  /// The node goes, and a fresh one takes the slot, which joins through the nodes of others.
-  case replace(Int, isGraceful: Bool, via: [Int])
+  /// The node goes, and a fresh one takes the slot.
+  case replace(Int, isGraceful: Bool, via: Int)
   /// The node does nothing for a while, as a suspended machine.
   case pause(Int, milliseconds: UInt64)
   /// The node's clock runs so many parts per million too fast (or slow).

@@ -65,7 +65,7 @@ public struct Schedule: Sendable, Equatable {
     case .crash(let slot, let back): "crash \(slot)" + (back.map { " back \(time($0))" } ?? "")
     case .leave(let slot): "leave \(slot)"
     case .replace(let slot, let isGraceful, let via):
-      "replace \(slot) \(isGraceful ? "leave" : "crash") via " + via.map(String.init).joined(separator: ",")
+      "replace \(slot) \(isGraceful ? "leave" : "crash") via \(via)"
     case .pause(let slot, let length): "pause \(slot) for \(time(length))"
     case .clock(let slot, let rate): "clock \(slot) ppm \(rate)"
     case .slow(let slot, let delay, let length): "slow \(slot) by \(time(delay)) for \(time(length))"
@@ -146,11 +146,6 @@ public struct Schedule: Sendable, Equatable {
     }
   }
 
-  private static func slots(_ text: String) -> [Int]? {
-    let slots = text.split(separator: ",").map { Int($0) ?? -1 }
-    return slots.isEmpty || slots.contains { $0 < 0 } ? nil : slots
-  }
-
   private static func slotAction(
     _ words: [String], _ slot: Int, _ time: (Int, String) -> UInt64?
   ) -> Action? {
@@ -158,12 +153,13 @@ public struct Schedule: Sendable, Equatable {
     case "layOut" where words.count == 2: return .layOut(slot)
     case "start" where words.count == 2: return .start(slot, via: [])
     case "start" where words.count == 4 && words[2] == "via":
-      return slots(words[3]).map { .start(slot, via: $0) }
+      let via = words[3].split(separator: ",").map { Int($0) ?? -1 }
+      return via.contains { $0 < 0 } ? nil : .start(slot, via: via)
     case "crash" where words.count == 2: return .crash(slot, back: nil)
     case "crash": return time(2, "back").map { .crash(slot, back: $0) }
     case "leave" where words.count == 2: return .leave(slot)
     case "replace" where words.count == 5 && ["crash", "leave"].contains(words[2]) && words[3] == "via":
-      return slots(words[4]).map { .replace(slot, isGraceful: words[2] == "leave", via: $0) }
+      return Int(words[4]).map { .replace(slot, isGraceful: words[2] == "leave", via: $0) }
     case "pause": return time(2, "for").map { .pause(slot, milliseconds: $0) }
     case "clock" where words.count == 4 && words[2] == "ppm":
       return Int(words[3]).map { .clock(slot, partsPerMillion: $0) }

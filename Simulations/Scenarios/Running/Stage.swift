@@ -118,7 +118,7 @@ final class Stage {
     case .replace(let slot, let isGraceful, let via):
       guard let node = living(slot) else { return }
       end(node, isGraceful: isGraceful)
-      add(slot, via: via)
+      add(slot, via: [via])
     case .partition(let ranges, let length): cut(ranges, isMute: false, length)
     case .mute(let ranges, let length): cut(ranges, isMute: true, length)
     case .introduce(let slot, let other):
