@@ -7,10 +7,10 @@
 // What links say of their own links may be stale. It only ranks: the hop itself is always strictly nearer to
 // the destination than we are.
 //
-// Of two links that lead about equally near the quicker one is better (proximity routing). How much nearer a
-// slower one must lead follows from what a halving of the way costs: about 0.4 hops of some 60 ms there and
-// back. Somewhat more is asked for, 80 ms: look-ups take a tenth less time, and a twentieth more hops, than by
-// distance alone (one seed, 1,000 nodes).
+// Of two links that lead about equally near the quicker one is better (proximity routing). How much nearer
+// a slower one must lead follows from what a halving of the way costs: about 0.4 hops of some 60 ms there and
+// back. Somewhat more is asked for, 80 ms: look-ups take a tenth less time, and a twentieth more hops, than
+// by distance alone (one seed, 1,000 nodes).
 //
 // Two IDs with the same leading 64 bits count as equally near here; who must know compares whole IDs.
 
