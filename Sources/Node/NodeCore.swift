@@ -22,25 +22,22 @@ public struct NodeConfiguration: Sendable {
   public var tunnel: TunnelConfiguration?
   /// Whether to be a ring of one until others come: true when no bootstrap is configured.
   public var isFounder: Bool
-  /// Data of others that is forwarded, in bytes a second; 0 forwards none.
-  public var relayBytesPerSecond: UInt64
+  /// What this node passes on for others.
+  public var relay: RelayTerms
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
   public var entropy: [UInt8]
 
-  /// 2 Mbit/s: enough to be reached, too little to be used as somebody's uplink.
-  public static let relayDefault: UInt64 = 250_000
-
   public init(
     identity: Identity, incarnation: UInt64, tunnel: TunnelConfiguration?, isFounder: Bool,
-    relayBytesPerSecond: UInt64 = relayDefault, unixSeconds: UInt64, entropy: [UInt8]
+    relay: RelayTerms = RelayTerms(), unixSeconds: UInt64, entropy: [UInt8]
   ) {
     self.identity = identity
     self.incarnation = incarnation
     self.tunnel = tunnel
     self.isFounder = isFounder
-    self.relayBytesPerSecond = relayBytesPerSecond
+    self.relay = relay
     self.unixSeconds = unixSeconds
     self.entropy = entropy
   }
@@ -69,7 +66,7 @@ public struct NodeCore: ~Copyable {
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
     let links = Links(
       identity: configuration.identity, sessions: sessions,
-      relay: RelayLimit(bytesPerSecond: configuration.relayBytesPerSecond, at: now),
+      relay: RelayLimit(configuration.relay, unixSeconds: configuration.unixSeconds, at: now),
       seed: entropy.key().bytes, at: now)
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
@@ -114,7 +111,7 @@ public struct NodeCore: ~Copyable {
     switch table {
     case .records: network.directory.recovered(value, at: context.now)
     case .peers: network.recall(key: key, value: value, &context)
-    case .node: break
+    case .node: network.links.recoverRelay(key: key, value: value, &context)
     }
   }
 
@@ -184,6 +181,7 @@ public struct NodeCore: ~Copyable {
   public mutating func leave(_ context: inout Context) {
     network.ring.leave(&network.links, &context)
     network.links.close(&context)
+    network.links.saveRelaying(&context)
     context.notify(.left)
   }
 

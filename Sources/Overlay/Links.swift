@@ -99,6 +99,7 @@ public struct Links: ~Copyable {
   public internal(set) var counters = LinkCounters()
   /// How much data of others is forwarded.
   public var relay: RelayLimit
+  var isRelayUsedUp = false
   var dead = DeadPeers()
   var routes = RouteTable()
   var routesAreStale = false
@@ -109,6 +110,7 @@ public struct Links: ~Copyable {
   /// Circuits of others through this node, our own ends, and when to look after them.
   var relayed = CircuitTable()
   var circuitEnds = CircuitEndTable()
+  var circuitSearches: [CircuitSearch] = []
   var circuitsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>

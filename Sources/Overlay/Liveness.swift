@@ -153,10 +153,11 @@ extension Links {
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     // A far link is told now and then that it is one, however busy it is.
     if peers[slot].roles.contains(.shortcut) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
+    let silence = path.relay == nil ? Timing.silence : CircuitTiming.silence
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
-      return max(regular, path.probe.sentAt + Timing.silence)
+      return max(regular, path.probe.sentAt + silence)
     }
-    return min(regular, max(path.heardAt, path.probe.sentAt) + Timing.silence)
+    return min(regular, max(path.heardAt, path.probe.sentAt) + silence)
   }
 
   private func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
@@ -237,7 +238,7 @@ extension Links {
       peers[slot].bearings = pong.bearings
       if pong.isGuest { receiveGuest(slot, &context) }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
-      if index > 0, index != Peer.circuitSlot { locate(slot, context.now - sentAt, &context) }
+      if index > 0, !isCircuit(index) { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)
     } else {
       return
@@ -310,7 +311,7 @@ extension Links {
 
   /// Whether a circuit goes through the link: one of ours, or one that is relayed here.
   private func carriesCircuits(_ slot: Int) -> Bool {
-    circuitEnds.count(relay: slot) > 0 || relayed.count(of: peers[slot].id) > 0
+    circuitEnds.count(relay: slot) > 0 || relayed.count(askedBy: slot) > 0
   }
 
   private mutating func letGoIfIdle(_ slot: Int, _ context: inout Context) {

@@ -158,7 +158,8 @@ extension Links {
     peers[slot].usedAt = now
     peers[slot].paths[index]!.usedAt = now
     // From quiet to busy: the path's silence counts from now.
-    if wakesAt(slot) > now + Timing.silence { wake(slot, at: now + Timing.silence) }
+    let silence = isCircuit(index) ? CircuitTiming.silence : Timing.silence
+    if wakesAt(slot) > now + silence { wake(slot, at: now + silence) }
   }
 
   // MARK: - Over the ring

@@ -140,8 +140,8 @@ import Testing
     #expect(join.address.prefix?.description == "10.77.0.1/16" && join.pool?.description == "10.77.0.0/16")
     let options = join.node.options
     #expect(options.bootstraps.map(\.host) == ["a", "::1"] && options.bootstraps.map(\.port) == [7741, 9])
-    #expect(options.listen?.port == 0 && options.relay == 0 && options.state == "d")
+    #expect(options.listen?.port == 0 && options.relay.bytesPerSecond == 0 && options.state == "d")
     let seed = try #require(try Program.parseAsRoot(["seed"]) as? SeedCommand)
-    #expect(seed.node.options.relay == 250_000 && seed.node.options.listen == nil)
+    #expect(seed.node.options.relay.bytesPerSecond == 250_000 && seed.node.options.listen == nil)
   }
 }
