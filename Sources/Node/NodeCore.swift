@@ -24,6 +24,8 @@ public struct NodeConfiguration: Sendable {
   public var isFounder: Bool
   /// Data of others that is forwarded, in bytes a second; 0 forwards none.
   public var relayBytesPerSecond: UInt64
+  /// Where the operator says that the node can be reached, four at most; port 0 is the one listened on.
+  public var advertised: [Endpoint] = []
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
@@ -67,10 +69,11 @@ public struct NodeCore: ~Copyable {
       capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
-    let links = Links(
+    var links = Links(
       identity: configuration.identity, sessions: sessions,
       relay: RelayLimit(bytesPerSecond: configuration.relayBytesPerSecond, at: now),
       seed: entropy.key().bytes, at: now)
+    for endpoint in configuration.advertised { links.underlay.advertised.append(endpoint) }
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
       directory: Directory(
@@ -121,9 +124,12 @@ public struct NodeCore: ~Copyable {
   /// The machine's addresses, without those of our own device, and the port that is listened on.
   public mutating func setUnderlay(_ interfaces: [IPPrefix], port: UInt16, _ context: inout Context) {
     let isChange = network.links.underlay.port != 0
+    let hasMoved = network.links.underlay.interfaces.contains { old in
+      !interfaces.contains { $0.address == old.address }
+    }
     network.links.underlay.interfaces = interfaces
     network.links.underlay.port = port
-    if isChange { network.links.underlayChanged(&context) }
+    if isChange { network.links.underlayChanged(hasMoved: hasMoved, &context) }
     settle(&context)
   }
 

@@ -22,6 +22,7 @@ extension Links {
         if isGone(slot, serial) { return }
       }
       directIfDue(slot, &context)
+      birthdayIfDue(slot, &context)
       circuitIfDue(slot, &context)
       rekeyIfDue(slot, &context)
     }
@@ -159,7 +160,7 @@ extension Links {
     return min(regular, max(path.heardAt, path.probe.sentAt) + Timing.silence)
   }
 
-  private func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
+  func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
 
   /// The first via did not help: the next shall try, and after it none.
   private mutating func rotateVias(_ slot: Int) {
@@ -177,7 +178,8 @@ extension Links {
     guard Int(probe.tries) < Timing.candidateProbes.count else {
       return dropPath(slot, index, &context)
     }
-    guard probes.take(at: context.now) else { return wake(slot, at: context.now + .milliseconds(50)) }
+    guard probes.take(at: context.now) else { return wake(slot, at: context.now + Timing.probeWait) }
+    counters.punchPings &+= 1
     probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
@@ -233,7 +235,9 @@ extension Links {
       peers[slot].paths[index]!.sizeProbe = nil
       peers[slot].paths[index]!.sizeTries = 0
       peers[slot].paths[index]!.sizeAt = context.now
-    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
+    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce)
+      ?? punched(slot, origin, pong.nonce)
+    {
       peers[slot].bearings = pong.bearings
       if pong.isGuest { receiveGuest(slot, &context) }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
@@ -242,8 +246,10 @@ extension Links {
     } else {
       return
     }
-    if peers[slot].paths[index]?.endpoint?.socket == .main, underlay.observe(pong.observed) {
-      announce(&context)
+    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main,
+      underlay.observe(pong.observed, by: observer)
+    {
+      announceSoon(context.now)
     }
     wake(slot, at: context.now)
   }
@@ -280,15 +286,6 @@ extension Links {
       return true
     }
     return false
-  }
-
-  /// A new address of ours was seen: those who may know our candidates hear of it.
-  private mutating func announce(_ context: inout Context) {
-    guard announcedAt == .start || announcedAt + Timing.announce <= context.now else { return }
-    announcedAt = context.now
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].isIntroduced {
-      if !peers[slot].hasDirectPath { sendCandidates(slot, wantsAnswer: true, &context) }
-    }
   }
 
   // MARK: - Direct again

@@ -143,6 +143,7 @@ extension Links {
         receiveRefusal(from: slot)
       case .circuit: receive(try CircuitMessage(decoding: rest), from: slot, &context)
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
+      case .birthday: receive(try BirthdayMessage(decoding: rest), from: slot, &context)
       case .close:
         try WireReader(rest).finish()
         receiveClose(from: slot, &context)

@@ -20,6 +20,14 @@ struct NodeArguments: ParsableArguments {
 
   @Option(
     name: .long,
+    help: ArgumentHelp(
+      "Where others reach this node, beside what it finds out (a forwarded port); may be repeated.",
+      valueName: "ADDRESS[:PORT]"),
+    transform: Arguments.advertised)
+  var advertise: [Endpoint] = []
+
+  @Option(
+    name: .long,
     help: ArgumentHelp("Data of others to forward: off, or bits a second.", valueName: "off|RATE"),
     transform: Arguments.relay)
   var relay: UInt64 = 250_000
@@ -35,7 +43,13 @@ struct NodeArguments: ParsableArguments {
   var logLevel: Logger.Level = .info
 
   var options: NodeOptions {
-    NodeOptions(state: state, listen: listen, bootstraps: bootstrap, relay: relay, logLevel: logLevel)
+    NodeOptions(
+      state: state, listen: listen, advertised: advertise, bootstraps: bootstrap, relay: relay,
+      logLevel: logLevel)
+  }
+
+  func validate() throws {
+    guard advertise.count <= 4 else { throw ValidationError("--advertise may be given four times at most") }
   }
 }
 
