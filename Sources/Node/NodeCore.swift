@@ -124,9 +124,12 @@ public struct NodeCore: ~Copyable {
   /// The machine's addresses, without those of our own device, and the port that is listened on.
   public mutating func setUnderlay(_ interfaces: [IPPrefix], port: UInt16, _ context: inout Context) {
     let isChange = network.links.underlay.port != 0
-    let hasMoved = network.links.underlay.interfaces.contains { old in
-      !interfaces.contains { $0.address == old.address }
-    }
+    let before = network.links.underlay.interfaces
+    // Told again without a difference: the network was left and entered anew, or it is another one like it.
+    let hasMoved =
+      before == interfaces || network.links.underlay.isOffline
+      || before.contains { old in !interfaces.contains { $0.address == old.address } }
+    network.links.underlay.isOffline = isChange && interfaces.isEmpty
     network.links.underlay.interfaces = interfaces
     network.links.underlay.port = port
     if isChange { network.links.underlayChanged(hasMoved: hasMoved, &context) }

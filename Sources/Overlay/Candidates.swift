@@ -138,12 +138,14 @@ extension Links {
 
   /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.
   /// - Parameter hasMoved: whether an address is gone that packets went out from. Boxes in front of others
-  ///   let in nothing from the new one until these are told, and it is over the ring that they can be.
+  ///   let in nothing from the new one until these are told, and it is over the ring that they can be told.
   public mutating func underlayChanged(hasMoved: Bool, _ context: inout Context) {
     underlay.reflection.forget()
+    if underlay.isOffline { return }
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
       for i in 1..<Peer.circuitSlot where peers[slot].paths[i] != nil {
         peers[slot].paths[i]!.probe.isUrgent = true
+        if peers[slot].paths[i]!.isValid { peers[slot].paths[i]!.probe.tries = 0 }
         if hasMoved { peers[slot].paths[i]!.isLastResort = true }
       }
       if peers[slot].isIntroduced {

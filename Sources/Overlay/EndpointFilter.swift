@@ -9,6 +9,8 @@ import Base
 public struct Underlay: Sendable {
   /// Addresses of the machine's interfaces with their prefixes, without our own virtual devices.
   public var interfaces: [IPPrefix] = []
+  /// The machine had addresses, and has none at the moment.
+  public var isOffline = false
   /// Prefixes of our own virtual networks.
   public var virtualNetworks: [IPPrefix] = []
   /// The port our socket is bound to.

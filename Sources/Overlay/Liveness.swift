@@ -103,6 +103,11 @@ extension Links {
     wake(slot, at: now)
   }
 
+  /// Everybody is asked.
+  mutating func doubtAll(_ now: Instant) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) { doubt(slot, now) }
+  }
+
   /// All ring neighbours are asked that were not heard for a moment.
   private mutating func doubtNeighbours(_ now: Instant) {
     let near = neighbourhood.all
@@ -115,6 +120,8 @@ extension Links {
 
   private mutating func probeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
     guard let path = peers[slot].paths[index] else { return }
+    // Without a network nothing is learned of a peer; it is asked when there is one.
+    if underlay.isOffline { return }
     if !path.isValid && index > 0 { return probeCandidate(slot, index, &context) }
     // The way over the ring is kept warm only while it is in use.
     if index == 0, peers[slot].best != 0 {
@@ -143,6 +150,7 @@ extension Links {
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
+    if probe.tries == Timing.doubtTries, peers[slot].best == index { chooseBest(slot, &context) }
     if index > 0, peers[slot].isForTraffic { probeSizeIfDue(slot, index, &context) }
   }
 

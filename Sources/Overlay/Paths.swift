@@ -110,7 +110,9 @@ extension Links {
         peers[slot].paths[0]!.probe.isUrgent = true
         peers[slot].paths[0]!.probe.dueAt = context.now
       }
-      peers[slot].directRetryAt = context.now + peers[slot].directRetryIn
+      // Under traffic at once: the peer, or a box in front of one of the two, may just have moved.
+      let isWanted = index != Peer.circuitSlot && isActive(slot, context.now)
+      peers[slot].directRetryAt = isWanted ? context.now : context.now + peers[slot].directRetryIn
       wake(slot, at: context.now)
     }
     chooseBest(slot, &context)
@@ -167,6 +169,9 @@ extension Links {
   }
 
   private func isClearlyBetter(_ path: Path, than other: Path) -> Bool {
+    // Two questions without an answer: another way that answers is better, whatever it is like.
+    if other.probe.tries >= Timing.doubtTries, path.probe.tries < Timing.doubtTries { return true }
+    if path.probe.tries >= Timing.doubtTries, other.probe.tries < Timing.doubtTries { return false }
     if path.rank != other.rank { return path.rank > other.rank }
     let (new, old) = (path.roundTrip.smoothed, other.roundTrip.smoothed)
     guard path.roundTrip.samples > 0, other.roundTrip.samples > 0 else { return false }

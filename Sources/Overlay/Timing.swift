@@ -40,6 +40,8 @@ enum Timing {
   /// network, so that a machine that hesitates is not given up.
   static let pingTries: UInt8 = 4
   static let pingWaitMin = Interval.milliseconds(250)
+  /// With this question another way takes over that answers, if there is one.
+  static let doubtTries: UInt8 = 3
   /// So many more, each after twice the wait, when the peer was heard meanwhile: it is slow and not dead.
   static let pingTriesMore: UInt8 = 2
   /// Whoever was heard within this time need not be asked because others have died.

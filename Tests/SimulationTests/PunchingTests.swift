@@ -13,7 +13,7 @@ import Testing
     mapping: .addressAndPortDependent, filtering: .addressAndPortDependent, ports: .sequential)
 
   /// A world with nodes in the open, and two members in networks of their own.
-  private final class Pair {
+  final class Pair {
     let world: World
     let community = Community.shared(name: "home", secret: [UInt8](1...32))
     private(set) var members: [Int] = []
@@ -176,5 +176,48 @@ import Testing
     #expect(world.canBeDirect(2, 4), "in one network")
     #expect(world.canBeDirect(5, 6), "the carrier's box leads back in")
     #expect(!world.canBeDirect(0, 8))
+  }
+}
+
+/// Members that change their place.
+@Suite struct MovingTests {
+  /// What each has received from the other.
+  private func received(_ pair: PunchingTests.Pair) -> [UInt64] {
+    (0..<2).map { i in
+      let other = pair.world.hosts[pair.members[1 - i]].core.id
+      return pair.world.hosts[pair.members[i]].snapshot.peers.first { $0.id == other }?.receivedBytes ?? 0
+    }
+  }
+
+  /// How long it takes until both receive again what is sent from now on.
+  private func heardAgain(_ pair: PunchingTests.Pair, upTo limit: Interval = .seconds(10)) -> Interval? {
+    let begin = pair.world.now
+    pair.world.run(for: .milliseconds(400))
+    let before = received(pair)
+    while pair.world.now - begin < limit {
+      pair.talk()
+      pair.world.run(for: .milliseconds(100))
+      let now = received(pair)
+      if now[0] > before[0] && now[1] > before[1] { return pair.world.now - begin }
+    }
+    return nil
+  }
+
+  static let places: [[NATBehaviour]] = [
+    [], [.fullCone], [.portRestricted], [.carrier, .portRestricted], [.hard],
+  ]
+
+  @Test(arguments: places, places) func memberThatMovesIsHeardAgainWithinSeconds(
+    a: [NATBehaviour], b: [NATBehaviour]
+  ) throws {
+    for seed in [UInt64(1), 2] {
+      let pair = PunchingTests.Pair([a, b], open: 3, seed: seed)
+      try #require(pair.becomesReady())
+      _ = pair.talk(upTo: .seconds(20))
+      pair.world.run(for: .seconds(2))
+      pair.world.apply(.roam(pair.members[0]))
+      let took = heardAgain(pair)
+      #expect(took != nil && took! <= .seconds(3), "\(String(describing: took?.seconds)) s, seed \(seed)")
+    }
   }
 }
