@@ -24,6 +24,8 @@ public struct NodeConfiguration: Sendable {
   public var isFounder: Bool
   /// What this node passes on for others.
   public var relay: RelayTerms
+  /// Where the operator says that the node can be reached, four at most; port 0 is the one listened on.
+  public var advertised: [Endpoint] = []
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
@@ -64,10 +66,11 @@ public struct NodeCore: ~Copyable {
       capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
-    let links = Links(
+    var links = Links(
       identity: configuration.identity, sessions: sessions,
       relay: RelayLimit(configuration.relay, unixSeconds: configuration.unixSeconds, at: now),
       seed: entropy.key().bytes, at: now)
+    for endpoint in configuration.advertised { links.underlay.advertised.append(endpoint) }
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
       directory: Directory(
@@ -118,9 +121,15 @@ public struct NodeCore: ~Copyable {
   /// The machine's addresses, without those of our own device, and the port that is listened on.
   public mutating func setUnderlay(_ interfaces: [IPPrefix], port: UInt16, _ context: inout Context) {
     let isChange = network.links.underlay.port != 0
+    let before = network.links.underlay.interfaces
+    // Told again without a difference: the network was left and entered anew, or it is another one like it.
+    let hasMoved =
+      before == interfaces || network.links.underlay.isOffline
+      || before.contains { old in !interfaces.contains { $0.address == old.address } }
+    network.links.underlay.isOffline = isChange && interfaces.isEmpty
     network.links.underlay.interfaces = interfaces
     network.links.underlay.port = port
-    if isChange { network.links.underlayChanged(&context) }
+    if isChange { network.links.underlayChanged(hasMoved: hasMoved, &context) }
     settle(&context)
   }
 

@@ -118,7 +118,13 @@ public struct Links: ~Copyable {
   var bootstraps: [Bootstrap] = []
   /// More ways in than anybody writes into a command.
   static let bootstrapsMax = 16
+  /// When those who may know where we are were last told, and when they are to be told again.
   var announcedAt: Instant = .start
+  var announceAt: Instant = .never
+  /// Peers whose candidates are being probed, and when to go on.
+  var punches: [Punch] = []
+  var punchesAt: Instant = .never
+  var birthday: Birthday?
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
   var measurements = SlotTable<Measurement>(capacity: 64)
@@ -314,12 +320,16 @@ public struct Links: ~Copyable {
     expireHops(&context)
     askDead(&context)
     expireCircuits(&context)
+    announceIfDue(&context)
+    punchIfDue(&context)
+    advanceBirthday(&context)
     for slot in 0..<peers.highWater {
       if alarms[slot] <= now { tick(slot, &context) }
       deadline = min(deadline, alarms[slot])
     }
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt)
+    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt, announceAt, punchesAt)
+    if let birthday { deadline = min(deadline, birthday.dueAt) }
   }
 }
 
@@ -342,4 +352,11 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var circuitForwarded: UInt64 = 0
   public var circuitUnknown: UInt64 = 0
   public var circuitRefused: UInt64 = 0
+  /// Times that a peer's candidates were tried, and the pings that this took.
+  public var punches: UInt64 = 0
+  public var punchPings: UInt64 = 0
+  /// Attempts with many ports, those that led to a path, and their pings (they are in `punchPings` too).
+  public var birthdays: UInt64 = 0
+  public var birthdaysMet: UInt64 = 0
+  public var birthdayPings: UInt64 = 0
 }

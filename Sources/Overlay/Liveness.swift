@@ -22,6 +22,7 @@ extension Links {
         if isGone(slot, serial) { return }
       }
       directIfDue(slot, &context)
+      birthdayIfDue(slot, &context)
       circuitIfDue(slot, &context)
       rekeyIfDue(slot, &context)
     }
@@ -102,6 +103,11 @@ extension Links {
     wake(slot, at: now)
   }
 
+  /// Everybody is asked.
+  mutating func doubtAll(_ now: Instant) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) { doubt(slot, now) }
+  }
+
   /// All ring neighbours are asked that were not heard for a moment.
   private mutating func doubtNeighbours(_ now: Instant) {
     let near = neighbourhood.all
@@ -114,6 +120,8 @@ extension Links {
 
   private mutating func probeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
     guard let path = peers[slot].paths[index] else { return }
+    // Without a network nothing is learned of a peer; it is asked when there is one.
+    if underlay.isOffline { return }
     if !path.isValid && index > 0 { return probeCandidate(slot, index, &context) }
     // The way over the ring is kept warm only while it is in use.
     if index == 0, peers[slot].best != 0 {
@@ -142,6 +150,7 @@ extension Links {
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
+    if probe.tries == Timing.doubtTries, peers[slot].best == index { chooseBest(slot, &context) }
     if index > 0, peers[slot].isForTraffic { probeSizeIfDue(slot, index, &context) }
   }
 
@@ -160,7 +169,7 @@ extension Links {
     return min(regular, max(path.heardAt, path.probe.sentAt) + silence)
   }
 
-  private func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
+  func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
 
   /// The first via did not help: the next shall try, and after it none.
   private mutating func rotateVias(_ slot: Int) {
@@ -178,7 +187,8 @@ extension Links {
     guard Int(probe.tries) < Timing.candidateProbes.count else {
       return dropPath(slot, index, &context)
     }
-    guard probes.take(at: context.now) else { return wake(slot, at: context.now + .milliseconds(50)) }
+    guard probes.take(at: context.now) else { return wake(slot, at: context.now + Timing.probeWait) }
+    counters.punchPings &+= 1
     probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
@@ -234,7 +244,9 @@ extension Links {
       peers[slot].paths[index]!.sizeProbe = nil
       peers[slot].paths[index]!.sizeTries = 0
       peers[slot].paths[index]!.sizeAt = context.now
-    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
+    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce)
+      ?? punched(slot, origin, pong.nonce)
+    {
       peers[slot].bearings = pong.bearings
       if pong.isGuest { receiveGuest(slot, &context) }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
@@ -243,8 +255,10 @@ extension Links {
     } else {
       return
     }
-    if peers[slot].paths[index]?.endpoint?.socket == .main, underlay.observe(pong.observed) {
-      announce(&context)
+    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main,
+      underlay.observe(pong.observed, by: observer)
+    {
+      announceSoon(context.now)
     }
     wake(slot, at: context.now)
   }
@@ -281,15 +295,6 @@ extension Links {
       return true
     }
     return false
-  }
-
-  /// A new address of ours was seen: those who may know our candidates hear of it.
-  private mutating func announce(_ context: inout Context) {
-    guard announcedAt == .start || announcedAt + Timing.announce <= context.now else { return }
-    announcedAt = context.now
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].isIntroduced {
-      if !peers[slot].hasDirectPath { sendCandidates(slot, wantsAnswer: true, &context) }
-    }
   }
 
   // MARK: - Direct again

@@ -113,6 +113,13 @@ public struct Peer: BitwiseCopyable {
   var relaysFrom: Instant = .start
   /// Candidates of the peer that were tried, and since when they are counted.
   var candidates = (count: 0, since: Instant.start)
+  /// When it was last told ours.
+  var candidatesSentAt: Instant = .start
+  /// How the box in front of it maps, as it says.
+  var mapping = Mapping.unknown
+  /// When many ports may be tried (`Birthday`); `.never` until fewer were in vain. And how long to wait then.
+  var birthdayAt: Instant = .never
+  var birthdayIn = Birthday.retryMin
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
   /// Answers that are larger than their questions: lists with all names, candidates.

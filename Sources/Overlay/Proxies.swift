@@ -59,7 +59,7 @@ extension Links {
 
   /// Four of our direct peers by the expected round trip through them, half of them such as the peer probably
   /// reaches directly too. Each offer goes on where the last one ended.
-  private func relayOffers(for slot: Int) -> BoundedArray<4, RelayOffer> {
+  func relayOffers(for slot: Int) -> BoundedArray<4, RelayOffer> {
     var common: [Int] = []
     var others: [Int] = []
     for relay in rankedRelays(for: slot) where circuitEnds.find(peer: slot, relay: peers[relay].id) == nil {
@@ -278,9 +278,7 @@ extension Links {
 
   private var proxyCount: Int {
     var count = 0
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].roles.contains(.proxy) {
-      count += 1
-    }
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].roles == .proxy { count += 1 }
     return count
   }
 

@@ -42,7 +42,8 @@ extension Links {
     send(type, to: slot, origin.way, via: via, &context, write)
   }
 
-  private mutating func send(
+  /// Sends a control message in this way, whether a path of the peer takes it or not.
+  mutating func send(
     _ type: LinkMessageType, to slot: Int, _ way: Way, via: OverlayID?, _ context: inout Context,
     _ write: (inout WireWriter) -> Void
   ) {

@@ -89,6 +89,21 @@ enum Arguments {
     return Endpoint(address, port: port)
   }
 
+  /// `ADDRESS[:PORT]` or `[V6][:PORT]`: where others reach the node; port 0 is the one it listens on.
+  static func advertised(_ text: String) throws -> Endpoint {
+    let (host, port) = try hostAndPort(Substring(text))
+    guard let address = IPAddress(host) else {
+      throw ValidationError("give an IP address of this node, with a port if it is another than its own")
+    }
+    guard !address.isUnspecified, !address.isLoopback, !address.isMulticast, !address.isLinkLocal else {
+      throw ValidationError("nobody else can reach \(address)")
+    }
+    guard port ?? 443 >= 1_024 || port ?? 443 == 443 else {
+      throw ValidationError("other nodes do not try ports below 1024, except 443")
+    }
+    return Endpoint(address, port: port ?? 0)
+  }
+
   /// `auto` (nil), or an address with the prefix length of the community's pool.
   static func address(_ text: String) throws -> IPPrefix? {
     if text == "auto" { return nil }

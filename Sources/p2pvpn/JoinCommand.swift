@@ -22,6 +22,14 @@ struct NodeArguments: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
+      "Where others reach this node, beside what it finds out (a forwarded port); may be repeated.",
+      valueName: "ADDRESS[:PORT]"),
+    transform: Arguments.advertised)
+  var advertise: [Endpoint] = []
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
       """
       Data of others to forward: off, or bits a second (default: 2mbit, and any rate for members of a \
       community with a secret).
@@ -54,7 +62,13 @@ struct NodeArguments: ParsableArguments {
     let terms = RelayTerms(
       bytesPerSecond: relay ?? RelayTerms.rateDefault, favoursMembers: relay == nil,
       isForMembersOnly: relayFor == .members, monthlyBytes: relayMonthly)
-    return NodeOptions(state: state, listen: listen, bootstraps: bootstrap, relay: terms, logLevel: logLevel)
+    return NodeOptions(
+      state: state, listen: listen, advertised: advertise, bootstraps: bootstrap, relay: terms,
+      logLevel: logLevel)
+  }
+
+  func validate() throws {
+    guard advertise.count <= 4 else { throw ValidationError("--advertise may be given four times at most") }
   }
 }
 

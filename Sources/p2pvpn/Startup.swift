@@ -16,6 +16,7 @@ import VPN
 struct NodeOptions {
   var state: String?
   var listen: Endpoint?
+  var advertised: [Endpoint]
   var bootstraps: [Bootstrap]
   /// What is passed on for others.
   var relay: RelayTerms
@@ -76,10 +77,11 @@ struct Startup {
           community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store))
       }
     }
-    let configuration = NodeConfiguration(
+    var configuration = NodeConfiguration(
       identity: identity, incarnation: try NodeState.nextIncarnation(in: directory, unixSeconds: unix),
       tunnel: tunnel, isFounder: options.bootstraps.isEmpty && store.count(.peers) == 0,
       relay: relayTerms(community), unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
+    configuration.advertised = options.advertised
     let mailbox = try explaining { try Mailbox() }
     let monitor = try explaining { try NetworkMonitor() }
     let loop = try explaining { try EventLoop() }

@@ -205,6 +205,7 @@ private let session: [Kind] = [
 
 private let overlay: [Kind] = [
   Kind("RelayOffer") { $0.relayOffer() },
+  Kind("CircuitAsk") { $0.circuitAsk() },
   Kind("CircuitMessage.offer") { CircuitMessage.offer($0.list { $0.relayOffer() }) },
   Kind("CircuitMessage.answer") { CircuitMessage.answer(relay: $0.id(), beyond: $0.id(), instead: $0.id()) },
   Kind("CircuitMessage.ask") { CircuitMessage.ask($0.circuitAsk()) },
@@ -224,8 +225,12 @@ private let overlay: [Kind] = [
   },
   Kind("Candidates") {
     Candidates(
-      wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
+      wantsAnswer: $0.below(2) == 1, mapping: Mapping(rawValue: UInt8($0.below(4)))!,
+      endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
   },
+  Kind("BirthdayMessage.ask") { BirthdayMessage.ask($0.endpoint()) },
+  Kind("BirthdayMessage.agreed") { BirthdayMessage.agreed($0.endpoint()) },
+  Kind("BirthdayMessage.notNow") { _ in BirthdayMessage.notNow },
   Kind("Stabilise") {
     var message = Stabilise(
       wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, view: $0.seconds(), seen: $0.seconds(),
