@@ -91,6 +91,8 @@ public enum Event: BitwiseCopyable, Sendable {
   case located(nonce: UInt64, OverlayID, hops: UInt8)
   /// A node of another ring, where this one's place is: the two are becoming one.
   case foreignRing(OverlayID)
+  /// All bytes that this node passes on in a month are used; or there are others.
+  case relayUsedUp(Bool)
   case left
 }
 

@@ -99,6 +99,7 @@ public struct Links: ~Copyable {
   public internal(set) var counters = LinkCounters()
   /// How much data of others is forwarded.
   public var relay: RelayLimit
+  var isRelayUsedUp = false
   var dead = DeadPeers()
   var routes = RouteTable()
   var routesAreStale = false
@@ -109,6 +110,7 @@ public struct Links: ~Copyable {
   /// Circuits of others through this node, our own ends, and when to look after them.
   var relayed = CircuitTable()
   var circuitEnds = CircuitEndTable()
+  var circuitSearches: [CircuitSearch] = []
   var circuitsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
@@ -116,7 +118,13 @@ public struct Links: ~Copyable {
   var bootstraps: [Bootstrap] = []
   /// More ways in than anybody writes into a command.
   static let bootstrapsMax = 16
+  /// When those who may know where we are were last told, and when they are to be told again.
   var announcedAt: Instant = .start
+  var announceAt: Instant = .never
+  /// Peers whose candidates are being probed, and when to go on.
+  var punches: [Punch] = []
+  var punchesAt: Instant = .never
+  var birthday: Birthday?
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
   var measurements = SlotTable<Measurement>(capacity: 64)
@@ -326,13 +334,17 @@ public struct Links: ~Copyable {
     expireHops(&context)
     askDead(&context)
     expireCircuits(&context)
+    announceIfDue(&context)
+    punchIfDue(&context)
+    advanceBirthday(&context)
     for slot in 0..<peers.highWater where alarms[slot] <= now { tick(slot, &context) }
     readDeadline()
   }
 
   /// Something is due no more: what is due next may be later than was thought.
   mutating func readDeadline() {
-    deadline = min(min(alarms.first, hopsAt), min(dead.deadline, circuitsAt))
+    deadline = min(alarms.first, hopsAt, dead.deadline, circuitsAt)
+    deadline = min(deadline, announceAt, punchesAt, birthday?.dueAt ?? .never)
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
   }
 }
@@ -356,4 +368,11 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var circuitForwarded: UInt64 = 0
   public var circuitUnknown: UInt64 = 0
   public var circuitRefused: UInt64 = 0
+  /// Times that a peer's candidates were tried, and the pings that this took.
+  public var punches: UInt64 = 0
+  public var punchPings: UInt64 = 0
+  /// Attempts with many ports, those that led to a path, and their pings (they are in `punchPings` too).
+  public var birthdays: UInt64 = 0
+  public var birthdaysMet: UInt64 = 0
+  public var birthdayPings: UInt64 = 0
 }

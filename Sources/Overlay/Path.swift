@@ -123,6 +123,8 @@ public struct Path: BitwiseCopyable, SparseElement {
   /// connection, which delays all for one that was lost.
   var rank: Int { isLAN ? 2 : endpoint?.socket.isStream == true ? 0 : 1 }
 
+  var isV4: Bool { endpoint?.address.isV4 == true }
+
   /// The word for it in all output.
   public var kind: PathKind {
     switch way {

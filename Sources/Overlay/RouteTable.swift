@@ -84,6 +84,13 @@ struct RouteTable {
     aheadCounts[slot] = UInt8(prefixes.count)
   }
 
+  /// Whether the peer has said that it is linked with a node of this prefix.
+  func leads(_ slot: Int, to prefix: UInt32) -> Bool {
+    guard slot < aheadCounts.count else { return false }
+    let base = slot * Self.aheadMax
+    return (base..<(base + Int(aheadCounts[slot]))).contains { ahead[$0] == prefix }
+  }
+
   mutating func forget(_ slot: Int) {
     if slot < aheadCounts.count { aheadCounts[slot] = 0 }
   }

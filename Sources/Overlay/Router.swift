@@ -158,7 +158,7 @@ extension Links {
   private func routeKind(_ slot: Int) -> RouteKind? {
     guard peers[slot].isUp, let best = peers[slot].best else { return nil }
     if peers[slot].paths[best]?.endpoint != nil { return .direct }
-    let isCarried = best == Peer.circuitSlot || peers[slot].hasDirectPath
+    let isCarried = isCircuit(best) || peers[slot].hasDirectPath
     return isCarried || peers[slot].roles.contains(.near) ? .indirect : nil
   }
 

@@ -42,7 +42,8 @@ extension Links {
     send(type, to: slot, origin.way, via: via, &context, write)
   }
 
-  private mutating func send(
+  /// Sends a control message in this way, whether a path of the peer takes it or not.
+  mutating func send(
     _ type: LinkMessageType, to slot: Int, _ way: Way, via: OverlayID?, _ context: inout Context,
     _ write: (inout WireWriter) -> Void
   ) {
@@ -158,7 +159,8 @@ extension Links {
     peers[slot].usedAt = now
     peers[slot].paths[index]!.usedAt = now
     // From quiet to busy: the path's silence counts from now.
-    if wakesAt(slot) > now + Timing.silence { wake(slot, at: now + Timing.silence) }
+    let silence = isCircuit(index) ? CircuitTiming.silence : Timing.silence
+    if wakesAt(slot) > now + silence { wake(slot, at: now + silence) }
   }
 
   // MARK: - Over the ring
