@@ -83,6 +83,10 @@ class Flow:
             return next(([at - since] for at, _ in self.replies() if at > since), None)
         return until(f"a reply to the {self.what}", later, limit, every=0.02)[0]
 
+    def gap(self, since=0):
+        """The longest time between two replies after a moment in Unix time, in seconds."""
+        return longest_gap([at for at, _ in self.replies()], since)
+
     @property
     def sent(self):
         return int(SENT.search(self.text).group(1))
@@ -183,6 +187,62 @@ class Transfer:
             self.received = digest.hexdigest()
         except OSError as error:
             self.trouble = error
+
+
+def longest_gap(moments, since):
+    """The longest pause in a sorted series; one that was on at `since` counts from there."""
+    later = [since] * bool(since) + [at for at in moments if at > since]
+    return max((b - a for a, b in zip(later, later[1:])), default=float("inf"))
+
+
+class Stream:
+    """One iperf3 TCP connection that runs beside the test, and tells where it paused.
+
+    `with Stream(a, b, address) as stream: ...`; leaving the block ends it. The receiver's progress is
+    looked at every 0.1 s, which is as fine as `gap` can be."""
+
+    PROGRESS = re.compile(r"^\[ *\d+\] +[\d.]+-[\d.]+ +sec +([\d.]+) KBytes")
+
+    def __init__(self, source, destination, address, rate="20M"):
+        self.arrivals, self.bytes = [], 0          # Unix time of each 0.1 s in which something arrived
+        read, write = os.pipe()
+        self.server = destination.popen(["iperf3", "-s", "-1", "-B", address, "-i", "0.1", "-f", "K", "--forceflush"],
+                                        stdout=write)
+        os.close(write)
+        self.reader = threading.Thread(target=self._collect, args=(read,), daemon=True)
+        self.reader.start()
+        until("iperf3's server", lambda: ":5201 " in destination.run(["ss", "-Hltn"]), 5)
+        self.client = source.popen(["iperf3", "-c", address, "-t", 3600, "-b", rate, "-l", "8K", "-i", "0"])
+
+    def _collect(self, read):
+        with os.fdopen(read, errors="replace") as lines:
+            for line in lines:
+                progress = self.PROGRESS.match(line)
+                if progress and float(progress[1]) and "receiver" not in line:
+                    self.arrivals.append(time.time())
+                    self.bytes += round(float(progress[1]) * 1024)
+
+    def __enter__(self):
+        until("the first bytes of the stream", lambda: self.arrivals, 10)
+        return self
+
+    def __exit__(self, *_):
+        stop([self.client, self.server], grace=0.5)
+        self.reader.join(3)
+
+    def is_alive(self):
+        """Whether the connection still stands at both ends."""
+        return self.client.poll() is None and self.server.poll() is None
+
+    def wait_bytes(self, since, limit):
+        """Wait until something arrives after a moment in Unix time; returns how many seconds later it did."""
+        def later():
+            return next(([at - since] for at in list(self.arrivals) if at > since), None)
+        return until("the stream to go on", later, limit, every=0.05)[0]
+
+    def gap(self, since=0):
+        """The longest pause after a moment in Unix time, in seconds."""
+        return longest_gap(list(self.arrivals), since)
 
 
 def throughput(source, destination, address, seconds=3):
