@@ -186,6 +186,18 @@ class Host:
         rules = "".join(f"{kind} saddr {x} {kind} daddr {y} {action}\n" for kind, x, y in ways)
         self.nft(f"table inet {table} {{\n chain between {{\n type filter hook forward priority 0;\n{rules} }}\n}}\n")
 
+    def lead(self, port, there):
+        """A port of this host (TCP and UDP) leads to the same port of another one, by the kernel's NAT."""
+        _router(self)
+        self.nft(f"""table ip lead {{
+  chain prerouting {{ type nat hook prerouting priority -100;
+    ip daddr {self.ip} meta l4proto {{ tcp, udp }} th dport {port} dnat to {there.ip}
+  }}
+  chain postrouting {{ type nat hook postrouting priority 100; ip daddr {there.ip} masquerade
+  }}
+}}
+""")
+
     def forget_connections(self):
         """Empty this router's connection tracking, NAT mappings included, as `conntrack -F` does."""
         with self.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as kernel:

@@ -245,12 +245,17 @@ class Stream:
         return longest_gap(list(self.arrivals), since)
 
 
-def throughput(source, destination, address, seconds=3):
-    """TCP goodput by iperf3, in bits per second as the receiver saw it."""
+def throughput(source, destination, address, seconds=3, via=None, udp=False):
+    """Goodput by iperf3, in bits per second as the receiver saw it: of one TCP stream, or of as many UDP
+    datagrams of 1,200 bytes as go in.
+
+    `via` is an address that leads to the destination's `address`, if it is not that itself."""
     server = destination.popen(["iperf3", "-s", "-1", "-B", address])
+    kind = ["-u", "-b", "0", "-l", "1200"] if udp else []
     try:
         def attempt():
-            out = source.run(["iperf3", "-c", address, "-t", seconds, "-J"], check=False, timeout=seconds + 20)
+            out = source.run(["iperf3", "-c", via or address, "-t", seconds, "-J", *kind], check=False,
+                             timeout=seconds + 20)
             result = json.loads(out or "{}")
             if "refused" in result.get("error", ""):
                 return None                     # the server is not up yet
