@@ -120,8 +120,9 @@ def relayed(args, say):
         before = cpu_seconds(seed.process.pid)
         relay = throughput(p2, p3, b.address(), args.seconds) / 1e6
         used = cpu_seconds(seed.process.pid) - before
+        relay_udp = throughput(p2, p3, b.address(), args.seconds, udp=True) / 1e6
         return {"kernel_tcp_mbit": kernel[0], "kernel_udp_mbit": kernel[1], "direct_tcp_mbit": direct,
-                "relay_tcp_mbit": relay, "relay_udp_mbit": throughput(p2, p3, b.address(), args.seconds, udp=True) / 1e6,
+                "relay_tcp_mbit": relay, "relay_udp_mbit": relay_udp,
                 "relay_cpu_s_per_gb": used / (relay * args.seconds / 8000)}
 
 

@@ -442,7 +442,7 @@ class Lab:
             router.forget_connections()
 
     def renumber(self, name, x):
-        """A host comes to another address: the x-th public one, or 192.168.k.x behind NAT k.
+        """A host gets another address: the x-th public one, or 192.168.k.x behind NAT k.
 
         It keeps none of its old IPv4 or public addresses."""
         host = self[name]
@@ -455,6 +455,14 @@ class Lab:
             self._customer_addresses(hub, host, port, f"198.51.100.{x}", f"2001:db8::{x}")
         else:
             self._inside_address(host, int(host.ip.split(".")[2]), x)
+
+    def move(self, name, k, x=99):
+        """A host of a site goes to site k: its cable is pulled, and it becomes 192.168.k.x there."""
+        host, router = self[name], self[f"s{k}r"]
+        host.ip_command("link", "del", "eth0")
+        router.ip_command("link", "set", self._attach(host, router), "master", "lan0")
+        host.ip = host.ip6 = None
+        self._inside_address(host, k, x)
 
     # ---- properties of cables -------------------------------------------------
 

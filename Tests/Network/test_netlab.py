@@ -86,6 +86,14 @@ def test_a_renumbered_host_is_reached_at_its_new_address_only(name, old, new):
             assert ping(other, "2001:db8::50") == 3
 
 
+def test_a_host_that_moves_is_behind_its_new_nat():
+    with Lab() as lab:
+        lab.nat(1, ["port-restricted", "symmetric"])
+        lab.move("s1h1", 2)
+        assert lab["s1h1"].ip == "192.168.2.99"
+        assert ping(lab["s1h1"], lab["p1"].ip) == 3 and ping(lab["s1h1"], lab["s2h1"].ip) == 3
+
+
 @pytest.mark.parametrize("topology", [lambda lab: lab.pair(), lambda lab: lab.lan(2), lambda lab: lab.nat(2)],
                          ids=["pair", "lan", "internet"])
 def test_hosts_reach_each_other_by_both_families(topology):

@@ -41,10 +41,10 @@ class Flow:
 
     `with Flow(host, address) as flow: ...`; it is stopped at the end of the block."""
 
-    def __init__(self, host, address, interval=0.1):
+    def __init__(self, host, address, interval=0.1, size=56):
         self.what = f"ping from {host.name} to {address}"
         self.read, write = os.pipe()
-        self.process = host.popen(["ping", "-n", "-D", "-i", interval, address], stdout=write,
+        self.process = host.popen(["ping", "-n", "-D", "-i", interval, "-s", size, address], stdout=write,
                                   stderr=subprocess.STDOUT)
         os.close(write)
         self.text, self.lock = "", threading.Lock()
