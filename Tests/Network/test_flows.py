@@ -9,7 +9,7 @@ import pytest
 
 from traffic import Flow, Stream, ping
 
-RELAY_LIMIT, ROAMING_LIMIT = 4, 6           # seconds
+RELAY_LIMIT, ROAMING_LIMIT = 6, 6           # seconds
 DIRECT, PROXY, OVERLAY = ("direct", "lan"), ("proxy",), ("overlay",)
 
 
@@ -139,22 +139,16 @@ def test_a_public_host_gets_another_address(fleet, internet):
     roams(a, b, lambda: fleet.lab.renumber("p3", 77))
 
 
-def test_a_host_behind_a_nat_gets_another_address(fleet):
-    """The NAT still has the mappings of its old one, so there need not be a direct path for some time."""
-    a, b = behind_nats(fleet)
-    roams(a, b, lambda: fleet.lab.renumber("s1h1", 77), words=(*DIRECT, *PROXY))
-
-
 def test_a_host_goes_behind_another_nat(fleet):
     a, b = behind_nats(fleet)
     roams(a, b, lambda: fleet.lab.move("s1h1", 3))
 
 
-def roams(a, b, move, words=DIRECT):
+def roams(a, b, move):
     both(a, b, DIRECT)
     with Traffic(a, b) as traffic:
         moved = time.time()
         move()
         traffic.comes_back(moved, limit=30)
-        both(a, b, words)
+        both(a, b, DIRECT)
         traffic.paused(moved, limit=ROAMING_LIMIT)
