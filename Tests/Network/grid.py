@@ -4,15 +4,20 @@
     grid.py                                     # each pair once: some minutes
     grid.py --runs 5 --json FILE
     grid.py --pairs 'symmetric|double' --delay 20
+    grid.py --crowd 24                          # first packets between nodes that are no neighbours
 
 Each run is a fresh laboratory with one public seed and two members. As soon as both are ready, one
 pings the other's virtual address through its interface:
 
   first packet     from the first ping to the first answer
   overlay          the round trip along the ring, with both ends pinned to it, at the end of the run
-  direct           from the moment when the two first had a link to the moment when both called their
-                   path direct for good; in a ring of three nodes that may be before the first ping
+  direct           from the moment when the two first had a link, or from the first ping if there was
+                   none before, to the moment when both called their path direct for good
   lost, doubled    of the pings that went on every 50 ms meanwhile
+
+On a ring of three nodes all are neighbours: the two have a link, and often a direct path, before the
+first ping. `--crowd N` adds N seeds beside the first one; members between whom there was no link before
+the first ping are counted as strangers.
 
 Times of paths are those of the daemons' logs; the path itself is what `peers` says on both sides when
 both are direct, or after 10 s (30 s for a symmetric NAT against one that filters by address and port).
@@ -42,7 +47,7 @@ import statistics
 import sys
 import time
 
-from daemon import BINARY, p2pvpn
+from daemon import BINARY, PORT, p2pvpn
 from fleet import Fleet
 from netlab import exit_on_signals, obstacle
 from traffic import Flow, first_reply, percentile, round_trips
@@ -121,15 +126,19 @@ def build(fleet, pair, delay=0):
     return "p1", *(f"p{next(public)}" if kind == "none" else f"s{next(site)}h1" for kind in pair)
 
 
-def measure(fleet, pair, delay=0):
+def measure(fleet, pair, delay=0, crowd=0):
     """Everything about one pair, once. What did not happen is None; `trouble` says why."""
     run = {"first_ms": None, "overlay_ms": None, "direct_ms": None, "paths": [None, None], "via": None,
-           "reason": None, "sent": 0, "lost": 0, "doubled": 0, "trouble": None}
+           "reason": None, "sent": 0, "lost": 0, "doubled": 0, "stranger": False, "trouble": None}
     hosts = build(fleet, pair, delay)
     seed = fleet.seed(hosts[0], "--relay", "1gbit")
+    for port in range(PORT + 1, PORT + 1 + crowd):
+        fleet.seed(hosts[0], "--relay", "1gbit", "--listen", f":{port}", "--bootstrap", seed.host.ip)
     members = [fleet.join(host, seed) for host in hosts[1:]]
     try:
         a, b = (member.wait_ready(READY_LIMIT) for member in members)
+        run["stranger"] = not a.peer(b)
+        run["at"] = time.time()
         run["first_ms"] = first_packet(a, b)
         follow(a, b, run, limit(pair))
         if run["first_ms"] is not None:
@@ -163,7 +172,7 @@ def follow(a, b, run, seconds):
         since = [direct_since(a, ids[1]), direct_since(b, ids[0])]
         linked = [at for at in (linked_at(a, ids[1]), linked_at(b, ids[0])) if at]
         if all(since) and linked:
-            run["direct_ms"] = 1000 * (max(since) - min(linked))
+            run["direct_ms"] = 1000 * (max(since) - min(run["at"], *linked))
 
 
 def settled(seen):
@@ -201,13 +210,13 @@ def overlay_round_trip(a, b):
 
 def attempt(task):
     """One run in a process of its own."""
-    pair, number, delay = task
+    pair, number, delay, crowd = task
     with Fleet() as fleet:
         try:
-            run = measure(fleet, pair, delay)
+            run = measure(fleet, pair, delay, crowd)
         except (AssertionError, RuntimeError, OSError) as problem:
             run = {"first_ms": None, "overlay_ms": None, "direct_ms": None, "paths": [None, None],
-                   "trouble": f"{type(problem).__name__}: {str(problem).splitlines()[0]}"}
+                   "stranger": False, "trouble": f"{type(problem).__name__}: {str(problem).splitlines()[0]}"}
         run |= {"pair": pair, "run": number}
         if any(misses(pair, [run])):
             run["logs"] = fleet.tails()
@@ -247,8 +256,9 @@ def by_class(by_pair):
     """Percentiles of the times, for each class of pairs."""
     lines = ["| pairs | runs | direct | first packet p50 / p95 | in overlay round trips | time to direct p50 / p95 "
              "| pings lost |", "| --- " * 7 + "|"]
-    for kind in ("easy-easy", "hard-easy", "not direct"):
-        runs = [run for pair, runs in by_pair.items() for run in runs if of_class(pair) == kind]
+    for kind, stranger in itertools.product(("easy-easy", "hard-easy", "not direct"), (False, True)):
+        runs = [run for pair, runs in by_pair.items() for run in runs
+                if of_class(pair) == kind and run["stranger"] == stranger]
         if not runs:
             continue
         first = [run["first_ms"] for run in runs if run["first_ms"] is not None]
@@ -256,7 +266,8 @@ def by_class(by_pair):
         direct = [run["direct_ms"] for run in runs if run["direct_ms"] is not None]
         lost, sent = (sum(run.get(key, 0) for run in runs) for key in ("lost", "sent"))
         share = sum(all(path in DIRECT for path in run["paths"]) for run in runs) / len(runs)
-        lines.append(f"| {kind} | {len(runs)} | {100 * share:.0f} % | {both(first, 0)} ms | {both(turns, 2)} "
+        title = kind + (", strangers" if stranger else "")
+        lines.append(f"| {title} | {len(runs)} | {100 * share:.0f} % | {both(first, 0)} ms | {both(turns, 2)} "
                      f"| {both(direct, 0)} ms | {lost} of {sent} |")
     return "\n".join(lines)
 
@@ -270,6 +281,7 @@ def both(values, places):
 
 def progress(run):
     first = "not reached" if run["first_ms"] is None else f"first {run['first_ms']:.0f} ms"
+    first += ", strangers" if run["stranger"] else ""
     direct = "" if run["direct_ms"] is None else f", direct after {run['direct_ms']:.0f} ms"
     why = run["trouble"] or run.get("reason")
     return (f"{name(run['pair'])} #{run['run']}: {first}, {' / '.join(map(str, run['paths']))}{direct}"
@@ -283,6 +295,7 @@ def arguments():
     parser.add_argument("--runs", type=int, default=1, help="of each pair")
     parser.add_argument("--pairs", default="", metavar="REGEX", help="only pairs like 'eim x double'")
     parser.add_argument("--delay", type=float, default=5, metavar="MS", help="of each cable, one way")
+    parser.add_argument("--crowd", type=int, default=0, metavar="N", help="more seeds, so that the ring is larger")
     parser.add_argument("--jobs", type=int, default=2, help="laboratories at the same time")
     parser.add_argument("--json", metavar="FILE", help="also write every run there, with logs of those that missed")
     return parser.parse_args()
@@ -297,7 +310,7 @@ def in_a_worker():
 def measure_all(pairs, args):
     """All runs, by pair. Each pair has its first run before any has its second."""
     by_pair = {pair: [] for pair in pairs}
-    tasks = [(pair, number, args.delay) for number in range(1, args.runs + 1) for pair in pairs]
+    tasks = [(pair, number, args.delay, args.crowd) for number in range(1, args.runs + 1) for pair in pairs]
     with multiprocessing.Pool(args.jobs, in_a_worker) as pool:
         for done, run in enumerate(pool.imap_unordered(attempt, tasks), 1):
             print(f"[{done}/{len(tasks)}] {progress(run)}", file=sys.stderr, flush=True)
