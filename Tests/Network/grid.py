@@ -272,6 +272,17 @@ def by_class(by_pair):
     return "\n".join(lines)
 
 
+def reasons(by_pair):
+    """What `peers` said about the pairs that were not direct in their last run."""
+    lines = ["| not direct | path | reason |", "| --- | --- | --- |"]
+    for pair, runs in by_pair.items():
+        last = runs[-1]
+        if not all(path in DIRECT for path in last["paths"]):
+            why = last["trouble"] or last.get("reason") or ""
+            lines.append(f"| {name(pair)} | {last['paths'][0] or 'none'} | {why} |")
+    return "\n".join(lines) if len(lines) > 2 else "Every pair was direct in its last run."
+
+
 def both(values, places):
     if not values:
         return "–"
@@ -329,7 +340,7 @@ def main():
     exit_on_signals()
     by_pair = measure_all(pairs, args)
     missed = [text for pair, runs in by_pair.items() for text in misses(pair, runs)]
-    print(f"\n{grid(by_pair)}\n\n{by_class(by_pair)}\n")
+    print(f"\n{grid(by_pair)}\n\n{by_class(by_pair)}\n\n{reasons(by_pair)}\n")
     print("\n".join(f"missed: {text}" for text in missed) or "All demands are met.")
     if args.json:
         document = {"version": p2pvpn("version").stdout.strip(), "date": time.strftime("%FT%TZ", time.gmtime()),

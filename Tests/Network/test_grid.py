@@ -13,6 +13,7 @@ def test_a_pair_is_reached_and_direct_where_that_is_possible(fleet, pair):
     print(run)
     assert list(grid.misses(pair, [run])) == []
     assert (run["lost"], run["doubled"]) == (0, 0), run
+    assert run["reason"] or grid.wanted(pair), run
 
 
 @pytest.mark.soak
