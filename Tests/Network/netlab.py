@@ -166,8 +166,14 @@ class Host:
         """A firewall on this router: nothing passes between the hosts a and b any more."""
         self._between("firewall", a, b, "drop")
 
+    def block_udp(self, host):
+        """A firewall on this router: no UDP from a host or to it any more."""
+        families = [(kind, ip) for kind, ip in (("ip", host.ip), ("ip6", host.ip6)) if ip]
+        self._filter("firewall", [f"{kind} {way} {ip} meta l4proto udp drop"
+                                  for kind, ip in families for way in ("saddr", "daddr")])
+
     def permit(self):
-        """Take the firewall of `forbid` away again."""
+        """Take the firewall of `forbid` or `block_udp` away again."""
         self.nft("delete table inet firewall\n")
 
     def watch(self, a, b):
@@ -181,10 +187,14 @@ class Host:
         return sum(step["counter"]["packets"] for step in steps if "counter" in step)
 
     def _between(self, table, a, b, action):
-        ways = [(kind, x, y) for kind, one, two in (("ip", a.ip, b.ip), ("ip6", a.ip6, b.ip6)) if one and two
-                for x, y in ((one, two), (two, one))]
-        rules = "".join(f"{kind} saddr {x} {kind} daddr {y} {action}\n" for kind, x, y in ways)
-        self.nft(f"table inet {table} {{\n chain between {{\n type filter hook forward priority 0;\n{rules} }}\n}}\n")
+        families = [(kind, one, two) for kind, one, two in (("ip", a.ip, b.ip), ("ip6", a.ip6, b.ip6)) if one and two]
+        self._filter(table, [f"{kind} saddr {x} {kind} daddr {y} {action}"
+                             for kind, one, two in families for x, y in ((one, two), (two, one))])
+
+    def _filter(self, table, rules):
+        """Rules for what this router forwards."""
+        chain = "\n".join(["type filter hook forward priority 0;", *rules])
+        self.nft(f"table inet {table} {{\n chain between {{\n{chain}\n }}\n}}\n")
 
     def lead(self, port, there):
         """A port of this host (TCP and UDP) leads to the same port of another one, by the kernel's NAT."""

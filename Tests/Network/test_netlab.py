@@ -115,6 +115,14 @@ def test_a_firewall_forbids_counts_and_permits():
         assert ping(a, b.ip, limit=0.3) == 0 and ping(a, b.ip6, limit=0.3) == 0 and ping(a, c.ip) == 3
         internet.permit()
         assert ping(a, b.ip) == 3
+        client, server = netlab.udp_socket(a, a.ip, 7000), netlab.udp_socket(b, b.ip, 7000)
+        with client, server:
+            for blocked in (False, True):
+                if blocked:
+                    internet.block_udp(a)
+                client.sendto(b"x", (b.ip, 7000))
+                assert (netlab.received(server)[0] is None) == blocked
+        assert ping(a, b.ip) == 3
 
 
 def test_nothing_stays_behind_whichever_way_the_owner_ends():
