@@ -1,6 +1,9 @@
 """The laboratory itself: its NATs do what they are called after, and it leaves nothing behind."""
+import contextlib
 import json
 import os
+import random
+import select
 import subprocess
 import sys
 
@@ -53,6 +56,26 @@ def test_a_host_has_only_the_families_of_its_site():
                        for address, own in ((p.ip, host.ip), (p.ip6, host.ip6)) if own)
         assert ping(only, both.ip6, limit=0.3) == 0         # each behind its own firewall
         assert ping(plain, lab["s1h2"].ip) == 3
+
+
+def test_many_ports_meet_by_chance_through_a_symmetric_and_a_port_restricted_nat():
+    """400 sockets behind the one, 2,000 of 64,512 ports tried by the other: four in a million times none meets."""
+    chance = random.Random(1)
+    with Lab() as lab:
+        lab.nat(1, ["symmetric", "port-restricted"])
+        easy, hard = lab["s2h1"], lab["s1h1"]
+        with contextlib.ExitStack() as sockets:
+            here = sockets.enter_context(netlab.udp_socket(easy, easy.ip, 5000))
+            there = [sockets.enter_context(netlab.udp_socket(hard, hard.ip, 10000 + n)) for n in range(400)]
+            for s in there:
+                s.sendto(b"open", (lab["s2r"].ip, 5000))
+            assert netlab.received(here) == (None, None)        # nobody had asked for these
+            for port in chance.sample(range(1024, 65536), 2000):
+                here.sendto(b"probe", (lab["s1r"].ip, port))
+            met = next((s for s in there if select.select([s], [], [], 0)[0]), None)
+            assert met and netlab.received(met)[0] == b"probe"
+            met.sendto(b"answer", (lab["s2r"].ip, 5000))
+            assert netlab.received(here)[0] == b"answer"
 
 
 def test_a_rebooted_nat_forgets_and_comes_back_with_another_port():
