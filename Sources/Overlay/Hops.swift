@@ -97,7 +97,9 @@ extension Links {
         peers[peer].paths[index]!.roundTrip.add(context.now - hops[slot].sentAt)
       }
       context.pool.release(hops[slot].payload)
+      let wasFirst = hops[slot].dueAt <= hopsAt
       hops.remove(slot)
+      if wasFirst { readHops() }
     } else {
       takeAnotherWay(slot, &context)
     }
@@ -122,6 +124,14 @@ extension Links {
       context.pool.release(hops[slot].payload)
       hops.remove(slot)
     }
+  }
+
+  /// The message that was due first is due no more.
+  private mutating func readHops() {
+    let wasFirst = hopsAt <= deadline
+    hopsAt = .never
+    for slot in 0..<hops.highWater where hops.isUsed(slot) { hopsAt = min(hopsAt, hops[slot].dueAt) }
+    if wasFirst { readDeadline() }
   }
 
   private mutating func wakeHops(at instant: Instant) {

@@ -265,7 +265,7 @@ public struct Links: ~Copyable {
     let key = peers[slot].key
     let wasUp = peers[slot].isUp
     order.remove(slot, peers[slot].id)
-    alarms[slot] = .never
+    alarms.clear(slot)
     if let session = peers[slot].session {
       bySession.remove(session.slot)
       sessions.remove(session)
@@ -292,7 +292,21 @@ public struct Links: ~Copyable {
   func wakesAt(_ slot: Int) -> Instant { alarms[slot] }
 
   /// The peer's timers are looked at now.
-  mutating func quiet(_ slot: Int) { alarms[slot] = .never }
+  mutating func quiet(_ slot: Int) { alarms.clear(slot) }
+
+  /// Makes sure that somebody notices if the peer says nothing until `instant`.
+  mutating func expect(_ slot: Int, until instant: Instant) {
+    alarms.expect(slot, until: instant)
+    if instant < deadline { deadline = instant }
+  }
+
+  /// The peer was heard: nobody waits for it any more.
+  mutating func heard(_ slot: Int) {
+    peers[slot].askedAt = .never
+    let wasFirst = alarms[slot] <= deadline
+    alarms.expect(slot, until: .never)
+    if wasFirst { readDeadline() }
+  }
 
   /// The peer is up from now on.
   mutating func raise(_ slot: Int) {
@@ -311,12 +325,14 @@ public struct Links: ~Copyable {
     expireHops(&context)
     askDead(&context)
     expireCircuits(&context)
-    for slot in 0..<peers.highWater {
-      if alarms[slot] <= now { tick(slot, &context) }
-      deadline = min(deadline, alarms[slot])
-    }
+    for slot in 0..<peers.highWater where alarms[slot] <= now { tick(slot, &context) }
+    readDeadline()
+  }
+
+  /// Something is due no more: what is due next may be later than was thought.
+  mutating func readDeadline() {
+    deadline = min(min(alarms.first, hopsAt), min(dead.deadline, circuitsAt))
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt)
   }
 }
 

@@ -77,7 +77,7 @@ extension Links {
   mutating func expectAnswer(_ slot: Int, _ now: Instant) {
     guard peers.isUsed(slot), peers[slot].askedAt == .never, let path = peers[slot].bestPath else { return }
     peers[slot].askedAt = now
-    wake(slot, at: now + path.roundTrip.timeout)
+    expect(slot, until: now + path.roundTrip.timeout)
   }
 
   private mutating func askIfSilent(_ slot: Int, _ now: Instant) {
@@ -89,7 +89,7 @@ extension Links {
       peers[slot].askedAt = .never
       doubt(slot, now)
     } else {
-      wake(slot, at: askedAt + path.roundTrip.timeout)
+      expect(slot, until: askedAt + path.roundTrip.timeout)
     }
   }
 
@@ -125,7 +125,10 @@ extension Links {
     if probe.dueAt > context.now {
       peers[slot].paths[index]!.probe = probe
       wake(slot, at: probe.dueAt)
-      if isActive(slot, context.now) { wake(slot, at: context.now + .milliseconds(500)) }
+      // Data may make the next question due earlier than now it seems.
+      if context.now - path.usedAt < Timing.activity, isActive(slot, context.now) {
+        wake(slot, at: context.now + .milliseconds(500))
+      }
       return
     }
     if probe.tries > 0 { peers[slot].pingsLost &+= 1 }
@@ -244,7 +247,8 @@ extension Links {
       return
     }
     if index > 0, underlay.observe(pong.observed) { announce(&context) }
-    wake(slot, at: context.now)
+    tick(slot, &context)
+    readDeadline()
   }
 
   /// A direct round trip says how far apart two nodes are.
