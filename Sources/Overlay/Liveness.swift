@@ -240,6 +240,7 @@ extension Links {
     } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
       peers[slot].bearings = pong.bearings
       if pong.isGuest { receiveGuest(slot, &context) }
+      if peers[slot].paths[index]!.roundTrip.samples == 0 { routesAreStale = true }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
       if index > 0, index != Peer.circuitSlot { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)
