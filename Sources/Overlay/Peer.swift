@@ -119,7 +119,7 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var pingsLost: UInt32 = 0
 
   /// Slots of paths.
-  static let pathSlots = 6
+  public static let pathSlots = 6
   /// The slot of the way through a circuit.
   static let circuitSlot = 5
 
