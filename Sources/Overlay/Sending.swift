@@ -209,8 +209,8 @@ extension Links {
     route(header, payload: payload, &context)
   }
 
-  /// Sends a datagram that means nothing over the ring, with so many steps to go beyond the first hop. The node
-  /// at which they run out sends a notice; the destination drops it.
+  /// Sends a datagram that means nothing over the ring, with so many steps to go beyond the first hop. The
+  /// node at which they run out sends a notice; the destination drops it.
   public mutating func probeWay(to destination: OverlayID, steps: UInt8, _ context: inout Context) {
     guard let payload = compose(&context, { $0.byte(Self.openerKind) }) else { return }
     var header = RoutedHeader(
