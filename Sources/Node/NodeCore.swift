@@ -50,6 +50,7 @@ public struct NodeCore: ~Copyable {
   public internal(set) var network: Network
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
+  var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -93,8 +94,9 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
-    if pings.isEmpty { return next }
+    if pings.isEmpty && traces.isEmpty { return next }
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
+    for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
     return next
   }
 
@@ -184,6 +186,7 @@ public struct NodeCore: ~Copyable {
     tunnel?.value.expire(&network, &context)
     settle(&context)
     expirePings(&context)
+    expireTraces(&context)
   }
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.
@@ -213,6 +216,7 @@ public struct NodeCore: ~Copyable {
       if tunnel == nil { release(event, &context) }
       tunnel?.value.on(event, &network, &context)
       onPingEvent(event, &context)
+      onTraceEvent(event, &context)
       onLocated(event, &context)
       network.pump(&context)
       i += 1

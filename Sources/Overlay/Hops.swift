@@ -69,7 +69,8 @@ extension Links {
 
   /// Whether each hop of the message is confirmed: all control, and of datagrams the handshakes.
   private func isConfirmed(_ header: RoutedHeader, _ payload: Frame) -> Bool {
-    header.payload != .datagram || (!payload.isEmpty && payload[0] != SessionTable.recordKind)
+    if header.payload != .datagram { return true }
+    return !payload.isEmpty && payload[0] != SessionTable.recordKind && payload[0] != Self.openerKind
   }
 
   private func patience(_ next: Int) -> Interval {

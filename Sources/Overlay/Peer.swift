@@ -132,7 +132,7 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var pingsLost: UInt32 = 0
 
   /// Slots of paths.
-  static let pathSlots = 7
+  public static let pathSlots = 7
   /// The first slot of a way through a circuit; those of endpoints end there.
   static let circuitSlot = 5
   /// The slots of ways through circuits.

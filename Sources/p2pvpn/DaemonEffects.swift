@@ -71,6 +71,8 @@ extension Daemon {
     case .pingAnswered(let ticket, let time, let path): answerPing(ticket, time, path)
     case .pingFailed(let ticket, let reason): failPing(ticket, reason)
     case .lookedUp(let ticket, let answer): answerLookup(ticket, answer)
+    case .routeHop(let ticket, let id, let time): noteHop(ticket, id, time)
+    case .routeTraced(let ticket, let answer): answerRoute(ticket, answer)
     case .foreignRing(let id):
       log.notice("met another ring: joining the two", metadata: ["node": "\(id.short)"])
     case .located(_, let id, let hops):
