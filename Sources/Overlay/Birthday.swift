@@ -82,12 +82,12 @@ struct Birthday: BitwiseCopyable {
   static let stepProbes = 9
   static let step = Interval.milliseconds(100)
   /// How long an answer is waited for, and how long an attempt takes: all questions, and a slow round trip.
-  static let askPatience = Interval.seconds(3)
+  static let askPatience = Interval.milliseconds(1_500)
   static let length = Interval.seconds(18)
-  /// After an attempt that failed, doubled each time; after "not now".
+  /// After an attempt that failed, doubled each time. While one of the two is busy.
   static let retryMin = Interval.minutes(1)
   static let retryMax = Interval.minutes(240)
-  static let busy = Interval.seconds(5)
+  static let busy = Interval.seconds(1)
 }
 
 extension Links {
@@ -106,8 +106,8 @@ extension Links {
       !peers[slot].hasDirectPath, !peers[slot].isPinnedToOverlay, peers[slot].isForTraffic,
       isActive(slot, context.now), let own = underlay.reflexiveV4
     else { return }
-    let at = birthday == nil ? peers[slot].birthdayAt : max(peers[slot].birthdayAt, birthday!.endsAt)
-    guard at <= context.now else { return wake(slot, at: at) }
+    guard peers[slot].birthdayAt <= context.now else { return wake(slot, at: peers[slot].birthdayAt) }
+    if birthday != nil { return wake(slot, at: context.now + Birthday.busy) }
     holdBackBirthday(slot, jitter: true, &context)
     begin(
       Birthday(
@@ -161,6 +161,12 @@ extension Links {
 
   private mutating func receiveAsk(_ endpoint: Endpoint, from slot: Int, _ context: inout Context) {
     guard !peers[slot].hasDirectPath else { return }
+    if let attempt = birthday, attempt.peer == party(slot), case .looking = attempt.role,
+      let own = underlay.reflexiveV4
+    {
+      // The word did not arrive.
+      return say(.agreed(own), to: slot, &context)
+    }
     let isRested = peers[slot].birthdayAt == .never || peers[slot].birthdayAt <= context.now
     guard birthday == nil, isRested, underlay.mapping.isEasy, peers[slot].mapping == .varies,
       underlay.mayProbe(endpoint), endpoint.address.isV4, let own = underlay.reflexiveV4

@@ -64,7 +64,7 @@ enum Timing {
   static let candidatesMax = 8
   static let candidatesSpan = Interval.seconds(30)
   /// While relayed, the direct way is tried again, first soon and then ever more rarely.
-  static let directRetryMin = Interval.seconds(3)
+  static let directRetryMin = Interval.seconds(1)
   static let directRetryMax = Interval.minutes(5)
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)

@@ -145,7 +145,7 @@ import Testing
     return side.links.peers[slot].best
   }
 
-  @Test func IPv6IsPreferredUnlessItIsClearlySlower() {
+  @Test func newerFamilyIsPreferredUnlessItIsClearlySlower() {
     let (v4, v6) = ("9.9.9.9:7741", "[2001:db8:9::1]:7741")
     #expect(choice((v4, 50), (v6, 50)) == 2)
     #expect(choice((v4, 50), (v6, 54)) == 2, "hardly slower")

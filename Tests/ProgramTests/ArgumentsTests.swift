@@ -40,6 +40,21 @@ import Testing
   }
 
   @Test(arguments: [
+    ("192.0.2.1", "192.0.2.1", 0), ("192.0.2.1:5000", "192.0.2.1", 5_000), ("10.0.0.1:443", "10.0.0.1", 443),
+    ("2001:db8::1", "2001:db8::1", 0), ("[2001:db8::1]", "2001:db8::1", 0),
+    ("[2001:db8::1]:5000", "2001:db8::1", 5_000),
+  ]) func advertisedPlacesAreUnderstood(_ text: String, _ address: String, _ port: UInt16) throws {
+    #expect(try Arguments.advertised(text) == Endpoint(try #require(IPAddress(address)), port: port))
+  }
+
+  @Test(arguments: [
+    "", ":5000", "host", "host:5000", "192.0.2.1:0", "192.0.2.1:80", "192.0.2.1:65536", "192.0.2.1:",
+    "127.0.0.1", "[::1]:5000", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "169.254.1.1", "fe80::1", "1.2.3",
+  ]) func whatNobodyCanReachIsNotAdvertised(_ text: String) {
+    #expect(throws: ValidationError.self) { try Arguments.advertised(text) }
+  }
+
+  @Test(arguments: [
     (":0", "::", 0), (":7741", "::", 7741), ("192.0.2.1:5", "192.0.2.1", 5), ("[::1]:5", "::1", 5),
     ("[::]:5", "::", 5), ("0.0.0.0:5", "0.0.0.0", 5),
   ]) func listeningPlacesAreUnderstood(_ text: String, _ address: String, _ port: UInt16) throws {

@@ -55,7 +55,8 @@ final class Conversations {
     for number in talks.indices where begins[number] <= now { speak(number, now) }
   }
 
-  /// Random pairs of members that live; each once.
+  /// Random pairs of members that live; each member is in one only, as a node makes one attempt with many
+  /// ports at a time.
   private func choose() {
     var random = Random(seed: stage.settings.seed).split(0x7A1C)
     var circles: [String: [Int]] = [:]
@@ -73,9 +74,12 @@ final class Conversations {
         for b in circle[..<i] { pairs.append(random.below(2) == 0 ? (a, b) : (b, a)) }
       }
     }
-    let members = names.reduce(0) { $0 + circles[$1, default: []].count }
-    while !pairs.isEmpty, talks.count < min(most, members) {
+    var taken = [Bool](repeating: false, count: stage.world.nodeCount)
+    while !pairs.isEmpty, talks.count < most {
       let (a, b) = pairs.remove(at: Int(random.below(UInt64(pairs.count))))
+      if taken[a] || taken[b] { continue }
+      taken[a] = true
+      taken[b] = true
       let world = stage.world
       talks.append(
         Talk(
