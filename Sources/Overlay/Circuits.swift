@@ -129,6 +129,8 @@ extension Links {
     switch reason {
     case .unwilling: peers[slot].relaysFrom = context.now + CircuitTiming.unwilling
     case .full: peers[slot].relaysFrom = context.now + CircuitTiming.full
+    // The relay may be about to prove its path to one of the two: the next ask will tell.
+    case .unreachable where end.farLabel == 0 && end.beyond == .zero: return
     case .done, .unreachable: break
     }
     // The relay has let go already, unless the other end has left, which receives a moment longer.
@@ -228,6 +230,7 @@ extension Links {
 
   /// Links were lost or made anew: what hung on them is looked at.
   mutating func checkCircuitEnds(_ context: inout Context) {
+    circuitSearches = circuitSearches.filter { isPresent($0.peer) }
     var index = 0
     while index < circuitEnds.highWater {
       if let end = circuitEnds[index] { check(end, index, &context) }
