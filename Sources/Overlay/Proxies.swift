@@ -172,7 +172,7 @@ extension Links {
 
   /// A link with a proxy was measured: those who wait for it go on.
   mutating func wakeSearches(at now: Instant) {
-    for search in circuitSearches { wake(search.peer.slot, at: now) }
+    for search in circuitSearches where isPresent(search.peer) { wake(search.peer.slot, at: now) }
   }
 
   /// Uses the quickest relay on offer that both reach directly, when it is of use.

@@ -84,6 +84,22 @@ private struct Village {
     #expect(b.peer(far)?.roles == .proxy)
   }
 
+  @Test func searchEndsWithTheLinkItIsFor() throws {
+    let village = try Village(isShared: false)
+    let (a, b) = (village.a, village.b)
+    let slot = a.slot(b)
+    village.wires.act(a) { a.links.receiveOffer(BoundedArray(), from: slot, &a.context) }
+    #expect(a.links.circuitSearches.count == 1)
+    village.wires.act(a) {
+      a.links.forget(slot, &a.context)
+      // A proxy comes up in the same moment.
+      a.links.wakeSearches(at: village.wires.now)
+    }
+    #expect(a.links.wakesAt(slot) == .never)
+    village.wires.run(for: .milliseconds(1))
+    #expect(a.links.circuitSearches.isEmpty)
+  }
+
   @Test func offersNameFewAndTheNextOnesOthers() throws {
     let side = Side(0)
     var random = Random(seed: 4)
