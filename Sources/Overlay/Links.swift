@@ -110,6 +110,10 @@ public struct Links: ~Copyable {
   var relayed = CircuitTable()
   var circuitEnds = CircuitEndTable()
   var circuitsAt: Instant = .never
+  /// Connections that this node has begun.
+  var streams = OwnStreams()
+  /// Whether UDP gets through to nodes outside of the own network: the one place that says so.
+  public internal(set) var udpPassage = UDPPassage.unknown
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
   /// Most nodes have one or two, so they lie outside.
@@ -312,12 +316,13 @@ public struct Links: ~Copyable {
     expireHops(&context)
     askDead(&context)
     expireCircuits(&context)
+    tendStreams(&context)
     for slot in 0..<peers.highWater {
       if alarms[slot] <= now { tick(slot, &context) }
       deadline = min(deadline, alarms[slot])
     }
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt)
+    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt, streams.deadline)
   }
 }
 
@@ -340,4 +345,6 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var circuitForwarded: UInt64 = 0
   public var circuitUnknown: UInt64 = 0
   public var circuitRefused: UInt64 = 0
+  /// Connections that this node has begun.
+  public var streamsBegun: UInt64 = 0
 }

@@ -18,6 +18,7 @@ extension Links {
     guard let index = free else { return nil }
     peers[slot].paths[index] = Path(
       way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
+    adopt(endpoint.socket, by: slot)
     return index
   }
 
@@ -35,11 +36,14 @@ extension Links {
   mutating func dropPath(_ slot: Int, _ index: Int, _ context: inout Context) {
     guard let path = peers[slot].paths[index] else { return }
     peers[slot].paths[index] = nil
-    if let socket = path.endpoint?.socket, socket != .main { context.effects.append(.close(socket)) }
+    guard let socket = path.endpoint?.socket, socket != .main else { return }
+    streams.remove(socket)
+    context.effects.append(.close(socket))
   }
 
   /// A socket is gone, and the paths through it.
   public mutating func closed(_ socket: SocketNumber, _ context: inout Context) {
+    streams.remove(socket)
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let serial = peers.serial(slot)
       for index in 1..<Peer.circuitSlot where peers[slot].paths[index]?.endpoint?.socket == socket {
@@ -70,6 +74,7 @@ extension Links {
     peers[slot].heardAt = context.now
     if !wasValid {
       routesAreStale = true
+      notePassage(slot, index, context.now)
       // Its size is asked for together with the next ping: now.
       peers[slot].paths[index]!.probe.dueAt = context.now
       peers[slot].paths[index]!.probe.isUrgent = true
@@ -208,6 +213,7 @@ extension Links {
       else { continue }
       if addPath(slot, endpoint, mayReplace: false, context.now) != nil { peers[slot].candidates.count += 1 }
     }
+    connectIfStopped(candidates, slot, &context)
     // Only ring links and members of the own community hear where we are.
     if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
       sendCandidates(slot, wantsAnswer: false, &context)
@@ -223,6 +229,8 @@ extension Links {
 
   /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.
   public mutating func underlayChanged(_ context: inout Context) {
+    streams.hurryDatagrams(at: context.now)
+    deadline = min(deadline, streams.deadline)
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
       for i in 1..<Peer.circuitSlot where peers[slot].paths[i] != nil {
         peers[slot].paths[i]!.probe.isUrgent = true

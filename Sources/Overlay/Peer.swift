@@ -105,6 +105,9 @@ public struct Peer: BitwiseCopyable {
   var circuitAt: Instant = .never
   var circuitRetryIn = CircuitTiming.retryMin
   var circuitAvoid = OverlayID.zero
+  /// When the peer may be connected to over TCP again, and how often it was in vain.
+  var streamAt: Instant = .start
+  var streamTries: UInt8 = 0
   /// Candidates of the peer that were tried, and since when they are counted.
   var candidates = (count: 0, since: Instant.start)
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
