@@ -13,7 +13,10 @@ struct Flight: BitwiseCopyable {
   var sender: UInt32
   var length: UInt16
   /// Bit 0: it has come through the access link of its destination already.
+  /// Bit 1: it is a frame of a connection. The destination names that, and the side that it goes to.
   var flags: UInt16
+
+  static let isFrame: UInt16 = 2
 }
 
 /// Blocks of 128 to 2,048 bytes for datagrams in flight, addressed by 32-bit handles.

@@ -26,9 +26,9 @@ extension World {
       case .open(let number):
         host.sockets.insert(number)
       case .close(let number):
-        host.sockets.remove(number)
+        if number.isStream { closeStream(number, of: host) } else { host.sockets.remove(number) }
       case .connect(let endpoint):
-        host.core.closed(endpoint.socket, &host.context)
+        connect(host, to: endpoint)
       case .configure:
         break
       case .notify(let event):

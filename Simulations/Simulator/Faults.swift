@@ -44,7 +44,9 @@ extension World {
         weather.slowUntil = self.now + time
       }
     case .rebootBox(let box):
-      if box >= 0, box < internet.boxes.count { internet.boxes[box].nat.reboot() }
+      guard box >= 0, box < internet.boxes.count else { return }
+      internet.boxes[box].nat.reboot()
+      breakStreams { isBehind(box, $0) }
     case .roam(let node): if exists(node), isAlive(node), !isPaused(node) { roam(node) }
     }
   }
@@ -76,6 +78,8 @@ extension World {
       // An observer may have ended the node meanwhile.
       if records[node].flags.contains(.alive), !records[node].flags.contains(.paused) {
         handOver(handle, to: host)
+      } else if arena.header(handle).pointee.flags & Flight.isFrame != 0 {
+        discardFrame(handle)
       } else {
         arena.release(handle)
       }
@@ -96,6 +100,7 @@ extension World {
     let box = box(of: node)
     let isBlocked = records[node].flags.contains(.blocked)
     detach(node)
+    breakStreams { $0 == node }
     if let box {
       let old = internet.boxes[box]
       let new = addBox(old.nat.behaviour, behind: old.outer)
@@ -106,6 +111,15 @@ extension World {
     let host = hosts[node]
     host.endpoint = endpoint(of: node)
     act(host) { host.core.setUnderlay(interfaces(node), port: Internet.port, &host.context) }
+  }
+
+  private func isBehind(_ box: Int, _ node: Int) -> Bool {
+    var next = self.box(of: node)
+    while let one = next {
+      if one == box { return true }
+      next = internet.boxes[one].outer
+    }
+    return false
   }
 
   /// Works out anew on which side of the cuts everybody stands.

@@ -80,7 +80,7 @@ extension Happening {
     switch self {
     case .wake(let node, _): node
     case .arrival(let attachment, _): attachment.node
-    case .commit, .action: nil
+    case .commit, .action, .frame, .stream: nil
     }
   }
 }

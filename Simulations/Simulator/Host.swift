@@ -30,6 +30,7 @@ public final class Host {
   /// What the kernel holds for the process while it is stopped.
   var waiting = Waiting()
   var sockets = OpenSockets()
+  var streams = HostStreams()
 
   /// The random stream of the core while it is not called, and what it was handed so far.
   struct Pulse {

@@ -14,6 +14,8 @@ public struct WorldCounters: Sendable {
   /// Datagrams handed to cores.
   public var received: UInt64 = 0
   public var receivedBytes: UInt64 = 0
+  /// Connections that nodes have begun.
+  public internal(set) var streams: UInt64 = 0
   /// Packets handed to virtual devices.
   public var delivered: UInt64 = 0
   public var duplicated: UInt64 = 0
@@ -56,6 +58,7 @@ extension World {
     let ports = UInt64(endpoint.port) | UInt64(endpoint.socket.value) &<< 16
     sum.fold(endpoint.address.low, endpoint.address.high &+ ports)
     self.record(.transmit, of: node, bytes)
+    if endpoint.socket.isStream { return transmitFrame(bytes, from: node, to: endpoint) }
     guard let destination = SimEndpoint(endpoint) else { return drop(.unroutable) }
     if record.pointee.flags.contains(.blocked) { return drop(.blocked) }
     let port = OpenSockets.port(endpoint.socket)
@@ -161,7 +164,7 @@ extension World {
     lose(handle, .unroutable)
   }
 
-  private func lose(_ handle: UInt32, _ reason: Drop) {
+  func lose(_ handle: UInt32, _ reason: Drop) {
     arena.release(handle)
     drop(reason)
   }
@@ -204,7 +207,7 @@ extension World {
   }
 
   /// Whether these two never get through to each other.
-  private func isBroken(_ a: Int, _ b: Int) -> Bool {
+  func isBroken(_ a: Int, _ b: Int) -> Bool {
     let pair = UInt64(min(a, b)) &<< 32 | UInt64(max(a, b))
     return mixed(pair ^ mixed(options.seed)) % 1_000_000 < UInt64(loss.brokenPairs)
   }
@@ -231,21 +234,27 @@ extension World {
 
   /// Hands a datagram to a core.
   func handOver(_ handle: UInt32, to host: Host) {
+    if arena.header(handle).pointee.flags & Flight.isFrame != 0 { return handOverFrame(handle, to: host) }
     let source = arena.header(handle).pointee.source
     let port = arena.header(handle).pointee.destination.port
     // The socket may have been closed while the process was stopped.
     guard let socket = host.sockets.number(at: port) else { return lose(handle, .unroutable) }
+    deliver(handle, to: host, from: source.endpoint.through(socket), 28)
+  }
+
+  /// Calls a core with a datagram, before which stood `headerBytes` on the wire.
+  func deliver(_ handle: UInt32, to host: Host, from endpoint: Endpoint, _ headerBytes: Int) {
     let length = Int(arena.header(handle).pointee.length)
     let context = host.desk.storage
     guard let ref = context.pointee.pool.take(length: length) else { return lose(handle, .full) }
     context.pointee.pool.frame(ref).base.copyMemory(from: arena.payload(handle), byteCount: length)
     arena.release(handle)
     counters.received &+= 1
-    counters.receivedBytes &+= UInt64(length + 28)
+    counters.receivedBytes &+= UInt64(length + headerBytes)
     host.pulse.pointee.receivedDatagrams &+= 1
-    host.pulse.pointee.receivedBytes &+= UInt64(length + 28)
+    host.pulse.pointee.receivedBytes &+= UInt64(length + headerBytes)
     begin(host)
-    host.core.receive(ref, from: source.endpoint.through(socket), &host.context)
+    host.core.receive(ref, from: endpoint, &host.context)
     end(host)
   }
 }

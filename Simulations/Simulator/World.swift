@@ -144,7 +144,14 @@ public final class World {
     records[node].wakeAt = .max
     host.isAlive = false
     host.disk.crash()
-    for handle in host.waiting.datagrams { arena.release(handle) }
+    for handle in host.waiting.datagrams {
+      if arena.header(handle).pointee.flags & Flight.isFrame != 0 {
+        discardFrame(handle)
+      } else {
+        arena.release(handle)
+      }
+    }
+    resetStreams(of: host)
     host.waiting = Host.Waiting()
     // A laboratory keeps the dead for whoever looks at them, with a pool of their own.
     if options.isLaboratory { return }
@@ -348,6 +355,8 @@ public final class World {
     case .wake(let node, let generation): onWake(node, generation)
     case .arrival(let attachment, let handle): onArrival(attachment, handle)
     case .commit(let node, let life): onCommit(node, life)
+    case .frame(let stream, let handle): onFrame(stream, handle)
+    case .stream(let stream, let step): onStream(stream, step)
     case .action(let slot):
       let body = actions[slot]
       actions[slot] = nil
@@ -412,6 +421,8 @@ enum Happening {
   case arrival(Attachment, UInt32)
   case commit(Int, life: UInt32)
   case action(Int)
+  case frame(Int, UInt32)
+  case stream(Int, StreamStep)
 
   static let nodesMax = 1 << 27
 
@@ -422,6 +433,8 @@ enum Happening {
     case 0: self = .wake(middle, low)
     case 1: self = .arrival(Attachment(code: UInt32(middle)), low)
     case 2: self = .commit(middle, life: low)
+    case 4: self = .frame(middle, low)
+    case 5: self = .stream(middle, StreamStep(rawValue: low) ?? .endFirst)
     default: self = .action(Int(low))
     }
   }
@@ -432,6 +445,8 @@ enum Happening {
     case .arrival(let attachment, let handle): 1 &<< 60 | UInt64(attachment.code) &<< 32 | UInt64(handle)
     case .commit(let node, let life): 2 &<< 60 | UInt64(node) &<< 32 | UInt64(life)
     case .action(let slot): 3 &<< 60 | UInt64(slot)
+    case .frame(let stream, let handle): 4 &<< 60 | UInt64(stream) &<< 32 | UInt64(handle)
+    case .stream(let stream, let step): 5 &<< 60 | UInt64(stream) &<< 32 | UInt64(step.rawValue)
     }
   }
 }

@@ -33,6 +33,7 @@ struct WorldState {
   let sum: UnsafeMutablePointer<Digest>
   let wireRandom: UnsafeMutablePointer<Random>
   let loss: UnsafeMutablePointer<LossModel>
+  let streams: UnsafeMutablePointer<StreamTable>
 
   init(_ options: WorldOptions, capacity: Int) {
     let root = Random(seed: options.seed)
@@ -58,6 +59,8 @@ struct WorldState {
     arena.initialize(to: DatagramArena(bytesMax: options.arenaBytesMax))
     counters = .allocate(capacity: 1)
     counters.initialize(to: WorldCounters())
+    streams = .allocate(capacity: 1)
+    streams.initialize(to: StreamTable())
     hosts = .allocate(capacity: 1)
     hosts.initialize(to: [])
     hosts.pointee.reserveCapacity(capacity)
@@ -76,6 +79,7 @@ struct WorldState {
     end(sum)
     end(wireRandom)
     end(loss)
+    end(streams)
   }
 
   private func end<Value: ~Copyable>(_ place: UnsafeMutablePointer<Value>) {
@@ -159,6 +163,11 @@ extension World {
   var wireRandom: Random {
     unsafeAddress { UnsafePointer(state.wireRandom) }
     unsafeMutableAddress { state.wireRandom }
+  }
+
+  var streams: StreamTable {
+    unsafeAddress { UnsafePointer(state.streams) }
+    unsafeMutableAddress { state.streams }
   }
 
   var loss: LossModel {

@@ -16,10 +16,32 @@ public struct SocketNumber: Hashable, Sendable, BitwiseCopyable {
   public static let firstOwnStream: UInt16 = 0x4000
   /// TCP connections that others have begun: from here on.
   public static let firstAcceptedStream: UInt16 = 0x8000
+  /// So many of each kind at a time. The low bits of a number are the connection's place among them, the
+  /// others tell connections apart that have it one after the other.
+  public static let ownStreamsMax = 64
+  public static let acceptedStreamsMax = 256
 
   public init(_ value: UInt16) { self.value = value }
 
+  /// A connection that the core begins.
+  public static func ownStream(place: Int, life: UInt16) -> SocketNumber {
+    precondition(place >= 0 && place < ownStreamsMax)
+    return SocketNumber(firstOwnStream | life &<< 6 & 0x3FFF | UInt16(place))
+  }
+
+  /// A connection that somebody else has begun.
+  public static func acceptedStream(place: Int, life: UInt16) -> SocketNumber {
+    precondition(place >= 0 && place < acceptedStreamsMax)
+    return SocketNumber(firstAcceptedStream | life &<< 8 & 0x7FFF | UInt16(place))
+  }
+
   public var isStream: Bool { value >= Self.firstOwnStream }
+  public var isAcceptedStream: Bool { value >= Self.firstAcceptedStream }
+  public var isOwnStream: Bool { isStream && !isAcceptedStream }
+  /// The place of a connection among those of its kind.
+  public var place: Int {
+    Int(value) & ((isAcceptedStream ? Self.acceptedStreamsMax : Self.ownStreamsMax) - 1)
+  }
   public var isSpare: Bool { value >= 1 && value <= Self.sparesMax }
 }
 
@@ -43,7 +65,7 @@ public struct Endpoint: Hashable, Sendable, BitwiseCopyable {
 
   /// Where the peer listens, as others may be told; `.none` at the far end of a connection that it has begun.
   public var listening: Endpoint {
-    socket.value >= SocketNumber.firstAcceptedStream ? .none : through(.main)
+    socket.isAcceptedStream ? .none : through(.main)
   }
 }
 

@@ -17,6 +17,11 @@ int linux_epoll_add(int epoll, int fd, uint32_t token) {
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+int linux_epoll_change(int epoll, int fd, uint32_t token, int writes) {
+  struct epoll_event event = {.events = EPOLLIN | (writes ? EPOLLOUT : 0), .data = {.u64 = token}};
+  return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int wait_ms(int epoll, struct epoll_event *events, int count, int64_t timeout_ns) {
   int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
   return epoll_wait(epoll, events, count, ms > INT_MAX ? INT_MAX : (int)ms);

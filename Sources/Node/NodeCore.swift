@@ -83,6 +83,9 @@ public struct NodeCore: ~Copyable {
 
   public var id: OverlayID { network.links.id }
 
+  /// Whether UDP gets through to nodes outside of the own network.
+  public var udpPassage: UDPPassage { network.links.udpPassage }
+
   /// Looks at the tunnel; nil on a seed.
   borrowing func reading<Result>(_ look: (borrowing Tunnel) -> Result) -> Result? {
     switch tunnel {

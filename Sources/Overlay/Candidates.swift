@@ -90,6 +90,7 @@ extension Links {
   mutating func receive(_ candidates: Candidates, from slot: Int, _ context: inout Context) {
     if !candidates.vias.isEmpty { peers[slot].vias = candidates.vias }
     peers[slot].mapping = candidates.mapping
+    connectIfStopped(candidates, slot, &context)
     // Only ring links and members of the own community hear where we are.
     if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
       sendCandidates(slot, wantsAnswer: false, &context)
@@ -142,6 +143,8 @@ extension Links {
   public mutating func underlayChanged(hasMoved: Bool, _ context: inout Context) {
     underlay.reflection.forget()
     if underlay.isOffline { return }
+    streams.hurryDatagrams(at: context.now)
+    deadline = min(deadline, streams.deadline)
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
       for i in 1..<Peer.circuitSlot where peers[slot].paths[i] != nil {
         peers[slot].paths[i]!.probe.isUrgent = true

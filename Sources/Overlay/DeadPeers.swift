@@ -73,6 +73,8 @@ extension Links {
     guard let length = sessions.initiate(to: peer.key, at: context.now, into: context.pool.room(ref)) else {
       return context.pool.release(ref)
     }
-    transmit(ref, length: length, to: peer.endpoint, &context)
+    // Alone, and perhaps where UDP does not get through: by turns over TCP.
+    let stream = peer.tries & 1 == 0 ? streamIfAlone(peer.endpoint, for: peer.key.id, &context) : nil
+    transmit(ref, length: length, to: stream ?? peer.endpoint, &context)
   }
 }

@@ -33,8 +33,8 @@ extension Links {
   }
 
   private mutating func contact(_ index: Int, _ context: inout Context) {
-    let endpoint = bootstraps[index].endpoint
     guard let ref = context.pool.take(length: 0) else { return }
+    let endpoint = endpointForContact(index, &context)
     let room = context.pool.room(ref)
     if let key = bootstraps[index].key {
       guard let length = sessions.initiate(to: key, at: context.now, into: room),
@@ -56,14 +56,14 @@ extension Links {
     attempt: UInt32?, to key: PublicKey, from origin: Origin, _ context: inout Context
   ) {
     guard case .endpoint(let endpoint) = origin else { return }
-    for i in 0..<bootstraps.count where bootstraps[i].endpoint == endpoint || bootstraps[i].attempt == attempt
-    {
+    let heard = endpoint.listening
+    for i in 0..<bootstraps.count where bootstraps[i].endpoint == heard || bootstraps[i].attempt == attempt {
       if attempt != nil, bootstraps[i].key == nil { bootstraps[i].key = key }
       guard bootstraps[i].key == key, let slot = peer(key.id) else { continue }
       peers[slot].roles.insert(.bootstrap)
       bootstraps[i].tries = 0
       bootstraps[i].nextAt = context.now + Timing.bootstrapRetryMax
-      context.notify(.bootstrapReached(key.id, endpoint))
+      context.notify(.bootstrapReached(key.id, heard))
     }
   }
 
@@ -79,7 +79,7 @@ extension Links {
       return context.pool.release(ref)
     }
     let datagram = PacketRef(slot: ref.slot, offset: ref.offset, length: UInt16(length))
-    if let endpoint = endpointForInit(slot, tries: tries) {
+    if let endpoint = endpointForInit(slot, tries: tries, &context) {
       transmit(ref, length: length, to: endpoint, &context)
     } else {
       routeDatagram(datagram, to: peers[slot].id, &context)
@@ -97,10 +97,17 @@ extension Links {
     wake(slot, at: context.now)
   }
 
-  private mutating func endpointForInit(_ slot: Int, tries: UInt8) -> Endpoint? {
+  private mutating func endpointForInit(
+    _ slot: Int, tries: UInt8, _ context: inout Context
+  ) -> Endpoint? {
     if let endpoint = peers[slot].bestPath?.endpoint, tries < 2 { return endpoint }
     let hints = peers[slot].hints
     if hints.isEmpty { return nil }
+    if UInt32(tries) == StreamTiming.datagramTries,
+      let stream = streamIfAlone(hints[0], for: peers[slot].id, &context)
+    {
+      return stream
+    }
     let isRoutable = nextHop(toward: peers[slot].id, excluding: peers[slot].id, directOnly: true) != nil
     if isRoutable && tries & 1 == 1 { return nil }
     return hints[Int(tries / 2) % hints.count]

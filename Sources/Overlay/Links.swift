@@ -112,6 +112,10 @@ public struct Links: ~Copyable {
   var circuitEnds = CircuitEndTable()
   var circuitSearches: [CircuitSearch] = []
   var circuitsAt: Instant = .never
+  /// Connections that this node has begun.
+  var streams = OwnStreams()
+  /// Whether UDP gets through to nodes outside of the own network: the one place that says so.
+  public internal(set) var udpPassage = UDPPassage.unknown
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
   /// Most nodes have one or two, so they lie outside.
@@ -337,6 +341,7 @@ public struct Links: ~Copyable {
     announceIfDue(&context)
     punchIfDue(&context)
     advanceBirthday(&context)
+    tendStreams(&context)
     for slot in 0..<peers.highWater where alarms[slot] <= now { tick(slot, &context) }
     readDeadline()
   }
@@ -344,7 +349,7 @@ public struct Links: ~Copyable {
   /// Something is due no more: what is due next may be later than was thought.
   mutating func readDeadline() {
     deadline = min(alarms.first, hopsAt, dead.deadline, circuitsAt)
-    deadline = min(deadline, announceAt, punchesAt, birthday?.dueAt ?? .never)
+    deadline = min(deadline, announceAt, punchesAt, birthday?.dueAt ?? .never, streams.deadline)
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
   }
 }
@@ -375,4 +380,6 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var birthdays: UInt64 = 0
   public var birthdaysMet: UInt64 = 0
   public var birthdayPings: UInt64 = 0
+  /// Connections that this node has begun.
+  public var streamsBegun: UInt64 = 0
 }

@@ -146,7 +146,7 @@ extension Links {
     if index == 0, probe.tries > 0, peers[slot].vias.count > 0 { rotateVias(slot) }
     // What took one neighbour may have taken others.
     if probe.tries == 2, peers[slot].roles.contains(.near) { doubtNeighbours(context.now) }
-    let patience = max(path.roundTrip.timeout, Timing.pingWaitMin)
+    let patience = max(path.roundTrip.timeout, path.isStream ? StreamTiming.pingWaitMin : Timing.pingWaitMin)
     // Whoever is heard and does not answer in time may be slow: the last questions wait longer.
     let late = probe.tries + 1 > tries ? probe.tries + 1 - tries : 0
     probe.dueAt = context.now + min(patience * (1 << UInt64(late)), RoundTrip.timeoutMax)
@@ -208,7 +208,7 @@ extension Links {
   /// A larger size is asked for a few times, and a proven one again now and then: a route may have changed to
   /// one that swallows large datagrams and lets pings through.
   private mutating func probeSizeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
-    guard let path = peers[slot].paths[index] else { return }
+    guard let path = peers[slot].paths[index], !path.isStream else { return }
     let isProven = path.size >= path.sizeMax
     if isProven && context.now - path.sizeAt < Timing.sizeCheck { return }
     if path.sizeTries < 3 { return probeSize(slot, index, &context) }

@@ -121,7 +121,10 @@ public struct Path: BitwiseCopyable, SparseElement {
 
   /// What goes before what among endpoints, whatever the round trips: the own network, then datagrams, then a
   /// connection, which delays all for one that was lost.
-  var rank: Int { isLAN ? 2 : endpoint?.socket.isStream == true ? 0 : 1 }
+  var rank: Int { isStream ? 0 : isLAN ? 2 : 1 }
+
+  /// Whether it is a TCP connection.
+  var isStream: Bool { endpoint?.socket.isStream == true }
 
   var isV4: Bool { endpoint?.address.isV4 == true }
 

@@ -18,6 +18,7 @@ extension Links {
     guard let index = free else { return nil }
     peers[slot].paths[index] = Path(
       way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
+    adopt(endpoint.socket, by: slot)
     return index
   }
 
@@ -36,12 +37,14 @@ extension Links {
     guard let path = peers[slot].paths[index] else { return }
     peers[slot].paths[index] = nil
     guard let socket = path.endpoint?.socket, socket != .main else { return }
+    streams.remove(socket)
     context.effects.append(.close(socket))
     if birthday != nil { birthday!.sockets.remove(socket) }
   }
 
   /// A socket is gone, and the paths through it.
   public mutating func closed(_ socket: SocketNumber, _ context: inout Context) {
+    streams.remove(socket)
     if birthday != nil { birthday!.sockets.remove(socket) }
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let serial = peers.serial(slot)
@@ -73,6 +76,7 @@ extension Links {
     peers[slot].heardAt = context.now
     if !wasValid {
       routesAreStale = true
+      notePassage(slot, index, context.now)
       // Its size is asked for together with the next ping: now.
       peers[slot].paths[index]!.probe.dueAt = context.now
       peers[slot].paths[index]!.probe.isUrgent = true

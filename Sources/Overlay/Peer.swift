@@ -111,6 +111,9 @@ public struct Peer: BitwiseCopyable {
   var circuitAvoid = OverlayID.zero
   /// It passes nothing on for us before this moment.
   var relaysFrom: Instant = .start
+  /// When the peer may be connected to over TCP again, and how often it was in vain.
+  var streamAt: Instant = .start
+  var streamTries: UInt8 = 0
   /// Candidates of the peer that were tried, and since when they are counted.
   var candidates = (count: 0, since: Instant.start)
   /// When it was last told ours.

@@ -31,6 +31,11 @@ public final class EventLoop {
     try checkedNegated(linux_epoll_add(epoll, fd, token), "epoll_ctl")
   }
 
+  /// Says whether `fd`, which is watched, is also watched for room to write. Its token comes for either.
+  public func watch(_ fd: Int32, token: UInt32, writes: Bool) {
+    _ = linux_epoll_change(epoll, fd, token, writes ? 1 : 0)
+  }
+
   /// Watches `fd` no longer. To be called before it is closed.
   public func remove(_ fd: Int32) {
     _ = epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nil)

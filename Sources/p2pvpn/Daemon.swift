@@ -20,7 +20,7 @@ final class Daemon {
     let store: Store
     let netlink: Netlink
     let device: Device?
-    let socket: UDPSocket
+    let sockets: Sockets
     let signals: SignalDescriptor
     let mailbox: Mailbox
     let monitor: NetworkMonitor
@@ -44,6 +44,9 @@ final class Daemon {
     static let device: UInt32 = 3
     static let socket: UInt32 = 4
   }
+
+  /// The loop says this when somebody has connected over TCP.
+  static let listenerToken: UInt32 = 5
 
   static let batchMax = 64
   /// 4 MiB, touched as they come into use: 20 ms of full packets at 1.5 Gbit/s.
@@ -83,7 +86,7 @@ final class Daemon {
     log = parts.log
     configuration = parts.configuration
     mailbox = parts.mailbox
-    sockets = Sockets(main: parts.socket, loop: parts.loop)
+    sockets = parts.sockets
     device = parts.device
     concerns = parts.concerns
     signals = parts.signals
@@ -153,7 +156,8 @@ final class Daemon {
 
   private var deadline: Instant {
     journal.isOpen
-      ? .start : min(min(core.deadline, bootstraps.nextAt), min(underlayAt, journal.checkpointAt))
+      ? .start
+      : min(core.deadline, bootstraps.nextAt, underlayAt, journal.checkpointAt, sockets.streams.deadline)
   }
 
   private func turn() {
@@ -174,8 +178,10 @@ final class Daemon {
     }
     if isReady(Source.device) { readDevice() }
     if isReady(Source.socket) { read(sockets.main) }
+    if isReady(Self.listenerToken) { sockets.streams.accept(at: context.now) }
+    sockets.streams.expire(at: context.now)
     for token in readySpares {
-      if let socket = sockets.socket(token: token) { read(socket) }
+      if let socket = sockets.socket(token: token) { read(socket) } else { readStream(token) }
     }
     readySpares.removeAll(keepingCapacity: true)
     if underlayAt <= context.now { readUnderlay() }
@@ -187,17 +193,27 @@ final class Daemon {
 
   /// Ends a turn: datagrams leave, the store commits, and what waited for the commit goes on.
   private func settle() {
-    sockets.flush(&context.pool)
+    flush()
     var rounds = 0
     while journal.isOpen, rounds < 4 {
       for ticket in journal.commit(at: context.now) {
         core.stored(ticket, &context)
         drain()
       }
-      sockets.flush(&context.pool)
+      flush()
       rounds += 1
     }
     journal.checkpoint(at: context.now, mailbox)
+  }
+
+  /// Sends what was queued, and tells the core which connections are over.
+  private func flush() {
+    sockets.flush(&context.pool)
+    while let number = sockets.streams.takeEnded() {
+      core.closed(number, &context)
+      drain()
+      sockets.flush(&context.pool)
+    }
   }
 
   private func readSignals() {
@@ -234,6 +250,14 @@ final class Daemon {
     let count = socket.receive(into: &context.pool)
     for i in 0..<count {
       let arrival = socket.batch.arrival(i)
+      core.receive(arrival.packet, from: arrival.from, &context)
+      drain()
+    }
+  }
+
+  private func readStream(_ token: UInt32) {
+    sockets.streams.serve(token: token, at: context.now)
+    while let arrival = sockets.streams.next(into: &context.pool) {
       core.receive(arrival.packet, from: arrival.from, &context)
       drain()
     }

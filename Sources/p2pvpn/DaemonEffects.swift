@@ -19,7 +19,7 @@ extension Daemon {
   private func carryOut(_ effect: Effect) {
     switch effect {
     case .transmit(let packet, let endpoint):
-      sockets.enqueue(packet, to: endpoint, pool: &context.pool)
+      sockets.enqueue(packet, to: endpoint, at: context.now, pool: &context.pool)
     case .deliver(let packet):
       device?.tun.write(context.pool.frame(packet))
       context.pool.release(packet)
@@ -35,7 +35,7 @@ extension Daemon {
     case .open(let number):
       open(number)
     case .connect(let endpoint):
-      core.closed(endpoint.socket, &context)
+      connect(endpoint)
     case .close(let number):
       sockets.close(number, pool: &context.pool)
     case .notify(let event):
@@ -49,6 +49,15 @@ extension Daemon {
     } catch {
       log.debug("cannot open another socket", metadata: ["reason": "\(error)"])
       core.closed(number, &context)
+    }
+  }
+
+  private func connect(_ endpoint: Endpoint) {
+    do {
+      try sockets.streams.connect(to: endpoint, at: context.now)
+    } catch {
+      log.debug("cannot connect", metadata: ["endpoint": "\(endpoint)", "reason": "\(error)"])
+      core.closed(endpoint.socket, &context)
     }
   }
 

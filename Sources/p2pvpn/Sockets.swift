@@ -10,26 +10,39 @@ final class Sockets {
   static let firstToken: UInt32 = 16
 
   let main: UDPSocket
+  let streams: StreamTable
   private let loop: EventLoop
   /// By number, from 1 on; empty until the first is wanted.
   private var spares: [UDPSocket?] = []
 
-  init(main: UDPSocket, loop: EventLoop) {
+  /// - Parameters:
+  ///   - listener: the TCP port; nil when it is not to be had.
+  ///   - listenerToken: what the loop says when somebody has connected.
+  init(
+    main: UDPSocket, listener: StreamListener?, listenerToken: UInt32, loop: EventLoop
+  ) throws(CallError) {
     self.main = main
     self.loop = loop
+    streams = try StreamTable(
+      loop, firstToken: Self.firstToken, listener: listener, listenerToken: listenerToken,
+      source: main.local.address)
   }
 
   /// Queues a datagram for `flush`. Takes its slot.
-  func enqueue(_ packet: PacketRef, to endpoint: Endpoint, pool: inout PacketPool) {
+  func enqueue(_ packet: PacketRef, to endpoint: Endpoint, at now: Instant, pool: inout PacketPool) {
     if endpoint.socket == .main { return main.enqueue(packet, to: endpoint, pool: &pool) }
+    if endpoint.socket.isStream { return streams.enqueue(packet, to: endpoint, at: now, pool: &pool) }
     guard let socket = spare(endpoint.socket) else { return pool.release(packet) }
     socket.enqueue(packet, to: endpoint, pool: &pool)
   }
 
   /// Sends what was queued.
-  func flush(_ pool: inout PacketPool) { main.batch.flush(&pool) }
+  func flush(_ pool: inout PacketPool) {
+    main.batch.flush(&pool)
+    streams.flush()
+  }
 
-  /// The socket that the loop has named.
+  /// The UDP socket that the loop has named; nil when it is a connection.
   func socket(token: UInt32) -> UDPSocket? { spare(SocketNumber(UInt16(token - Self.firstToken))) }
 
   func spare(_ number: SocketNumber) -> UDPSocket? {
@@ -49,6 +62,7 @@ final class Sockets {
 
   /// Closes a socket; what was queued for it leaves first.
   func close(_ number: SocketNumber, pool: inout PacketPool) {
+    if number.isStream { return streams.close(number) }
     guard let socket = spare(number) else { return }
     flush(&pool)
     loop.remove(socket.fd)

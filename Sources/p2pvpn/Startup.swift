@@ -86,10 +86,11 @@ struct Startup {
     let monitor = try explaining { try NetworkMonitor() }
     let loop = try explaining { try EventLoop() }
     let server = try makeServer(socketPath, mailbox)
+    let sockets = try makeSockets(socket, loop)
     return Daemon(
       Daemon.Parts(
-        log: log, directory: directory, store: store, netlink: netlink, device: device, socket: socket,
-        signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
+        log: log, directory: directory, store: store, netlink: netlink, device: device,
+        sockets: sockets, signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
         configuration: configuration, bootstraps: options.bootstraps, concerns: concerns))
   }
 
@@ -140,6 +141,21 @@ struct Startup {
         metadata: ["port": "\(socket.local.port)"])
       concerns.set(.port, "port \(port) was in use: this node listens on port \(socket.local.port)")
       return socket
+    }
+  }
+
+  /// The TCP port beside the UDP port: without it, nobody whose UDP is blocked comes in here.
+  private func makeSockets(_ socket: UDPSocket, _ loop: EventLoop) throws(Failure) -> Sockets {
+    var listener: StreamListener?
+    do {
+      listener = try StreamListener(listen: socket.local)
+    } catch {
+      log.warning(
+        "no TCP port: nodes whose UDP is blocked cannot connect here",
+        metadata: ["port": "\(socket.local.port)", "reason": "\(error)"])
+    }
+    return try explaining {
+      try Sockets(main: socket, listener: listener, listenerToken: Daemon.listenerToken, loop: loop)
     }
   }
 

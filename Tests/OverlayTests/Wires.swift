@@ -127,6 +127,18 @@ final class Wires {
     let from: Endpoint
     let to: Endpoint
     let bytes: [UInt8]
+
+    /// Whether it travels in a connection.
+    var isFrame: Bool { from.socket.isStream }
+  }
+
+  /// A connection, as both sides see each other through it.
+  struct Stream {
+    let opener: Side
+    let accepter: Side
+    /// The accepter, for the opener; the opener, for the accepter.
+    let there: Endpoint
+    let back: Endpoint
   }
 
   private(set) var now = Instant.start
@@ -137,6 +149,10 @@ final class Wires {
   /// All datagrams ever sent.
   private(set) var sent: [Datagram] = []
   private var flying: [Datagram] = []
+  /// Whether somebody may be connected to.
+  var accepts: (Endpoint) -> Bool = { _ in true }
+  private var streams: [Stream] = []
+  private var streamsBegun: UInt16 = 0
 
   init(_ sides: [Side]) { self.sides = sides }
 
@@ -156,15 +172,69 @@ final class Wires {
     for i in 0..<side.context.effects.count {
       switch side.context.effects[i] {
       case .transmit(let ref, let endpoint):
-        launch(
-          Datagram(
-            at: now + delay, from: side.endpoint, to: endpoint, bytes: side.context.pool.frame(ref).bytes))
+        transmit(side.context.pool.frame(ref).bytes, from: side, to: endpoint)
         side.context.pool.release(ref)
       case .notify(let event): side.told.append(event)
-      default: Issue.record("links only transmit and notify")
+      case .connect(let endpoint): connect(side, to: endpoint)
+      case .close(let number): close(number, of: side)
+      default: Issue.record("links do nothing of the kind")
       }
     }
     side.context.effects.removeAll()
+    while let (side, number) = ended.popLast() { act(side) { side.links.closed(number, &side.context) } }
+  }
+
+  private func transmit(_ bytes: [UInt8], from side: Side, to endpoint: Endpoint) {
+    let at = now + delay
+    guard endpoint.socket.isStream else {
+      return launch(Datagram(at: at, from: side.endpoint, to: endpoint, bytes: bytes))
+    }
+    for stream in streams {
+      if stream.opener === side, stream.there == endpoint {
+        launch(Datagram(at: at, from: stream.back, to: stream.accepter.endpoint, bytes: bytes))
+      } else if stream.accepter === side, stream.back == endpoint {
+        launch(Datagram(at: at, from: stream.there, to: stream.opener.endpoint, bytes: bytes))
+      }
+    }
+  }
+
+  // MARK: - Connections
+
+  /// Sides that hear that a connection is over when the call is done.
+  private var ended: [(Side, SocketNumber)] = []
+
+  var streamCount: Int { streams.count }
+
+  private func connect(_ side: Side, to endpoint: Endpoint) {
+    guard accepts(endpoint.listening), let other = sides.first(where: { $0.endpoint == endpoint.listening })
+    else { return ended.append((side, endpoint.socket)) }
+    streamsBegun += 1
+    let number = SocketNumber.acceptedStream(place: Int(streamsBegun) % 256, life: streamsBegun)
+    let back = Endpoint(side.endpoint.address, port: 50_000 + streamsBegun, socket: number)
+    streams.append(Stream(opener: side, accepter: other, there: endpoint, back: back))
+  }
+
+  private func close(_ number: SocketNumber, of side: Side) {
+    for stream in streams {
+      if stream.opener === side, stream.there.socket == number {
+        ended.append((stream.accepter, stream.back.socket))
+      } else if stream.accepter === side, stream.back.socket == number {
+        ended.append((stream.opener, stream.there.socket))
+      } else {
+        continue
+      }
+      streams.removeAll { $0.back == stream.back }
+    }
+  }
+
+  /// All connections end.
+  func endStreams() {
+    let all = streams
+    streams.removeAll()
+    for stream in all {
+      act(stream.opener) { stream.opener.links.closed(stream.there.socket, &stream.opener.context) }
+      act(stream.accepter) { stream.accepter.links.closed(stream.back.socket, &stream.accepter.context) }
+    }
   }
 
   private func launch(_ datagram: Datagram) {

@@ -74,8 +74,6 @@ final class Stage {
     case .mobile: options.mix = .mobile
     case .enterprise: options.mix = .enterprise
     }
-    // Who may send no UDP at all has no way to take part: the demands are on those who can.
-    options.mix?.blocked = 0
     return options
   }
 

@@ -39,8 +39,17 @@ int linux_udp_bind(int fd, int family, uint64_t high, uint64_t low, uint16_t por
 /// The address that `fd` is bound to.
 int linux_udp_local(int fd, struct linux_datagram *local);
 
+/// Begins a connection of `fd`, a non-blocking socket of `family`.
+int linux_tcp_connect(int fd, int family, uint64_t high, uint64_t low, uint16_t port);
+
+/// The next connection that somebody has made to `fd`, non-blocking; writes where it comes from.
+int linux_tcp_accept(int fd, struct linux_datagram *from);
+
 /// Adds `fd` to `epoll`: the token comes back when it can be read.
 int linux_epoll_add(int epoll, int fd, uint32_t token);
+
+/// Changes what is waited for at `fd`: that it can be read, and also, when `writes` is not 0, be written.
+int linux_epoll_change(int epoll, int fd, uint32_t token, int writes);
 
 /// Waits until something is ready or `timeout_ns` have passed (for ever when negative); writes up to `count`
 /// tokens.
