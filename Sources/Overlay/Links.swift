@@ -99,6 +99,7 @@ public struct Links: ~Copyable {
   public internal(set) var counters = LinkCounters()
   /// How much data of others is forwarded.
   public var relay: RelayLimit
+  var isRelayUsedUp = false
   var dead = DeadPeers()
   var routes = RouteTable()
   var routesAreStale = false
@@ -109,6 +110,7 @@ public struct Links: ~Copyable {
   /// Circuits of others through this node, our own ends, and when to look after them.
   var relayed = CircuitTable()
   var circuitEnds = CircuitEndTable()
+  var circuitSearches: [CircuitSearch] = []
   var circuitsAt: Instant = .never
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
@@ -271,7 +273,7 @@ public struct Links: ~Copyable {
     let key = peers[slot].key
     let wasUp = peers[slot].isUp
     order.remove(slot, peers[slot].id)
-    alarms[slot] = .never
+    alarms.clear(slot)
     if let session = peers[slot].session {
       bySession.remove(session.slot)
       sessions.remove(session)
@@ -299,7 +301,21 @@ public struct Links: ~Copyable {
   func wakesAt(_ slot: Int) -> Instant { alarms[slot] }
 
   /// The peer's timers are looked at now.
-  mutating func quiet(_ slot: Int) { alarms[slot] = .never }
+  mutating func quiet(_ slot: Int) { alarms.clear(slot) }
+
+  /// Makes sure that somebody notices if the peer says nothing until `instant`.
+  mutating func expect(_ slot: Int, until instant: Instant) {
+    alarms.expect(slot, until: instant)
+    if instant < deadline { deadline = instant }
+  }
+
+  /// The peer was heard: nobody waits for it any more.
+  mutating func heard(_ slot: Int) {
+    peers[slot].askedAt = .never
+    let wasFirst = alarms[slot] <= deadline
+    alarms.expect(slot, until: .never)
+    if wasFirst { readDeadline() }
+  }
 
   /// The peer is up from now on.
   mutating func raise(_ slot: Int) {
@@ -321,13 +337,15 @@ public struct Links: ~Copyable {
     announceIfDue(&context)
     punchIfDue(&context)
     advanceBirthday(&context)
-    for slot in 0..<peers.highWater {
-      if alarms[slot] <= now { tick(slot, &context) }
-      deadline = min(deadline, alarms[slot])
-    }
+    for slot in 0..<peers.highWater where alarms[slot] <= now { tick(slot, &context) }
+    readDeadline()
+  }
+
+  /// Something is due no more: what is due next may be later than was thought.
+  mutating func readDeadline() {
+    deadline = min(alarms.first, hopsAt, dead.deadline, circuitsAt)
+    deadline = min(deadline, announceAt, punchesAt, birthday?.dueAt ?? .never)
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt, announceAt, punchesAt)
-    if let birthday { deadline = min(deadline, birthday.dueAt) }
   }
 }
 

@@ -78,7 +78,7 @@ extension Links {
   mutating func expectAnswer(_ slot: Int, _ now: Instant) {
     guard peers.isUsed(slot), peers[slot].askedAt == .never, let path = peers[slot].bestPath else { return }
     peers[slot].askedAt = now
-    wake(slot, at: now + path.roundTrip.timeout)
+    expect(slot, until: now + path.roundTrip.timeout)
   }
 
   private mutating func askIfSilent(_ slot: Int, _ now: Instant) {
@@ -90,7 +90,7 @@ extension Links {
       peers[slot].askedAt = .never
       doubt(slot, now)
     } else {
-      wake(slot, at: askedAt + path.roundTrip.timeout)
+      expect(slot, until: askedAt + path.roundTrip.timeout)
     }
   }
 
@@ -133,7 +133,10 @@ extension Links {
     if probe.dueAt > context.now {
       peers[slot].paths[index]!.probe = probe
       wake(slot, at: probe.dueAt)
-      if isActive(slot, context.now) { wake(slot, at: context.now + .milliseconds(500)) }
+      // Data may make the next question due earlier than now it seems.
+      if context.now - path.usedAt < Timing.activity, isActive(slot, context.now) {
+        wake(slot, at: context.now + .milliseconds(500))
+      }
       return
     }
     if probe.tries > 0 { peers[slot].pingsLost &+= 1 }
@@ -162,10 +165,11 @@ extension Links {
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     // A far link is told now and then that it is one, however busy it is.
     if peers[slot].roles.contains(.shortcut) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
+    let silence = path.relay == nil ? Timing.silence : CircuitTiming.silence
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
-      return max(regular, path.probe.sentAt + Timing.silence)
+      return max(regular, path.probe.sentAt + silence)
     }
-    return min(regular, max(path.heardAt, path.probe.sentAt) + Timing.silence)
+    return min(regular, max(path.heardAt, path.probe.sentAt) + silence)
   }
 
   func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
@@ -248,8 +252,9 @@ extension Links {
     {
       peers[slot].bearings = pong.bearings
       if pong.isGuest { receiveGuest(slot, &context) }
+      if peers[slot].paths[index]!.roundTrip.samples == 0 { routesAreStale = true }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
-      if index > 0, index != Peer.circuitSlot { locate(slot, context.now - sentAt, &context) }
+      if index > 0, !isCircuit(index) { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)
     } else {
       return
@@ -259,7 +264,8 @@ extension Links {
     {
       announceSoon(context.now)
     }
-    wake(slot, at: context.now)
+    tick(slot, &context)
+    readDeadline()
   }
 
   /// A direct round trip says how far apart two nodes are.
@@ -315,7 +321,7 @@ extension Links {
 
   /// Whether a circuit goes through the link: one of ours, or one that is relayed here.
   private func carriesCircuits(_ slot: Int) -> Bool {
-    circuitEnds.count(relay: slot) > 0 || relayed.count(of: peers[slot].id) > 0
+    circuitEnds.count(relay: slot) > 0 || relayed.count(askedBy: slot) > 0
   }
 
   private mutating func letGoIfIdle(_ slot: Int, _ context: inout Context) {

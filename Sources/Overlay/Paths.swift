@@ -76,11 +76,12 @@ extension Links {
       // Its size is asked for together with the next ping: now.
       peers[slot].paths[index]!.probe.dueAt = context.now
       peers[slot].paths[index]!.probe.isUrgent = true
-      if index != Peer.circuitSlot { peers[slot].directRetryIn = Timing.directRetryMin }
+      if !isCircuit(index) { peers[slot].directRetryIn = Timing.directRetryMin }
       wake(slot, at: context.now)
-      if index > 0, index != Peer.circuitSlot {
+      if index > 0, !isCircuit(index) {
         birthdayHasCome(slot, &context)
         events.append(.direct(peer: slot))
+        if peers[slot].roles.contains(.proxy) { wakeSearches(at: context.now) }
       }
     }
     chooseBest(slot, &context)
@@ -99,19 +100,20 @@ extension Links {
     if peers[slot].best == index { peers[slot].best = nil }
     // A far link that was direct is of use only while it is; for the others the ring may know a way.
     let isWorthDetour =
-      peers[slot].roles.contains(.near) || peers[slot].isForTraffic || index == Peer.circuitSlot
-    if index > 0, !peers[slot].hasDirectPath, isWorthDetour {
-      if index != Peer.circuitSlot { wakeCircuits(at: context.now) }
+      peers[slot].roles.contains(.near) || peers[slot].isForTraffic || isCircuit(index)
+    if index > 0, !peers[slot].hasDirectPath, !peers[slot].hasCircuit, isWorthDetour {
+      if !isCircuit(index) { wakeCircuits(at: context.now) }
       openOverlayPath(slot, context.now)
-      // Until it has samples of its own, the way over the ring is expected to take twice as long.
+      // Until it has samples of its own, the way over the ring may take three times as long: a first sample
+      // is trusted little (`RoundTrip`).
       if roundTrip.samples > 0, peers[slot].paths[0]!.roundTrip.samples == 0 {
-        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed * 2)
+        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed)
         peers[slot].paths[0]!.isLastResort = true
         peers[slot].paths[0]!.probe.isUrgent = true
         peers[slot].paths[0]!.probe.dueAt = context.now
       }
       // Under traffic at once: the peer, or a box in front of one of the two, may just have moved.
-      let isWanted = index != Peer.circuitSlot && isActive(slot, context.now)
+      let isWanted = !isCircuit(index) && isActive(slot, context.now)
       peers[slot].directRetryAt = isWanted ? context.now : context.now + peers[slot].directRetryIn
       wake(slot, at: context.now)
     }
@@ -144,8 +146,8 @@ extension Links {
     if peers[slot].isPinnedToOverlay, peers[slot].isUp { openOverlayPath(slot, context.now) }
     var best: Int? = peers[slot].paths[0] == nil ? nil : 0
     if !peers[slot].isPinnedToOverlay {
-      if peers[slot].hasCircuit { best = Peer.circuitSlot }
-      if let old, old > 0, peers[slot].paths[old]?.isValid == true { best = old }
+      if let circuit = bestCircuit(slot) { best = circuit }
+      if let old, old > 0, !isCircuit(old), peers[slot].paths[old]?.isValid == true { best = old }
       for i in 1..<Peer.circuitSlot where i != best && peers[slot].paths[i]?.isValid == true {
         if best == nil || peers[slot].paths[best!]!.endpoint == nil
           || isClearlyBetter(peers[slot].paths[i]!, than: peers[slot].paths[best!]!)
@@ -158,7 +160,7 @@ extension Links {
     peers[slot].best = best
     routesAreStale = true
     guard let best, let path = peers[slot].paths[best] else { return }
-    if best == 0, old != Peer.circuitSlot { peers[slot].circuitAt = context.now + CircuitTiming.start }
+    if best == 0, !isCircuit(old ?? 0) { peers[slot].circuitAt = context.now + CircuitTiming.start }
     if path.endpoint == nil {
       peers[slot].directRetryAt = min(peers[slot].directRetryAt, context.now + peers[slot].directRetryIn)
       wake(slot, at: peers[slot].directRetryAt)

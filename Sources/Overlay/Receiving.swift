@@ -85,6 +85,7 @@ extension Links {
 
   /// An authentic record came this way: a known path is alive, an unknown endpoint earns a question.
   mutating func note(_ slot: Int, from origin: Origin, _ context: inout Context) {
+    if peers[slot].askedAt < context.now { heard(slot) }
     peers[slot].heardAt = context.now
     if let index = peers[slot].index(of: origin.way) {
       peers[slot].paths[index]!.heardAt = context.now

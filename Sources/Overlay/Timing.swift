@@ -86,10 +86,9 @@ enum Timing {
   /// longer than neighbours wait before they give a silent node up.
   static let sleep = Interval.milliseconds(2_500)
   static let overdue = Interval.milliseconds(250)
-  /// Links hear of each other soon while a node is young, then every other minute at most.
-  static let youth = Interval.seconds(30)
+  /// Links hear of each other soon while a node is young, then ever more rarely.
   static let newsSoon = Interval.seconds(10)
-  static let news = Interval.minutes(2)
+  static let news = Interval.minutes(10)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
   static let announceRing = Interval.milliseconds(250)

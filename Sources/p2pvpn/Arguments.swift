@@ -180,6 +180,22 @@ enum Arguments {
     throw ValidationError("give off, or a rate such as 500kbit, 2mbit or 1gbit")
   }
 
+  /// Bytes, such as `500MB` or `1.5TB`; the units are powers of a thousand.
+  static func size(_ text: String) throws -> UInt64 {
+    let lower = text.lowercased()
+    let units: [(suffix: String, bytes: Double)] = [
+      ("kb", 1e3), ("mb", 1e6), ("gb", 1e9), ("tb", 1e12),
+    ]
+    for unit in units where lower.hasSuffix(unit.suffix) {
+      let number = lower.dropLast(unit.suffix.utf8.count)
+      guard number.utf8.allSatisfy({ (48...57).contains($0) || $0 == UInt8(ascii: ".") }),
+        let value = Double(number), (1...1e15).contains(value * unit.bytes)
+      else { break }
+      return UInt64(value * unit.bytes)
+    }
+    throw ValidationError("give a size such as 500MB, 10GB or 1.5TB")
+  }
+
   static func logLevel(_ text: String) throws -> Logger.Level {
     if let level = Logger.Level(rawValue: text) { return level }
     throw ValidationError("give one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")

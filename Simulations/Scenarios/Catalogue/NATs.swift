@@ -106,6 +106,6 @@ public enum NATs: Scenario {
         ratio(Double(cost.birthdaysMet), Double(cost.birthdays))),
       Figure(
         "birthday_pings", "pings of one side", ratio(Double(cost.birthdayPings), Double(cost.birthdays))),
-    ]
+    ] + Relays.figures(record)
   }
 }

@@ -45,6 +45,8 @@ public struct Record: Sendable {
   /// Members that talked to each other; what punching has cost all nodes.
   public var talks: [Talk] = []
   public var punching = PunchTotals()
+  /// How those of them fared that can have no direct path.
+  public var relays = Relays()
   /// Bytes a second that each node sent while it was measured.
   public var bytesPerSecond = Sample()
   /// Routed messages that ran out of hops.

@@ -18,6 +18,9 @@ public struct Machine {
   public var onProgress: (Progress) -> Void = { _ in }
   /// Wall time at which a run is given up.
   public var deadline = Double.infinity
+  /// Whether the program ends after the run: then the system takes its memory back at once, and not we node
+  /// by node.
+  public var endsAfterwards = false
 
   public init(wallSeconds: @escaping () -> Double, peakBytes: @escaping () -> UInt64) {
     self.wallSeconds = wallSeconds
@@ -77,7 +80,9 @@ public final class Run {
   public static func execute(
     _ schedule: Schedule, _ scenario: any Scenario.Type, _ machine: Machine
   ) -> Verdict {
-    Verdict(Run(schedule, scenario, machine).execute(), scenario)
+    let run = Run(schedule, scenario, machine)
+    if machine.endsAfterwards { _ = Unmanaged.passRetained(run) }
+    return Verdict(run.execute(), scenario)
   }
 
   private func execute() -> Record {
@@ -210,6 +215,7 @@ public final class Run {
     record.pairsAsked = probes.pairsAsked
     record.pairsReached = probes.pairsReached
     record.talks = conversations.talks
+    record.relays = Relays.judge(conversations.talks, stage)
     for entry in stage.census.living { record.punching.add(stage.world.hosts[entry.node].snapshot.links) }
     record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore
     record.digest = stage.world.digest
