@@ -3,6 +3,7 @@
 
 P2PVPN_BIN ?= $(CURDIR)/.build/release/p2pvpn
 BENCH ?=
+GRID ?=
 
 ROOT   := $(if $(filter 0,$(shell id -u)),,$(shell command -v sudo))
 # Asked when it is needed: `deps` may just have installed pytest.
@@ -12,7 +13,7 @@ LAB     = $(ROOT) env PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench soak simulate build deps lint clean
+.PHONY: help demo test bench grid soak simulate build deps lint clean
 
 demo: deps build        ## a seed and four members on this machine: see what p2pvpn does
 	@$(LAB) Tests/Network/demo.py
@@ -24,6 +25,9 @@ test: deps lint         ## all tests, those with real networks last
 
 bench: deps build       ## connection time, memory, round trips and goodput; options in BENCH="--rounds 3 --json FILE"
 	@$(LAB) Tests/Network/bench.py $(BENCH)
+
+grid: deps build        ## every kind of NAT against every other; options in GRID="--runs 5 --json FILE"
+	@$(LAB) Tests/Network/grid.py $(GRID)
 
 simulate: swift         ## networks of up to 256 nodes on a virtual clock: each scenario once, and what once failed
 	swift build -c release --product p2psim

@@ -77,7 +77,8 @@ let package = Package(
         "Base", "Session", "Simulator", "Scenarios",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "Simulations/p2psim", swiftSettings: strict),
+      path: "Simulations/p2psim",
+      swiftSettings: strict + [.enableExperimentalFeature("Extern")]),
 
     // Counts allocations, for the test that the way of a packet makes none.
     .target(name: "CMallocCount", path: "Tests/Support/CMallocCount"),

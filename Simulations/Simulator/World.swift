@@ -10,6 +10,7 @@
 
 import Base
 import Node
+import Overlay
 import Session
 import VPN
 
@@ -84,7 +85,7 @@ public final class World {
     if number == capacity { grow() }
     let configuration = NodeConfiguration(
       identity: identity(number), incarnation: 1_000, tunnel: tunnel, isFounder: isFounder,
-      relayBytesPerSecond: relay, unixSeconds: 1_000_000, entropy: entropy(number, life: 0))
+      relay: RelayTerms(bytesPerSecond: relay), unixSeconds: 1_000_000, entropy: entropy(number, life: 0))
     (records + number).initialize(to: NodeRecord(place: Place(), address: 0, flags: .alive))
     attach(number, site)
     takeSides(number)

@@ -50,6 +50,8 @@ struct Execution {
     let line = ProgressLine()
     var machine = HostMachine.machine()
     machine.onProgress = { line.show($0) }
+    machine.endsAfterwards = common.shrink == nil
+    LargePages.reserve(nodes: schedule.settings.nodes)
     let verdict = Run.execute(schedule, scenario, machine)
     line.clear()
     say(verdict)

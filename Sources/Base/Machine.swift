@@ -89,8 +89,13 @@ public enum Event: BitwiseCopyable, Sendable {
   case lookedUp(ticket: UInt32, LookupAnswer)
   /// The answer to `locate`: who is there, and how many hops away.
   case located(nonce: UInt64, OverlayID, hops: UInt8)
+  /// The answers to `traceRoute`: one for each node on the way, in no order, then one for the whole.
+  case routeHop(ticket: UInt32, OverlayID, Interval)
+  case routeTraced(ticket: UInt32, RouteAnswer)
   /// A node of another ring, where this one's place is: the two are becoming one.
   case foreignRing(OverlayID)
+  /// All bytes that this node passes on in a month are used; or there are others.
+  case relayUsedUp(Bool)
   case left
 }
 
@@ -105,6 +110,14 @@ public enum PathKind: UInt8, Sendable, BitwiseCopyable {
   case overlay
   case idle
   case offline
+}
+
+/// What became of a look at the way over the ring.
+public enum RouteAnswer: BitwiseCopyable, Sendable {
+  /// The node answered over so many hops, after this time.
+  case reached(hops: UInt8, Interval)
+  /// Nobody with that ID answered.
+  case notReached
 }
 
 /// Why a ping has no answer.

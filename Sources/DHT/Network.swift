@@ -20,6 +20,8 @@ public enum NetworkEvent: BitwiseCopyable, Sendable {
   case directory(DirectoryEvent)
   /// A peer has answered `measure`.
   case measured(ticket: UInt32)
+  /// A datagram over the ring came no farther than this node.
+  case unreached(OverlayID, by: OverlayID)
 }
 
 /// What a datagram brought for the layer above. The packet's slot belongs to whoever takes it.
@@ -122,6 +124,7 @@ public struct Network: ~Copyable {
       directory.receive(payload, from: header, isFirstHand: isFirstHand, &links, ring, &context)
     } else if let message = try? RingMessage(decoding: payload) {
       if case .undeliverable(let destination, let kind, let ticket) = message {
+        if kind == .datagram { events.append(.unreached(destination, by: header.source)) }
         return onUndeliverable(destination, kind, ticket: ticket, &context)
       }
       ring.receive(message, header: header, &links, &context)

@@ -22,25 +22,24 @@ public struct NodeConfiguration: Sendable {
   public var tunnel: TunnelConfiguration?
   /// Whether to be a ring of one until others come: true when no bootstrap is configured.
   public var isFounder: Bool
-  /// Data of others that is forwarded, in bytes a second; 0 forwards none.
-  public var relayBytesPerSecond: UInt64
+  /// What this node passes on for others.
+  public var relay: RelayTerms
+  /// Where the operator says that the node can be reached, four at most; port 0 is the one listened on.
+  public var advertised: [Endpoint] = []
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
   public var entropy: [UInt8]
 
-  /// 2 Mbit/s: enough to be reached, too little to be used as somebody's uplink.
-  public static let relayDefault: UInt64 = 250_000
-
   public init(
     identity: Identity, incarnation: UInt64, tunnel: TunnelConfiguration?, isFounder: Bool,
-    relayBytesPerSecond: UInt64 = relayDefault, unixSeconds: UInt64, entropy: [UInt8]
+    relay: RelayTerms = RelayTerms(), unixSeconds: UInt64, entropy: [UInt8]
   ) {
     self.identity = identity
     self.incarnation = incarnation
     self.tunnel = tunnel
     self.isFounder = isFounder
-    self.relayBytesPerSecond = relayBytesPerSecond
+    self.relay = relay
     self.unixSeconds = unixSeconds
     self.entropy = entropy
   }
@@ -51,6 +50,7 @@ public struct NodeCore: ~Copyable {
   public internal(set) var network: Network
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
+  var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -67,10 +67,11 @@ public struct NodeCore: ~Copyable {
       capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
-    let links = Links(
+    var links = Links(
       identity: configuration.identity, sessions: sessions,
-      relay: RelayLimit(bytesPerSecond: configuration.relayBytesPerSecond, at: now),
+      relay: RelayLimit(configuration.relay, unixSeconds: configuration.unixSeconds, at: now),
       seed: entropy.key().bytes, at: now)
+    for endpoint in configuration.advertised { links.underlay.advertised.append(endpoint) }
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
       directory: Directory(
@@ -96,8 +97,9 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
-    if pings.isEmpty { return next }
+    if pings.isEmpty && traces.isEmpty { return next }
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
+    for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
     return next
   }
 
@@ -117,16 +119,22 @@ public struct NodeCore: ~Copyable {
     switch table {
     case .records: network.directory.recovered(value, at: context.now)
     case .peers: network.recall(key: key, value: value, &context)
-    case .node: break
+    case .node: network.links.recoverRelay(key: key, value: value, &context)
     }
   }
 
   /// The machine's addresses, without those of our own device, and the port that is listened on.
   public mutating func setUnderlay(_ interfaces: [IPPrefix], port: UInt16, _ context: inout Context) {
     let isChange = network.links.underlay.port != 0
+    let before = network.links.underlay.interfaces
+    // Told again without a difference: the network was left and entered anew, or it is another one like it.
+    let hasMoved =
+      before == interfaces || network.links.underlay.isOffline
+      || before.contains { old in !interfaces.contains { $0.address == old.address } }
+    network.links.underlay.isOffline = isChange && interfaces.isEmpty
     network.links.underlay.interfaces = interfaces
     network.links.underlay.port = port
-    if isChange { network.links.underlayChanged(&context) }
+    if isChange { network.links.underlayChanged(hasMoved: hasMoved, &context) }
     settle(&context)
   }
 
@@ -181,12 +189,14 @@ public struct NodeCore: ~Copyable {
     tunnel?.value.expire(&network, &context)
     settle(&context)
     expirePings(&context)
+    expireTraces(&context)
   }
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.
   public mutating func leave(_ context: inout Context) {
     network.ring.leave(&network.links, &context)
     network.links.close(&context)
+    network.links.saveRelaying(&context)
     context.notify(.left)
   }
 
@@ -209,6 +219,7 @@ public struct NodeCore: ~Copyable {
       if tunnel == nil { release(event, &context) }
       tunnel?.value.on(event, &network, &context)
       onPingEvent(event, &context)
+      onTraceEvent(event, &context)
       onLocated(event, &context)
       network.pump(&context)
       i += 1

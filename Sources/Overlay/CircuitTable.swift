@@ -1,8 +1,10 @@
 // The circuits that a relay keeps for others.
 //
-// A circuit joins two ends that both asked for it, each naming the other inside its own session with the
-// relay. Each end has chosen the label under which it receives, and the relay one for each end; forwarding is
-// one look-up, one comparison and eight bytes written. The relay has no key of what it passes on.
+// A circuit joins two sides that both asked for it, each naming the other inside its own session with the
+// relay. A side is an end, or the relay of an end: whom the datagrams come from, and whose they are. Both
+// belong to the key of a circuit, so a third party that names a pair takes nobody's place. Each side has
+// chosen the label under which it receives, and the relay one for each side; forwarding is one look-up, one
+// comparison and eight bytes written. The relay has no key of what it passes on.
 //
 // The tables are empty arrays until the first circuit; forwarding neither grows nor copies them.
 
@@ -55,13 +57,25 @@ struct LabelIndex {
   }
 }
 
-/// What one end has agreed with the relay.
+/// A side of a circuit as it is named.
+struct CircuitFlank: Equatable, BitwiseCopyable {
+  /// With whom the relay is linked.
+  let adjacent: OverlayID
+  let end: OverlayID
+
+  /// Whether the relay of the end stands between.
+  var isRelay: Bool { adjacent != end }
+}
+
+/// What one side has agreed with the relay.
 struct CircuitSide: BitwiseCopyable {
   let party: Party
-  /// Under which the relay receives from this end.
+  /// Under which the relay receives from this side.
   let label: UInt32
-  /// Under which the end receives.
-  let farLabel: UInt32
+  /// Under which the side receives; 0 while it has not asked.
+  var farLabel: UInt32
+
+  var hasAsked: Bool { farLabel != 0 }
 }
 
 /// A circuit of two others.
@@ -72,38 +86,42 @@ struct RelayedCircuit: BitwiseCopyable {
   /// of a transfer, in bytes a second.
   private static let spareRate: UInt64 = 16_000
 
-  let ids: InlineArray<2, OverlayID>
-  /// nil while that end has not asked.
+  let flanks: InlineArray<2, CircuitFlank>
+  /// nil while nothing was said to, or by, that side.
   var sides: InlineArray<2, CircuitSide?>
   /// When it was asked for, or something last went through.
   var usedAt: Instant
+  /// One side has left: what is on its way still passes until then.
+  var closesAt: Instant = .never
+  /// One of the ends shares a community with this node: no rate holds for it.
+  var isFavoured = false
   private var data: TokenBucket
   private var spare: TokenBucket
 
-  init(_ first: OverlayID, _ second: OverlayID, rate: UInt64, at now: Instant) {
-    ids = [first, second]
+  init(_ first: CircuitFlank, _ second: CircuitFlank, rate: UInt64, at now: Instant) {
+    flanks = [first, second]
     sides = [nil, nil]
     usedAt = now
     data = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
     spare = TokenBucket(rate: Self.spareRate, burst: 2 * Self.spareRate, at: now)
   }
 
-  var isComplete: Bool { sides[0] != nil && sides[1] != nil }
+  var isComplete: Bool { sides[0]?.hasAsked == true && sides[1]?.hasAsked == true }
 
-  func side(of id: OverlayID) -> Int { ids[0] == id ? 0 : 1 }
+  func side(of flank: CircuitFlank) -> Int { flanks[0] == flank ? 0 : 1 }
 
   static func isData(_ bytes: Int) -> Bool { bytes >= dataBytes }
 
   /// Whether the circuit's share allows a datagram of this size.
   mutating func allows(_ bytes: Int, at now: Instant) -> Bool {
-    if data.take(UInt64(bytes), at: now) { return true }
+    if isFavoured || data.take(UInt64(bytes), at: now) { return true }
     return !Self.isData(bytes) && spare.take(UInt64(bytes), at: now)
   }
 }
 
 /// The circuits of a relay.
 struct CircuitTable {
-  /// Circuits of a relay, and those of one peer among them.
+  /// Circuits of a relay, and those that one peer has asked for among them.
   static let limit = 1_024
   static let peerLimit = 64
 
@@ -123,15 +141,29 @@ struct CircuitTable {
     labels.target(label).map { ($0 >> 1, $0 & 1) }
   }
 
-  func find(_ a: OverlayID, _ b: OverlayID) -> Int? {
+  func find(_ a: CircuitFlank, _ b: CircuitFlank) -> Int? {
     circuits.firstIndex { circuit in
-      guard let ids = circuit?.ids else { return false }
-      return (ids[0] == a && ids[1] == b) || (ids[0] == b && ids[1] == a)
+      guard let flanks = circuit?.flanks else { return false }
+      return (flanks[0] == a && flanks[1] == b) || (flanks[0] == b && flanks[1] == a)
     }
   }
 
-  func count(of id: OverlayID) -> Int {
-    circuits.count { $0.map { $0.ids[0] == id || $0.ids[1] == id } ?? false }
+  /// The circuit, and the side of it, that the peer has asked for with this label.
+  func asked(by slot: Int, _ label: UInt32) -> (circuit: Int, side: Int)? {
+    for (index, circuit) in circuits.enumerated() {
+      for i in 0..<2 {
+        if let side = circuit?.sides[i], side.party.slot == slot, side.farLabel == label { return (index, i) }
+      }
+    }
+    return nil
+  }
+
+  /// Circuits that the peer has asked for. What others ask about it costs it nothing, and keeps nothing.
+  func count(askedBy slot: Int) -> Int {
+    circuits.count { circuit in
+      guard let sides = circuit?.sides else { return false }
+      return (0..<2).contains { sides[$0]?.party.slot == slot && sides[$0]?.hasAsked == true }
+    }
   }
 
   /// Puts a circuit into the table; nil when that is full.
@@ -146,13 +178,17 @@ struct CircuitTable {
     return circuits.count - 1
   }
 
-  /// The side has asked: again, or anew with other labels.
+  /// The side has asked, again or anew with other labels, or is asked by this node.
   mutating func set(_ index: Int, _ side: Int, _ value: CircuitSide, at now: Instant) {
     if let old = circuits[index]!.sides[side] { labels.remove(old.label) }
     circuits[index]!.sides[side] = value
     circuits[index]!.usedAt = now
     labels.insert(value.label, index << 1 | side)
   }
+
+  mutating func favour(_ index: Int, _ isFavoured: Bool) { circuits[index]!.isFavoured = isFavoured }
+
+  mutating func close(_ index: Int, at instant: Instant) { circuits[index]!.closesAt = instant }
 
   mutating func remove(_ index: Int) {
     for i in 0..<2 {

@@ -1,4 +1,4 @@
-// Which endpoints may be probed at all.
+// Where this node stands on the underlay, and which endpoints may be probed at all.
 //
 // Endpoints come from peers, and a peer must not be able to make us send to whatever it likes, or to build a
 // path that runs through a virtual network of our own.
@@ -9,12 +9,16 @@ import Base
 public struct Underlay: Sendable {
   /// Addresses of the machine's interfaces with their prefixes, without our own virtual devices.
   public var interfaces: [IPPrefix] = []
+  /// The machine had addresses, and has none at the moment.
+  public var isOffline = false
   /// Prefixes of our own virtual networks.
   public var virtualNetworks: [IPPrefix] = []
   /// The port our socket is bound to.
   public var port: UInt16 = 0
-  /// Our endpoints as peers saw them, the newest first.
-  public internal(set) var observed = BoundedArray<4, Endpoint>()
+  /// Where the operator says that this node can be reached; port 0 is that of the socket.
+  public var advertised = BoundedArray<4, Endpoint>()
+  /// Where peers see us.
+  public internal(set) var reflection = Reflection()
 
   public init() {}
 
@@ -31,46 +35,85 @@ public struct Underlay: Sendable {
     if address.isV4 && (address.v4 == .max || interfaces.contains { isBroadcast(address, of: $0) }) {
       return false
     }
-    if virtualNetworks.contains(where: { $0.contains(address) }) { return false }
-    if interfaces.contains(where: { $0.address == address }) && endpoint.port == port { return false }
-    return !address.isPrivate || isOnLink(address) || isBehindOurNAT(address)
+    if isVirtual(address) || (isOwn(address) && endpoint.port == port) { return false }
+    return !address.isPrivate || isOnLink(address) || reflection.agrees(on: address)
   }
 
   private func isBroadcast(_ address: IPAddress, of interface: IPPrefix) -> Bool {
     interface.address.isV4 && interface.length < 31 && interface.broadcast == address
   }
 
-  private func isBehindOurNAT(_ address: IPAddress) -> Bool { observed.contains { $0.address == address } }
+  func isVirtual(_ address: IPAddress) -> Bool { virtualNetworks.contains { $0.contains(address) } }
 
-  /// Remembers an endpoint as a peer saw us.
-  /// - Returns: whether it is new.
-  mutating func observe(_ endpoint: Endpoint) -> Bool {
-    let address = endpoint.address
-    guard endpoint.port != 0, !address.isUnspecified, !address.isLoopback, !address.isMulticast else {
-      return false
-    }
-    if interfaces.contains(where: { $0.address == address }) && endpoint.port == port { return false }
-    if virtualNetworks.contains(where: { $0.contains(address) }) { return false }
-    if observed.contains(where: { $0 == endpoint }) { return false }
-    // Behind a symmetric NAT every peer sees another port: only a new address is news.
-    let isNews = !observed.contains { $0.address == address }
-    observed.insert(endpoint, at: 0)
-    return isNews
+  func isOwn(_ address: IPAddress) -> Bool { interfaces.contains { $0.address == address } }
+
+  /// How the box in front of us maps.
+  public var mapping: Mapping { reflection.mapping(of: port) { isOwn($0) } }
+
+  /// Remembers our endpoint as a peer saw it.
+  /// - Returns: whether that is news for those who try to reach us.
+  mutating func observe(_ seen: Endpoint, by observer: Endpoint) -> Bool {
+    let address = seen.address
+    guard seen.port != 0, !address.isUnspecified, !address.isLoopback, !address.isMulticast,
+      !isVirtual(address)
+    else { return false }
+    // Who is in our own network says nothing of the boxes in front of it.
+    if isOwn(address), address.isPrivate, seen.port == port { return false }
+    let (before, mapped) = (reflexive, mapping)
+    guard reflection.note(seen, by: observer) else { return false }
+    let after = reflexive
+    if mapping != mapped { return true }
+    if after.isEmpty || (!before.isEmpty && before[0] == after[0]) { return false }
+    // Where each peer sees another port, only an address is news.
+    return mapping != .varies || !before.contains { $0.address == after[0].address }
   }
 
-  /// What we tell peers: our interfaces' addresses first, then how we were seen.
+  /// How others see us where that differs from how we see ourselves.
+  private var reflexive: BoundedArray<4, Endpoint> {
+    var list = BoundedArray<4, Endpoint>()
+    for isV4 in [false, true] {
+      let seen = reflection.reflexive(isV4: isV4)
+      for i in 0..<seen.count where !isOwn(seen[i].address) || seen[i].port != port { list.append(seen[i]) }
+    }
+    return list
+  }
+
+  /// Our endpoint as others see it over IPv4; nil as long as nobody has said so.
+  var reflexiveV4: Endpoint? {
+    let seen = reflection.reflexive(isV4: true)
+    return seen.isEmpty ? nil : seen[0]
+  }
+
+  /// Where we tell others to reach us, if we may name one endpoint only.
+  var principal: Endpoint {
+    if !advertised.isEmpty { return candidates[0] }
+    if let seen = reflexiveV4 { return seen }
+    let list = candidates
+    return list.isEmpty ? .none : list[0]
+  }
+
+  /// What we tell peers: first what the operator says, then by turns IPv6 addresses, how we are seen, and
+  /// IPv4 addresses of our interfaces, so that none of these crowds out the others.
   public var candidates: BoundedArray<8, Endpoint> {
     var list = BoundedArray<8, Endpoint>()
-    for interface in interfaces where list.count < 5 {
-      let address = interface.address
-      if address.isLoopback || address.isLinkLocal
-        || virtualNetworks.contains(where: { $0.contains(address) })
-      {
-        continue
-      }
-      list.append(Endpoint(address, port: port))
+    func add(_ endpoint: Endpoint) {
+      if !list.contains(where: { $0 == endpoint }) { list.append(endpoint) }
     }
-    for i in 0..<observed.count { list.append(observed[i]) }
+    for i in 0..<advertised.count {
+      add(Endpoint(advertised[i].address, port: advertised[i].port == 0 ? port : advertised[i].port))
+    }
+    let seen = reflexive
+    let v6 = interfaces.filter { isTold($0.address) && !$0.address.isV4 }
+    let v4 = interfaces.filter { isTold($0.address) && $0.address.isV4 }
+    for i in 0..<max(v6.count, seen.count, v4.count) where !list.isFull {
+      if i < v6.count { add(Endpoint(v6[i].address, port: port)) }
+      if i < seen.count { add(seen[i]) }
+      if i < v4.count { add(Endpoint(v4[i].address, port: port)) }
+    }
     return list
+  }
+
+  private func isTold(_ address: IPAddress) -> Bool {
+    !address.isLoopback && !address.isLinkLocal && !isVirtual(address)
   }
 }

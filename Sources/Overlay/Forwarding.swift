@@ -3,27 +3,6 @@
 import Base
 import Session
 
-/// How much data of others a node forwards.
-public struct RelayLimit: Sendable, BitwiseCopyable {
-  private var bucket: TokenBucket
-  /// Nothing but the ring's own messages is forwarded.
-  public let isOff: Bool
-  /// Bytes a second of data records.
-  public let rate: UInt64
-
-  /// - Parameter bytesPerSecond: 0 forwards no data at all.
-  public init(bytesPerSecond: UInt64, at now: Instant) {
-    rate = min(bytesPerSecond, 1 << 31)
-    isOff = rate == 0
-    // A quarter of a second may pass at once, and never less than 64 KB (a TCP burst).
-    bucket = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
-  }
-
-  mutating func allows(_ bytes: Int, at now: Instant) -> Bool {
-    !isOff && bucket.take(UInt64(bytes), at: now)
-  }
-}
-
 extension Links {
   /// Datagrams of at least this size are data; smaller ones are handshakes, hellos and pings, which always
   /// pass.

@@ -69,7 +69,8 @@ extension Links {
 
   /// Whether each hop of the message is confirmed: all control, and of datagrams the handshakes.
   private func isConfirmed(_ header: RoutedHeader, _ payload: Frame) -> Bool {
-    header.payload != .datagram || (!payload.isEmpty && payload[0] != SessionTable.recordKind)
+    if header.payload != .datagram { return true }
+    return !payload.isEmpty && payload[0] != SessionTable.recordKind && payload[0] != Self.openerKind
   }
 
   private func patience(_ next: Int) -> Interval {
@@ -97,7 +98,9 @@ extension Links {
         peers[peer].paths[index]!.roundTrip.add(context.now - hops[slot].sentAt)
       }
       context.pool.release(hops[slot].payload)
+      let wasFirst = hops[slot].dueAt <= hopsAt
       hops.remove(slot)
+      if wasFirst { readHops() }
     } else {
       takeAnotherWay(slot, &context)
     }
@@ -122,6 +125,14 @@ extension Links {
       context.pool.release(hops[slot].payload)
       hops.remove(slot)
     }
+  }
+
+  /// The message that was due first is due no more.
+  private mutating func readHops() {
+    let wasFirst = hopsAt <= deadline
+    hopsAt = .never
+    for slot in 0..<hops.highWater where hops.isUsed(slot) { hopsAt = min(hopsAt, hops[slot].dueAt) }
+    if wasFirst { readDeadline() }
   }
 
   private mutating func wakeHops(at instant: Instant) {

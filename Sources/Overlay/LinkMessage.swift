@@ -18,6 +18,7 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case acquaintances = 10
   case unify = 11
   case acquainted = 12
+  case birthday = 13
   case circuit = 15
   case claim = 16
 }
@@ -104,36 +105,6 @@ public struct Pong: Equatable, Sendable, WireCodable {
     observed.encode(to: &writer)
     writer.byte(isGuest ? 1 : 0)
     bearings.encode(to: &writer)
-  }
-}
-
-/// Where the sender believes it can be reached.
-public struct Candidates: Equatable, Sendable, WireCodable {
-  /// Whether the receiver shall answer with its own.
-  public var wantsAnswer: Bool
-  public var endpoints: BoundedArray<8, Endpoint>
-  /// Nodes with a direct path to the sender, best first.
-  public var vias: BoundedArray<2, OverlayID>
-
-  public init(wantsAnswer: Bool, endpoints: BoundedArray<8, Endpoint>, vias: BoundedArray<2, OverlayID>) {
-    self.wantsAnswer = wantsAnswer
-    self.endpoints = endpoints
-    self.vias = vias
-  }
-
-  public init(from reader: inout WireReader) throws(WireError) {
-    let flags = try reader.byte()
-    try reader.require(flags <= 1)
-    self.init(
-      wantsAnswer: flags == 1,
-      endpoints: try reader.list { (r: inout WireReader) throws(WireError) in try Endpoint(from: &r) },
-      vias: try reader.list { (r: inout WireReader) throws(WireError) in try OverlayID(from: &r) })
-  }
-
-  public func encode(to writer: inout WireWriter) {
-    writer.byte(wantsAnswer ? 1 : 0)
-    writer.list(endpoints) { $0.encode(to: &$1) }
-    writer.list(vias) { $0.encode(to: &$1) }
   }
 }
 

@@ -99,6 +99,7 @@ public struct Links: ~Copyable {
   public internal(set) var counters = LinkCounters()
   /// How much data of others is forwarded.
   public var relay: RelayLimit
+  var isRelayUsedUp = false
   var dead = DeadPeers()
   var routes = RouteTable()
   var routesAreStale = false
@@ -109,6 +110,7 @@ public struct Links: ~Copyable {
   /// Circuits of others through this node, our own ends, and when to look after them.
   var relayed = CircuitTable()
   var circuitEnds = CircuitEndTable()
+  var circuitSearches: [CircuitSearch] = []
   var circuitsAt: Instant = .never
   /// Connections that this node has begun.
   var streams = OwnStreams()
@@ -120,7 +122,13 @@ public struct Links: ~Copyable {
   var bootstraps: [Bootstrap] = []
   /// More ways in than anybody writes into a command.
   static let bootstrapsMax = 16
+  /// When those who may know where we are were last told, and when they are to be told again.
   var announcedAt: Instant = .start
+  var announceAt: Instant = .never
+  /// Peers whose candidates are being probed, and when to go on.
+  var punches: [Punch] = []
+  var punchesAt: Instant = .never
+  var birthday: Birthday?
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
   var measurements = SlotTable<Measurement>(capacity: 64)
@@ -269,7 +277,7 @@ public struct Links: ~Copyable {
     let key = peers[slot].key
     let wasUp = peers[slot].isUp
     order.remove(slot, peers[slot].id)
-    alarms[slot] = .never
+    alarms.clear(slot)
     if let session = peers[slot].session {
       bySession.remove(session.slot)
       sessions.remove(session)
@@ -297,7 +305,21 @@ public struct Links: ~Copyable {
   func wakesAt(_ slot: Int) -> Instant { alarms[slot] }
 
   /// The peer's timers are looked at now.
-  mutating func quiet(_ slot: Int) { alarms[slot] = .never }
+  mutating func quiet(_ slot: Int) { alarms.clear(slot) }
+
+  /// Makes sure that somebody notices if the peer says nothing until `instant`.
+  mutating func expect(_ slot: Int, until instant: Instant) {
+    alarms.expect(slot, until: instant)
+    if instant < deadline { deadline = instant }
+  }
+
+  /// The peer was heard: nobody waits for it any more.
+  mutating func heard(_ slot: Int) {
+    peers[slot].askedAt = .never
+    let wasFirst = alarms[slot] <= deadline
+    alarms.expect(slot, until: .never)
+    if wasFirst { readDeadline() }
+  }
 
   /// The peer is up from now on.
   mutating func raise(_ slot: Int) {
@@ -317,12 +339,18 @@ public struct Links: ~Copyable {
     askDead(&context)
     expireCircuits(&context)
     tendStreams(&context)
-    for slot in 0..<peers.highWater {
-      if alarms[slot] <= now { tick(slot, &context) }
-      deadline = min(deadline, alarms[slot])
-    }
+    announceIfDue(&context)
+    punchIfDue(&context)
+    advanceBirthday(&context)
+    for slot in 0..<peers.highWater where alarms[slot] <= now { tick(slot, &context) }
+    readDeadline()
+  }
+
+  /// Something is due no more: what is due next may be later than was thought.
+  mutating func readDeadline() {
+    deadline = min(alarms.first, hopsAt, dead.deadline, circuitsAt)
+    deadline = min(deadline, announceAt, punchesAt, streams.deadline, birthday?.dueAt ?? .never)
     for i in 0..<bootstraps.count { deadline = min(deadline, bootstraps[i].nextAt) }
-    deadline = min(deadline, hopsAt, dead.deadline, circuitsAt, streams.deadline)
   }
 }
 
@@ -347,4 +375,11 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var circuitRefused: UInt64 = 0
   /// Connections that this node has begun.
   public var streamsBegun: UInt64 = 0
+  /// Times that a peer's candidates were tried, and the pings that this took.
+  public var punches: UInt64 = 0
+  public var punchPings: UInt64 = 0
+  /// Attempts with many ports, those that led to a path, and their pings (they are in `punchPings` too).
+  public var birthdays: UInt64 = 0
+  public var birthdaysMet: UInt64 = 0
+  public var birthdayPings: UInt64 = 0
 }

@@ -22,6 +22,7 @@ extension Links {
         if isGone(slot, serial) { return }
       }
       directIfDue(slot, &context)
+      birthdayIfDue(slot, &context)
       circuitIfDue(slot, &context)
       rekeyIfDue(slot, &context)
     }
@@ -77,7 +78,7 @@ extension Links {
   mutating func expectAnswer(_ slot: Int, _ now: Instant) {
     guard peers.isUsed(slot), peers[slot].askedAt == .never, let path = peers[slot].bestPath else { return }
     peers[slot].askedAt = now
-    wake(slot, at: now + path.roundTrip.timeout)
+    expect(slot, until: now + path.roundTrip.timeout)
   }
 
   private mutating func askIfSilent(_ slot: Int, _ now: Instant) {
@@ -89,7 +90,7 @@ extension Links {
       peers[slot].askedAt = .never
       doubt(slot, now)
     } else {
-      wake(slot, at: askedAt + path.roundTrip.timeout)
+      expect(slot, until: askedAt + path.roundTrip.timeout)
     }
   }
 
@@ -100,6 +101,11 @@ extension Links {
     }
     peers[slot].paths[best]!.probe.isUrgent = true
     wake(slot, at: now)
+  }
+
+  /// Everybody is asked.
+  mutating func doubtAll(_ now: Instant) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) { doubt(slot, now) }
   }
 
   /// All ring neighbours are asked that were not heard for a moment.
@@ -114,6 +120,8 @@ extension Links {
 
   private mutating func probeIfDue(_ slot: Int, _ index: Int, _ context: inout Context) {
     guard let path = peers[slot].paths[index] else { return }
+    // Without a network nothing is learned of a peer; it is asked when there is one.
+    if underlay.isOffline { return }
     if !path.isValid && index > 0 { return probeCandidate(slot, index, &context) }
     // The way over the ring is kept warm only while it is in use.
     if index == 0, peers[slot].best != 0 {
@@ -125,7 +133,10 @@ extension Links {
     if probe.dueAt > context.now {
       peers[slot].paths[index]!.probe = probe
       wake(slot, at: probe.dueAt)
-      if isActive(slot, context.now) { wake(slot, at: context.now + .milliseconds(500)) }
+      // Data may make the next question due earlier than now it seems.
+      if context.now - path.usedAt < Timing.activity, isActive(slot, context.now) {
+        wake(slot, at: context.now + .milliseconds(500))
+      }
       return
     }
     if probe.tries > 0 { peers[slot].pingsLost &+= 1 }
@@ -142,6 +153,7 @@ extension Links {
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
     wake(slot, at: probe.dueAt)
+    if probe.tries == Timing.doubtTries, peers[slot].best == index { chooseBest(slot, &context) }
     if index > 0, peers[slot].isForTraffic { probeSizeIfDue(slot, index, &context) }
   }
 
@@ -153,13 +165,14 @@ extension Links {
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     // A far link is told now and then that it is one, however busy it is.
     if peers[slot].roles.contains(.shortcut) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
+    let silence = path.relay == nil ? Timing.silence : CircuitTiming.silence
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
-      return max(regular, path.probe.sentAt + Timing.silence)
+      return max(regular, path.probe.sentAt + silence)
     }
-    return min(regular, max(path.heardAt, path.probe.sentAt) + Timing.silence)
+    return min(regular, max(path.heardAt, path.probe.sentAt) + silence)
   }
 
-  private func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
+  func isActive(_ slot: Int, _ now: Instant) -> Bool { now - peers[slot].usedAt < Timing.activity }
 
   /// The first via did not help: the next shall try, and after it none.
   private mutating func rotateVias(_ slot: Int) {
@@ -177,7 +190,8 @@ extension Links {
     guard Int(probe.tries) < Timing.candidateProbes.count else {
       return dropPath(slot, index, &context)
     }
-    guard probes.take(at: context.now) else { return wake(slot, at: context.now + .milliseconds(50)) }
+    guard probes.take(at: context.now) else { return wake(slot, at: context.now + Timing.probeWait) }
+    counters.punchPings &+= 1
     probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe
@@ -233,19 +247,25 @@ extension Links {
       peers[slot].paths[index]!.sizeProbe = nil
       peers[slot].paths[index]!.sizeTries = 0
       peers[slot].paths[index]!.sizeAt = context.now
-    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce) {
+    } else if let sentAt = peers[slot].paths[index]!.probe.sentAt(answeredBy: pong.nonce)
+      ?? punched(slot, origin, pong.nonce)
+    {
       peers[slot].bearings = pong.bearings
       if pong.isGuest { receiveGuest(slot, &context) }
+      if peers[slot].paths[index]!.roundTrip.samples == 0 { routesAreStale = true }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
-      if index > 0, index != Peer.circuitSlot { locate(slot, context.now - sentAt, &context) }
+      if index > 0, !isCircuit(index) { locate(slot, context.now - sentAt, &context) }
       validate(slot, index, &context)
     } else {
       return
     }
-    if peers[slot].paths[index]?.endpoint?.socket == .main, underlay.observe(pong.observed) {
-      announce(&context)
+    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main,
+      underlay.observe(pong.observed, by: observer)
+    {
+      announceSoon(context.now)
     }
-    wake(slot, at: context.now)
+    tick(slot, &context)
+    readDeadline()
   }
 
   /// A direct round trip says how far apart two nodes are.
@@ -282,15 +302,6 @@ extension Links {
     return false
   }
 
-  /// A new address of ours was seen: those who may know our candidates hear of it.
-  private mutating func announce(_ context: inout Context) {
-    guard announcedAt == .start || announcedAt + Timing.announce <= context.now else { return }
-    announcedAt = context.now
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].isIntroduced {
-      if !peers[slot].hasDirectPath { sendCandidates(slot, wantsAnswer: true, &context) }
-    }
-  }
-
   // MARK: - Direct again
 
   /// While a peer is reached over the ring, the direct way is tried ever again, by both sides at once.
@@ -310,7 +321,7 @@ extension Links {
 
   /// Whether a circuit goes through the link: one of ours, or one that is relayed here.
   private func carriesCircuits(_ slot: Int) -> Bool {
-    circuitEnds.count(relay: slot) > 0 || relayed.count(of: peers[slot].id) > 0
+    circuitEnds.count(relay: slot) > 0 || relayed.count(askedBy: slot) > 0
   }
 
   private mutating func letGoIfIdle(_ slot: Int, _ context: inout Context) {

@@ -1,8 +1,8 @@
 // Links tell each other whom else they are linked with, so that a hop can be chosen by where it leads next.
 //
 // Half of 64 bits of each ID is enough: on a ring of a million nodes neighbours differ in the first 20 bits,
-// and a mistake costs a hop at most. The list goes out soon after a link came up, and again when it changed,
-// every other minute at most: what is stale misleads, but nobody follows it away from the destination.
+// and a mistake costs a hop at most. The list goes out soon after a node came up, and again when it changed,
+// each time after twice the wait: what is stale misleads, but nobody follows it away from the destination.
 // Whoever gets one says so; a list that was lost is sent again in the next round.
 
 import Base
@@ -81,12 +81,14 @@ extension OverlayID {
 }
 
 extension Ring {
-  /// At first a node has much news, later little.
+  /// At first a node has much news, later little: the wait is as long as the node is old.
   mutating func expireAcquaintances(_ links: inout Links, _ context: inout Context) {
     guard acquaintancesAt <= context.now else { return }
-    let isYoung = context.now - startedAt < Timing.youth
-    acquaintancesAt = context.now + context.random.jittered(isYoung ? Timing.newsSoon : Timing.news)
+    let wait = min(max(context.now - startedAt, Timing.newsSoon), Timing.news)
+    acquaintancesAt = context.now + context.random.jittered(wait)
     // A small ring is a full mesh: everybody is one hop away.
     if sizeEstimate(links) > 2 * Neighbourhood.side + 1 { links.tellAcquaintances(&context) }
+    // Hops are chosen by the times of links as well, and these change slowly.
+    links.routesAreStale = true
   }
 }

@@ -48,12 +48,7 @@ public struct PlacedNode: Equatable, Sendable, BitwiseCopyable, WireCodable {
 
 extension Links {
   /// This node, as it names itself: those who are asked through somebody else find the way back.
-  var own: NamedNode {
-    let seen = underlay.observed
-    let candidates = underlay.candidates
-    let endpoint = !seen.isEmpty ? seen[0] : candidates.isEmpty ? .none : candidates[0]
-    return NamedNode(key: identity.publicKey, endpoint: endpoint)
-  }
+  var own: NamedNode { NamedNode(key: identity.publicKey, endpoint: underlay.principal) }
 
   /// The peer, as it is named to others.
   func named(_ slot: Int) -> NamedNode {

@@ -126,6 +126,8 @@ public struct Path: BitwiseCopyable, SparseElement {
   /// Whether it is a TCP connection.
   var isStream: Bool { endpoint?.socket.isStream == true }
 
+  var isV4: Bool { endpoint?.address.isV4 == true }
+
   /// The word for it in all output.
   public var kind: PathKind {
     switch way {

@@ -9,7 +9,7 @@ extension Links {
   mutating func addPath(_ slot: Int, _ endpoint: Endpoint, mayReplace: Bool = true, _ now: Instant) -> Int? {
     if let index = peers[slot].index(of: .endpoint(endpoint)) { return index }
     // Never through a virtual network of our own: a tunnel inside itself.
-    if underlay.virtualNetworks.contains(where: { $0.contains(endpoint.address) }) { return nil }
+    if underlay.isVirtual(endpoint.address) { return nil }
     var free: Int?
     for i in 1..<Peer.circuitSlot where free == nil && peers[slot].paths[i] == nil { free = i }
     for i in 1..<Peer.circuitSlot where free == nil && mayReplace && peers[slot].paths[i]?.isValid == false {
@@ -39,11 +39,13 @@ extension Links {
     guard let socket = path.endpoint?.socket, socket != .main else { return }
     streams.remove(socket)
     context.effects.append(.close(socket))
+    if birthday != nil { birthday!.sockets.remove(socket) }
   }
 
   /// A socket is gone, and the paths through it.
   public mutating func closed(_ socket: SocketNumber, _ context: inout Context) {
     streams.remove(socket)
+    if birthday != nil { birthday!.sockets.remove(socket) }
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let serial = peers.serial(slot)
       for index in 1..<Peer.circuitSlot where peers[slot].paths[index]?.endpoint?.socket == socket {
@@ -78,9 +80,13 @@ extension Links {
       // Its size is asked for together with the next ping: now.
       peers[slot].paths[index]!.probe.dueAt = context.now
       peers[slot].paths[index]!.probe.isUrgent = true
-      if index != Peer.circuitSlot { peers[slot].directRetryIn = Timing.directRetryMin }
+      if !isCircuit(index) { peers[slot].directRetryIn = Timing.directRetryMin }
       wake(slot, at: context.now)
-      if index > 0, index != Peer.circuitSlot { events.append(.direct(peer: slot)) }
+      if index > 0, !isCircuit(index) {
+        birthdayHasCome(slot, &context)
+        events.append(.direct(peer: slot))
+        if peers[slot].roles.contains(.proxy) { wakeSearches(at: context.now) }
+      }
     }
     chooseBest(slot, &context)
   }
@@ -98,18 +104,21 @@ extension Links {
     if peers[slot].best == index { peers[slot].best = nil }
     // A far link that was direct is of use only while it is; for the others the ring may know a way.
     let isWorthDetour =
-      peers[slot].roles.contains(.near) || peers[slot].isForTraffic || index == Peer.circuitSlot
-    if index > 0, !peers[slot].hasDirectPath, isWorthDetour {
-      if index != Peer.circuitSlot { wakeCircuits(at: context.now) }
+      peers[slot].roles.contains(.near) || peers[slot].isForTraffic || isCircuit(index)
+    if index > 0, !peers[slot].hasDirectPath, !peers[slot].hasCircuit, isWorthDetour {
+      if !isCircuit(index) { wakeCircuits(at: context.now) }
       openOverlayPath(slot, context.now)
-      // Until it has samples of its own, the way over the ring is expected to take twice as long.
+      // Until it has samples of its own, the way over the ring may take three times as long: a first sample
+      // is trusted little (`RoundTrip`).
       if roundTrip.samples > 0, peers[slot].paths[0]!.roundTrip.samples == 0 {
-        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed * 2)
+        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed)
         peers[slot].paths[0]!.isLastResort = true
         peers[slot].paths[0]!.probe.isUrgent = true
         peers[slot].paths[0]!.probe.dueAt = context.now
       }
-      peers[slot].directRetryAt = context.now + peers[slot].directRetryIn
+      // Under traffic at once: the peer, or a box in front of one of the two, may just have moved.
+      let isWanted = !isCircuit(index) && isActive(slot, context.now)
+      peers[slot].directRetryAt = isWanted ? context.now : context.now + peers[slot].directRetryIn
       wake(slot, at: context.now)
     }
     chooseBest(slot, &context)
@@ -141,8 +150,8 @@ extension Links {
     if peers[slot].isPinnedToOverlay, peers[slot].isUp { openOverlayPath(slot, context.now) }
     var best: Int? = peers[slot].paths[0] == nil ? nil : 0
     if !peers[slot].isPinnedToOverlay {
-      if peers[slot].hasCircuit { best = Peer.circuitSlot }
-      if let old, old > 0, peers[slot].paths[old]?.isValid == true { best = old }
+      if let circuit = bestCircuit(slot) { best = circuit }
+      if let old, old > 0, !isCircuit(old), peers[slot].paths[old]?.isValid == true { best = old }
       for i in 1..<Peer.circuitSlot where i != best && peers[slot].paths[i]?.isValid == true {
         if best == nil || peers[slot].paths[best!]!.endpoint == nil
           || isClearlyBetter(peers[slot].paths[i]!, than: peers[slot].paths[best!]!)
@@ -155,7 +164,7 @@ extension Links {
     peers[slot].best = best
     routesAreStale = true
     guard let best, let path = peers[slot].paths[best] else { return }
-    if best == 0, old != Peer.circuitSlot { peers[slot].circuitAt = context.now + CircuitTiming.start }
+    if best == 0, !isCircuit(old ?? 0) { peers[slot].circuitAt = context.now + CircuitTiming.start }
     if path.endpoint == nil {
       peers[slot].directRetryAt = min(peers[slot].directRetryAt, context.now + peers[slot].directRetryIn)
       wake(slot, at: peers[slot].directRetryAt)
@@ -166,77 +175,14 @@ extension Links {
   }
 
   private func isClearlyBetter(_ path: Path, than other: Path) -> Bool {
+    // Two questions without an answer: another way that answers is better, whatever it is like.
+    if other.probe.tries >= Timing.doubtTries, path.probe.tries < Timing.doubtTries { return true }
+    if path.probe.tries >= Timing.doubtTries, other.probe.tries < Timing.doubtTries { return false }
     if path.rank != other.rank { return path.rank > other.rank }
     let (new, old) = (path.roundTrip.smoothed, other.roundTrip.smoothed)
     guard path.roundTrip.samples > 0, other.roundTrip.samples > 0 else { return false }
+    // IPv6 wins unless it is slower, and is left like any other path: between the two lies room enough.
+    if !path.isV4, other.isV4 { return new.ns <= old.ns / 10 * 11 || new <= old + .milliseconds(5) }
     return new.ns < old.ns / 5 * 4 && new + .milliseconds(5) < old
-  }
-
-  // MARK: - Candidates
-
-  /// Tells the peer where we may be reached, once a session; for a ring link, or after a proof of membership.
-  public mutating func introduce(_ slot: Int, _ context: inout Context) {
-    guard peers[slot].isUp, !peers[slot].isIntroduced else { return }
-    peers[slot].isIntroduced = true
-    // A peer that reaches us directly where alone we can be reached has nothing to learn.
-    if peers[slot].hasDirectPath && underlay.candidates.count < 2 { return }
-    sendCandidates(slot, wantsAnswer: false, &context)
-  }
-
-  mutating func sendCandidates(_ slot: Int, wantsAnswer: Bool, _ context: inout Context) {
-    let message = Candidates(
-      wantsAnswer: wantsAnswer, endpoints: underlay.candidates, vias: vias(for: slot))
-    send(.candidates, to: slot, &context) { message.encode(to: &$0) }
-  }
-
-  /// Nodes with a direct path to us, other than the asker: bootstraps first, then neighbours.
-  func vias(for asker: Int?) -> BoundedArray<2, OverlayID> {
-    var vias = BoundedArray<2, OverlayID>()
-    for isBootstrap in [true, false] {
-      for slot in 0..<peers.highWater where slot != asker && peers.isUsed(slot) && !vias.isFull {
-        guard peers[slot].isUp, peers[slot].hasDirectPath,
-          isBootstrap == peers[slot].roles.contains(.bootstrap),
-          isBootstrap || peers[slot].isLasting
-        else { continue }
-        vias.append(peers[slot].id)
-      }
-    }
-    return vias
-  }
-
-  mutating func receive(_ candidates: Candidates, from slot: Int, _ context: inout Context) {
-    if !candidates.vias.isEmpty { peers[slot].vias = candidates.vias }
-    for i in 0..<candidates.endpoints.count {
-      let endpoint = candidates.endpoints[i]
-      guard underlay.mayProbe(endpoint), peers[slot].index(of: .endpoint(endpoint)) == nil,
-        mayTryCandidate(slot, context.now)
-      else { continue }
-      if addPath(slot, endpoint, mayReplace: false, context.now) != nil { peers[slot].candidates.count += 1 }
-    }
-    connectIfStopped(candidates, slot, &context)
-    // Only ring links and members of the own community hear where we are.
-    if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
-      sendCandidates(slot, wantsAnswer: false, &context)
-    }
-    wake(slot, at: context.now)
-    tick(slot, &context)
-  }
-
-  private mutating func mayTryCandidate(_ slot: Int, _ now: Instant) -> Bool {
-    if now - peers[slot].candidates.since > Timing.candidatesSpan { peers[slot].candidates = (0, now) }
-    return peers[slot].candidates.count < Timing.candidatesMax
-  }
-
-  /// The machine's addresses changed: everybody is told, and all direct ways are asked at once.
-  public mutating func underlayChanged(_ context: inout Context) {
-    streams.hurryDatagrams(at: context.now)
-    deadline = min(deadline, streams.deadline)
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
-      for i in 1..<Peer.circuitSlot where peers[slot].paths[i] != nil {
-        peers[slot].paths[i]!.probe.isUrgent = true
-      }
-      if peers[slot].isIntroduced { sendCandidates(slot, wantsAnswer: true, &context) }
-      wake(slot, at: context.now)
-    }
   }
 }

@@ -17,6 +17,8 @@ public struct Roles: OptionSet, Sendable, BitwiseCopyable {
   public static let shortcut = Roles(rawValue: 8)
   /// Wanted by traffic.
   public static let onDemand = Roles(rawValue: 4)
+  /// Offered as a relay for somebody else, and not met before.
+  public static let proxy = Roles(rawValue: 16)
 }
 
 /// Handshakes that are sent until one is answered.
@@ -56,8 +58,8 @@ public struct Peer: BitwiseCopyable {
   var isForeign = false
   /// Traffic is kept on the ring although a direct path may exist (asked for by the user, for diagnosis).
   public internal(set) var isPinnedToOverlay = false
-  /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 is a circuit.
-  var paths = SparseArray<6, Path>()
+  /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 and 6 are circuits.
+  var paths = SparseArray<7, Path>()
   /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
   var viewSent: UInt32 = 0
   var viewSeen: UInt32 = 0
@@ -101,15 +103,26 @@ public struct Peer: BitwiseCopyable {
   var hints: BoundedArray<4, Endpoint>
   /// Where it was last reached directly; `.none` when it never was.
   var provenAt = Endpoint.none
-  /// When a relay may be offered to the peer, how long to wait after it, and which one failed last.
+  /// When relays may be offered to the peer, how long to wait after it, how often that was done, and which
+  /// one failed last.
   var circuitAt: Instant = .never
   var circuitRetryIn = CircuitTiming.retryMin
+  var circuitRound: UInt8 = 0
   var circuitAvoid = OverlayID.zero
+  /// It passes nothing on for us before this moment.
+  var relaysFrom: Instant = .start
   /// When the peer may be connected to over TCP again, and how often it was in vain.
   var streamAt: Instant = .start
   var streamTries: UInt8 = 0
   /// Candidates of the peer that were tried, and since when they are counted.
   var candidates = (count: 0, since: Instant.start)
+  /// When it was last told ours.
+  var candidatesSentAt: Instant = .start
+  /// How the box in front of it maps, as it says.
+  var mapping = Mapping.unknown
+  /// When many ports may be tried (`Birthday`); `.never` until fewer were in vain. And how long to wait then.
+  var birthdayAt: Instant = .never
+  var birthdayIn = Birthday.retryMin
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
   /// Answers that are larger than their questions: lists with all names, candidates.
@@ -122,9 +135,11 @@ public struct Peer: BitwiseCopyable {
   public internal(set) var pingsLost: UInt32 = 0
 
   /// Slots of paths.
-  static let pathSlots = 6
-  /// The slot of the way through a circuit.
+  public static let pathSlots = 7
+  /// The first slot of a way through a circuit; those of endpoints end there.
   static let circuitSlot = 5
+  /// The slots of ways through circuits.
+  static let circuitSlots = circuitSlot..<pathSlots
 
   /// The path that data takes; nil while no way is known to work.
   public internal(set) var best: Int? {
@@ -172,7 +187,10 @@ public struct Peer: BitwiseCopyable {
   }
 
   /// Whether a proven circuit leads to the peer.
-  var hasCircuit: Bool { paths[Self.circuitSlot]?.isValid == true }
+  var hasCircuit: Bool {
+    for i in Self.circuitSlots where paths[i]?.isValid == true { return true }
+    return false
+  }
 
   @inline(__always) func index(of way: Way) -> Int? {
     for i in 0..<Self.pathSlots where paths[i]?.way == way { return i }

@@ -85,6 +85,7 @@ extension Links {
 
   /// An authentic record came this way: a known path is alive, an unknown endpoint earns a question.
   mutating func note(_ slot: Int, from origin: Origin, _ context: inout Context) {
+    if peers[slot].askedAt < context.now { heard(slot) }
     peers[slot].heardAt = context.now
     if let index = peers[slot].index(of: origin.way) {
       peers[slot].paths[index]!.heardAt = context.now
@@ -92,7 +93,11 @@ extension Links {
     }
     switch origin {
     case .endpoint(let endpoint):
-      if addPath(slot, endpoint, mayReplace: true, context.now) != nil { wake(slot, at: context.now) }
+      if addPath(slot, endpoint, mayReplace: true, context.now) != nil {
+        wake(slot, at: context.now)
+        // The peer may have moved: the path that this one would take the place of is asked as well.
+        doubt(slot, context.now)
+      }
     case .routed(_, let via):
       openOverlayPath(slot, context.now)
       learn(via: via, of: slot)
@@ -143,6 +148,7 @@ extension Links {
         receiveRefusal(from: slot)
       case .circuit: receive(try CircuitMessage(decoding: rest), from: slot, &context)
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
+      case .birthday: receive(try BirthdayMessage(decoding: rest), from: slot, &context)
       case .close:
         try WireReader(rest).finish()
         receiveClose(from: slot, &context)

@@ -1,5 +1,9 @@
-// What a relay does: it joins two ends that ask for each other, passes their datagrams on in place, and lets
-// go of what is silent or has lost an end.
+// What a relay does: it joins two sides that ask for each other, passes their datagrams on in place, and lets
+// go of what is silent or has lost a side.
+//
+// A side is an end, or the relay of an end: then an end has asked this node for a circuit through the other
+// relay, and this node asks that one. It asks nobody but a peer that it reaches directly, and never on behalf
+// of a relay, so that nothing can be passed round.
 //
 // A label alone is worth nothing: a datagram is passed on only when it comes from a proven endpoint of the
 // very peer that the label was given to.
@@ -69,7 +73,7 @@ extension Links {
   ) -> Arrival {
     guard let near = relayed.circuit(circuit)?.sides[side], isPresent(near.party),
       isProven(endpoint, of: near.party.slot), let far = relayed.circuit(circuit)?.sides[1 - side],
-      isPresent(far.party), let destination = directEndpoint(far.party.slot)
+      far.hasAsked, isPresent(far.party), let destination = directEndpoint(far.party.slot)
     else {
       counters.circuitUnknown &+= 1
       return .none
@@ -79,12 +83,15 @@ extension Links {
       return .none
     }
     let bytes = Int(ref.length)
+    let isFavoured = relayed.circuit(circuit)!.isFavoured || !RelayedCircuit.isData(bytes)
     guard relayed.mayPass(circuit, bytes, at: context.now),
-      !RelayedCircuit.isData(bytes) || relay.allows(bytes, at: context.now)
+      relay.allows(bytes, isFavoured: isFavoured, at: context.now)
     else {
       counters.relayLimited &+= 1
+      if relay.isUsedUp { wakeCircuits(at: context.now) }
       return .none
     }
+    if relay.saveAt < circuitsAt { wakeCircuits(at: relay.saveAt) }
     counters.circuitForwarded &+= 1
     CircuitHeader(hops: header.hops - 1, label: far.farLabel).write(to: context.pool.frame(ref))
     context.emit(.transmit(ref, to: destination), owning: ref)
@@ -93,58 +100,122 @@ extension Links {
 
   // MARK: - Asking
 
-  /// A peer asks to be joined with another one.
-  mutating func receiveAsk(
-    _ other: OverlayID, label: UInt32, from slot: Int, _ context: inout Context
-  ) {
+  /// A peer asks to be joined with another one, for itself or for an end that has asked it.
+  mutating func receiveAsk(_ ask: CircuitAsk, from slot: Int, _ context: inout Context) {
     let asker = peers[slot].id
-    guard other != id, other != asker else {
+    let near = CircuitFlank(adjacent: asker, end: ask.origin == .zero ? asker : ask.origin)
+    let far = CircuitFlank(adjacent: ask.beyond == .zero ? ask.peer : ask.beyond, end: ask.peer)
+    guard near.end != id, far.end != id, far.adjacent != id, near.end != far.end, far.adjacent != asker,
+      far.end != asker, far.adjacent != near.end
+    else {
       counters.malformed &+= 1
       return
     }
-    guard !relay.isOff else { return refuseCircuit(to: slot, with: other, label, .unwilling, &context) }
-    guard peers[slot].hasDirectPath, let far = peer(other), peers[far].isUp, peers[far].hasDirectPath else {
-      return refuseCircuit(to: slot, with: other, label, .unreachable, &context)
+    guard relay.isWilling else { return refuse(ask, to: slot, .unwilling, &context) }
+    guard peers[slot].hasDirectPath, let other = peer(far.adjacent), peers[other].isUp,
+      peers[other].hasDirectPath
+    else { return refuse(ask, to: slot, .unreachable, &context) }
+    let hasMember = isMember(near.end) || isMember(far.end)
+    guard hasMember || !relay.terms.isForMembersOnly else {
+      return refuse(ask, to: slot, .unwilling, &context)
     }
-    if let old = relayed.find(asker, other), !areEndsPresent(old) { relayed.remove(old) }
-    guard let index = relayed.find(asker, other) ?? openCircuit(asker, other, context.now) else {
-      return refuseCircuit(to: slot, with: other, label, .full, &context)
+    if let old = relayed.find(near, far), !areEndsPresent(old) || relayed.circuit(old)!.closesAt != .never {
+      relayed.remove(old)
     }
+    guard let index = relayed.find(near, far) ?? openCircuit(near, far, askedBy: slot, context.now) else {
+      return refuse(ask, to: slot, .full, &context)
+    }
+    relayed.favour(index, hasMember && relay.terms.favoursMembers)
     wakeCircuits(at: context.now + CircuitTiming.halfAsked)
-    let side = relayed.circuit(index)!.side(of: asker)
-    let isRepeated = relayed.circuit(index)!.sides[side]?.farLabel == label
-    let wasComplete = relayed.circuit(index)!.isComplete
-    if !isRepeated {
-      let value = CircuitSide(party: party(slot), label: freshLabel(), farLabel: label)
-      relayed.set(index, side, value, at: context.now)
-    }
-    guard relayed.circuit(index)!.isComplete else { return }
-    tellReady(index, side, &context)
-    if !wasComplete { tellReady(index, 1 - side, &context) }
+    accept(ask, from: slot, index, relayed.circuit(index)!.side(of: near), &context)
   }
 
-  private mutating func openCircuit(_ a: OverlayID, _ b: OverlayID, _ now: Instant) -> Int? {
-    guard relayed.count(of: a) < CircuitTable.peerLimit, relayed.count(of: b) < CircuitTable.peerLimit else {
-      return nil
+  /// Notes what a side has asked for, and says when both have.
+  private mutating func accept(
+    _ ask: CircuitAsk, from slot: Int, _ index: Int, _ side: Int, _ context: inout Context
+  ) {
+    let known = relayed.circuit(index)!.sides[side]
+    let wasComplete = relayed.circuit(index)!.isComplete
+    if known?.farLabel != ask.label {
+      // A side that this node has asked has its label already.
+      let label = known?.hasAsked == false ? known!.label : freshLabel()
+      let value = CircuitSide(party: party(slot), label: label, farLabel: ask.label)
+      relayed.set(index, side, value, at: context.now)
     }
-    return relayed.insert(RelayedCircuit(a, b, rate: relay.rate, at: now))
+    if relayed.circuit(index)!.isComplete {
+      tellReady(index, side, &context)
+      if !wasComplete { tellReady(index, 1 - side, &context) }
+    } else if ask.beyond != .zero {
+      askOn(index, 1 - side, &context)
+    }
+  }
+
+  /// Asks the relay of the other end to join us with that end, on behalf of this one.
+  private mutating func askOn(_ index: Int, _ side: Int, _ context: inout Context) {
+    let flank = relayed.circuit(index)!.flanks[side]
+    guard let to = peer(flank.adjacent) else { return }
+    if relayed.circuit(index)!.sides[side] == nil {
+      let value = CircuitSide(party: party(to), label: freshLabel(), farLabel: 0)
+      relayed.set(index, side, value, at: context.now)
+    }
+    let ask = CircuitAsk(
+      origin: relayed.circuit(index)!.flanks[1 - side].end, peer: flank.end,
+      label: relayed.circuit(index)!.sides[side]!.label)
+    send(.circuit, to: to, &context) { CircuitMessage.ask(ask).encode(to: &$0) }
+  }
+
+  private mutating func openCircuit(
+    _ near: CircuitFlank, _ far: CircuitFlank, askedBy slot: Int, _ now: Instant
+  ) -> Int? {
+    guard relayed.count(askedBy: slot) < CircuitTable.peerLimit else { return nil }
+    return relayed.insert(RelayedCircuit(near, far, rate: relay.terms.bytesPerSecond, at: now))
   }
 
   private mutating func tellReady(_ index: Int, _ side: Int, _ context: inout Context) {
-    guard let circuit = relayed.circuit(index), let to = circuit.sides[side] else { return }
-    let message = CircuitMessage.ready(peer: circuit.ids[1 - side], label: to.label)
+    guard let to = relayed.circuit(index)?.sides[side] else { return }
+    let message = CircuitMessage.ready(asked: to.farLabel, label: to.label)
     send(.circuit, to: to.party.slot, &context) { message.encode(to: &$0) }
   }
 
-  private mutating func refuseCircuit(
-    to slot: Int, with other: OverlayID, _ label: UInt32, _ reason: CircuitRefusal, _ context: inout Context
+  private mutating func refuse(
+    _ ask: CircuitAsk, to slot: Int, _ reason: CircuitRefusal, _ context: inout Context
   ) {
     counters.circuitRefused &+= 1
-    let message = CircuitMessage.closed(peer: other, label: label, reason)
+    let message = CircuitMessage.closed(asked: ask.label, reason)
     send(.circuit, to: slot, &context) { message.encode(to: &$0) }
   }
 
-  /// Whether those ends that have asked are still linked as they were.
+  /// The relay that this node has asked is ready.
+  mutating func receiveReady(
+    onwards asked: UInt32, label: UInt32, from slot: Int, _ context: inout Context
+  ) {
+    guard let (index, side) = relaySide(asked, slot), var value = relayed.circuit(index)?.sides[side],
+      value.farLabel != label
+    else { return }
+    let wasComplete = relayed.circuit(index)!.isComplete
+    value.farLabel = label
+    relayed.set(index, side, value, at: context.now)
+    if !wasComplete, relayed.circuit(index)!.isComplete { tellReady(index, 1 - side, &context) }
+  }
+
+  /// The relay that this node has asked lets go, or will not.
+  mutating func receiveClosed(
+    onwards asked: UInt32, _ reason: CircuitRefusal, from slot: Int, _ context: inout Context
+  ) {
+    guard let (index, side) = relaySide(asked, slot) else { return }
+    closeCircuit(index, except: side, reason, &context)
+  }
+
+  /// The side towards another relay that this node has asked with the label.
+  private func relaySide(_ asked: UInt32, _ slot: Int) -> (circuit: Int, side: Int)? {
+    guard let (index, side) = relayed.sender(asked), let circuit = relayed.circuit(index),
+      circuit.flanks[side].isRelay, let party = circuit.sides[side]?.party, party.slot == slot,
+      isPresent(party)
+    else { return nil }
+    return (index, side)
+  }
+
+  /// Whether those sides that have asked are still linked as they were.
   private func areEndsPresent(_ index: Int) -> Bool {
     guard let circuit = relayed.circuit(index) else { return false }
     for i in 0..<2 {
@@ -153,23 +224,39 @@ extension Links {
     return true
   }
 
-  /// An end needs the circuit no longer.
-  mutating func receiveLeave(
-    _ other: OverlayID, label: UInt32, from slot: Int, _ context: inout Context
-  ) {
-    guard let index = relayed.find(peers[slot].id, other), let circuit = relayed.circuit(index),
-      circuit.sides[circuit.side(of: peers[slot].id)]?.farLabel == label
-    else { return }
-    closeCircuit(index, except: slot, &context)
+  /// Whether the node is known to be a member of a community of ours.
+  private func isMember(_ end: OverlayID) -> Bool {
+    guard let slot = peer(end), peers[slot].isUp, let session = peers[slot].session else { return false }
+    return (0..<SessionTable.communityLimit).contains { sessions.slots(session, community: $0) != nil }
   }
 
-  /// Lets go of a circuit and tells its ends.
-  private mutating func closeCircuit(_ index: Int, except: Int?, _ context: inout Context) {
+  // MARK: - Letting go
+
+  /// A side needs the circuit no longer.
+  mutating func receiveLeave(_ asked: UInt32, from slot: Int, _ context: inout Context) {
+    guard let (index, side) = relayed.asked(by: slot, asked), relayed.circuit(index)!.closesAt == .never
+    else {
+      return
+    }
+    closeCircuit(index, except: side, .done, &context)
+  }
+
+  /// Lets go of a circuit and tells its sides. What is on its way still passes when one of them has left.
+  private mutating func closeCircuit(
+    _ index: Int, except: Int?, _ reason: CircuitRefusal, _ context: inout Context
+  ) {
     guard let circuit = relayed.circuit(index) else { return }
-    relayed.remove(index)
-    for i in 0..<2 {
-      guard let side = circuit.sides[i], isPresent(side.party), side.party.slot != except else { continue }
-      let message = CircuitMessage.closed(peer: circuit.ids[1 - i], label: side.farLabel, .done)
+    if reason == .done, except != nil, circuit.isComplete, areEndsPresent(index) {
+      relayed.close(index, at: context.now + CircuitTiming.linger)
+      wakeCircuits(at: context.now + CircuitTiming.linger)
+    } else {
+      relayed.remove(index)
+    }
+    for i in 0..<2 where i != except {
+      guard let side = circuit.sides[i], isPresent(side.party) else { continue }
+      // What this node has asked for it leaves; what it was asked for it closes.
+      let message: CircuitMessage =
+        circuit.flanks[i].isRelay ? .leave(asked: side.label) : .closed(asked: side.farLabel, reason)
       send(.circuit, to: side.party.slot, &context) { message.encode(to: &$0) }
     }
   }
@@ -186,18 +273,27 @@ extension Links {
     let now = context.now
     guard circuitsAt <= now else { return }
     circuitsAt = .never
+    accountForRelaying(&context)
     checkCircuitEnds(&context)
     var index = 0
     while index < relayed.highWater {
-      if let circuit = relayed.circuit(index) {
-        let span = circuit.isComplete ? CircuitTiming.idle : CircuitTiming.halfAsked
-        if circuit.usedAt + span <= now || !areEndsPresent(index) {
-          closeCircuit(index, except: nil, &context)
-        } else {
-          wakeCircuits(at: circuit.usedAt + span)
-        }
-      }
+      if let circuit = relayed.circuit(index) { expire(circuit, index, &context) }
       index += 1
+    }
+  }
+
+  private mutating func expire(_ circuit: RelayedCircuit, _ index: Int, _ context: inout Context) {
+    if circuit.closesAt != .never {
+      if circuit.closesAt <= context.now { return relayed.remove(index) }
+      return wakeCircuits(at: circuit.closesAt)
+    }
+    let span = circuit.isComplete ? CircuitTiming.idle : CircuitTiming.halfAsked
+    if !relay.isWilling {
+      closeCircuit(index, except: nil, .unwilling, &context)
+    } else if circuit.usedAt + span <= context.now || !areEndsPresent(index) {
+      closeCircuit(index, except: nil, .done, &context)
+    } else {
+      wakeCircuits(at: circuit.usedAt + span)
     }
   }
 }

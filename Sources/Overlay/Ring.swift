@@ -160,8 +160,8 @@ public struct Ring: ~Copyable {
       links.peers[Int(near[i])].namesUsSuccessor = false
       links.peers[Int(near[i])].namesUsPredecessor = false
       links.peers[Int(near[i])].viewSeen = 0
-      links.doubt(Int(near[i]), context.now)
     }
+    links.doubtAll(context.now)
     reassess(&links, &context)
   }
 

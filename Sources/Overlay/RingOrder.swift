@@ -52,21 +52,54 @@ public struct RingOrder: Sendable {
 }
 
 /// When something is due for each peer; reading it through to find what is due touches no peer.
+///
+/// Until when an answer is waited for stands apart, because most answers come: then that moment is taken
+/// back, and the peer's other moments are what they were.
 struct Alarms {
   private var moments: [Instant] = []
+  private var answers: [Instant] = []
 
   /// The first slot for which something is due.
   func first(upTo moment: Instant, below limit: Int) -> Int? {
-    for slot in 0..<min(limit, moments.count) where moments[slot] <= moment { return slot }
+    for slot in 0..<min(limit, moments.count) where self[slot] <= moment { return slot }
     return nil
   }
 
-  /// The next moment for a slot; `.never` when nothing is due.
+  /// The first moment of all.
+  var first: Instant {
+    var first = Instant.never
+    for moment in moments where moment < first { first = moment }
+    for moment in answers where moment < first { first = moment }
+    return first
+  }
+
+  /// The next moment for a slot; `.never` when nothing is due. Setting it leaves the wait for an answer as it
+  /// is.
   subscript(slot: Int) -> Instant {
-    get { slot < moments.count ? moments[slot] : .never }
+    get { slot < moments.count ? min(moments[slot], answers[slot]) : .never }
     set {
-      while slot >= moments.count { moments.append(.never) }
+      grow(to: slot)
       moments[slot] = newValue
+    }
+  }
+
+  /// Until when the peer's answer is waited for; `.never` when it is not, or no more.
+  mutating func expect(_ slot: Int, until moment: Instant) {
+    grow(to: slot)
+    answers[slot] = moment
+  }
+
+  /// Nothing is due for the peer.
+  mutating func clear(_ slot: Int) {
+    guard slot < moments.count else { return }
+    moments[slot] = .never
+    answers[slot] = .never
+  }
+
+  private mutating func grow(to slot: Int) {
+    while slot >= moments.count {
+      moments.append(.never)
+      answers.append(.never)
     }
   }
 }

@@ -1,11 +1,16 @@
-// The usable links in the shape that a hop needs: the leading 64 bits of their IDs, and 32 of the IDs that
-// they are linked with themselves.
+// The usable links in the shape that a hop needs: the leading 64 bits of their IDs, 32 of the IDs that they
+// are linked with themselves, and how long they take.
 //
 // Choosing a hop reads all of it, so it is flat and small: a scan over some dozen words finds the nearest
 // link, a scan over some hundred more the link that leads to the nearest place in two hops
 // (neighbour-of-neighbour routing: Manku, Naor and Wieder, "Know thy neighbor's neighbor", STOC 2004).
 // What links say of their own links may be stale. It only ranks: the hop itself is always strictly nearer to
 // the destination than we are.
+//
+// Of two links that lead about equally near the quicker one is better (proximity routing). How much nearer
+// a slower one must lead follows from what a halving of the way costs: about 0.4 hops of some 60 ms there and
+// back. Somewhat more is asked for, 80 ms: look-ups take a tenth less time, and a twentieth more hops, than
+// by distance alone (one seed, 1,000 nodes).
 //
 // Two IDs with the same leading 64 bits count as equally near here; who must know compares whole IDs.
 
@@ -28,9 +33,20 @@ struct RouteTable {
   /// Links of a link that are remembered: enough for the near and far links of a node on a ring of millions.
   static let aheadMax = Acquaintances.limit
 
+  /// A link that takes so much longer, there and back, must lead to half of the distance.
+  static let halving = Interval.milliseconds(80)
+  /// What is assumed before the first measurement.
+  static let usualRoundTrip = Interval.milliseconds(100)
+  /// Costs are counted in these parts of a halving.
+  private static let parts: UInt64 = 16
+
+  /// Between two nodes of the ring, in the leading 32 bits: what is much nearer than that is there.
+  var gap: UInt64 = 0
   private var prefixes: [UInt64] = []
   private var slots: [Int32] = []
   private var kinds: [RouteKind] = []
+  /// What the time of each link costs.
+  private var delays: [UInt32] = []
   /// `aheadMax` words a peer slot, and how many of them are set.
   private var ahead: [UInt32] = []
   private var aheadCounts: [UInt8] = []
@@ -41,10 +57,14 @@ struct RouteTable {
     prefixes.removeAll(keepingCapacity: true)
     slots.removeAll(keepingCapacity: true)
     kinds.removeAll(keepingCapacity: true)
+    delays.removeAll(keepingCapacity: true)
   }
 
-  mutating func append(_ slot: Int, _ id: OverlayID, _ kind: RouteKind) {
+  mutating func append(
+    _ slot: Int, _ id: OverlayID, _ kind: RouteKind, roundTrip: Interval = usualRoundTrip
+  ) {
     prefixes.append(id.high)
+    delays.append(UInt32(clamping: roundTrip.ns / (Self.halving.ns / Self.parts)))
     slots.append(Int32(slot))
     kinds.append(kind)
   }
@@ -64,6 +84,13 @@ struct RouteTable {
     aheadCounts[slot] = UInt8(prefixes.count)
   }
 
+  /// Whether the peer has said that it is linked with a node of this prefix.
+  func leads(_ slot: Int, to prefix: UInt32) -> Bool {
+    guard slot < aheadCounts.count else { return false }
+    let base = slot * Self.aheadMax
+    return (base..<(base + Int(aheadCounts[slot]))).contains { ahead[$0] == prefix }
+  }
+
   mutating func forget(_ slot: Int) {
     if slot < aheadCounts.count { aheadCounts[slot] = 0 }
   }
@@ -71,7 +98,7 @@ struct RouteTable {
   // MARK: - Choosing
 
   /// The link that leads nearest to `target`: of those strictly nearer to it than `me`, the one whose own
-  /// links come nearest.
+  /// links come nearest, unless a quicker one comes about as near.
   /// - Parameters:
   ///   - aim: what reach is ranked by, when that is not the target: the owner of a key lies behind it.
   ///   - source: a node that is no destination, however near; its own links know it.
@@ -83,16 +110,14 @@ struct RouteTable {
     let aim = aim ?? target.high
     let leading = UInt32(truncatingIfNeeded: aim &>> 32)
     var best: Int?
-    var bestReach = UInt64.max
-    var bestDistance = UInt64.max
+    var bestRank = (cost: UInt64.max, reach: UInt64.max, distance: UInt64.max)
     for i in 0..<slots.count {
       guard Self.distance(prefixes[i], target.high) < own, isUsable(i, excluded, directOnly) else { continue }
       let distance = Self.distance(prefixes[i], aim)
       // In the same 32 bits, or who is told of a node would seem nearer to it than the node itself.
       let reach = min(distance &>> 32, self.reach(slots[i], leading, ignoring: source?.leading))
-      if best == nil || reach < bestReach || (reach == bestReach && distance < bestDistance) {
-        (best, bestReach, bestDistance) = (i, reach, distance)
-      }
+      let rank = (cost: UInt64(delays[i]) + Self.halvings(reach + gap / 4), reach: reach, distance: distance)
+      if best == nil || rank < bestRank { (best, bestRank) = (i, rank) }
     }
     return best.map { Int(slots[$0]) }
   }
@@ -117,6 +142,14 @@ struct RouteTable {
       if distance < bestDistance { (best, bestDistance) = (i, distance) }
     }
     return best.map { Int(slots[$0]) }
+  }
+
+  /// The logarithm to the base 2, in `parts`; between powers of two it follows straight lines.
+  static func halvings(_ distance: UInt64) -> UInt64 {
+    let value = max(distance, 1)
+    let exponent = UInt64(63 - value.leadingZeroBitCount)
+    let fraction = ((value - (1 << exponent)) * parts) >> exponent
+    return exponent * parts + fraction
   }
 
   private func isUsable(_ i: Int, _ excluded: Excluded, _ directOnly: Bool) -> Bool {

@@ -1,5 +1,5 @@
-// Greedy recursive routing: a message goes to the linked node that leads nearest to its destination, until
-// nobody is nearer.
+// Greedy recursive routing: a message goes to the linked node that leads nearest to its destination, or to a
+// quicker one that leads about as near, until nobody is nearer.
 //
 // The distance is the shorter way round the ring. Each hop brings the message strictly nearer, so it cannot
 // circle; the hop count bounds what a broken ring could still do. Where a hop failed, or the destination
@@ -158,7 +158,7 @@ extension Links {
   private func routeKind(_ slot: Int) -> RouteKind? {
     guard peers[slot].isUp, let best = peers[slot].best else { return nil }
     if peers[slot].paths[best]?.endpoint != nil { return .direct }
-    let isCarried = best == Peer.circuitSlot || peers[slot].hasDirectPath
+    let isCarried = isCircuit(best) || peers[slot].hasDirectPath
     return isCarried || peers[slot].roles.contains(.near) ? .indirect : nil
   }
 
@@ -176,8 +176,11 @@ extension Links {
     guard routesAreStale else { return }
     routesAreStale = false
     routes.removeAll()
+    routes.gap = (1 << 32) / UInt64(max(bearings.size, 1))
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
-      if let kind = routeKind(slot) { routes.append(slot, peers[slot].id, kind) }
+      guard let kind = routeKind(slot), let time = peers[slot].bestPath?.roundTrip else { continue }
+      let roundTrip = time.samples > 0 ? time.smoothed : RouteTable.usualRoundTrip
+      routes.append(slot, peers[slot].id, kind, roundTrip: roundTrip)
     }
   }
 }

@@ -20,6 +20,9 @@ public enum Content {
 }
 
 extension Links {
+  /// The first byte of a datagram that carries nothing and is never answered.
+  static let openerKind: UInt8 = 6
+
   /// Sends a control message on the peer's best path, or on the given one.
   public mutating func send(
     _ type: LinkMessageType, to slot: Int, path index: Int? = nil, _ context: inout Context,
@@ -42,7 +45,8 @@ extension Links {
     send(type, to: slot, origin.way, via: via, &context, write)
   }
 
-  private mutating func send(
+  /// Sends a control message in this way, whether a path of the peer takes it or not.
+  mutating func send(
     _ type: LinkMessageType, to slot: Int, _ way: Way, via: OverlayID?, _ context: inout Context,
     _ write: (inout WireWriter) -> Void
   ) {
@@ -158,7 +162,8 @@ extension Links {
     peers[slot].usedAt = now
     peers[slot].paths[index]!.usedAt = now
     // From quiet to busy: the path's silence counts from now.
-    if wakesAt(slot) > now + Timing.silence { wake(slot, at: now + Timing.silence) }
+    let silence = isCircuit(index) ? CircuitTiming.silence : Timing.silence
+    if wakesAt(slot) > now + silence { wake(slot, at: now + silence) }
   }
 
   // MARK: - Over the ring
@@ -202,6 +207,17 @@ extension Links {
       mode: mode, hops: Self.hopsMax, payload: kind, destination: destination, source: id, destinationVia: via
     )
     header.wantsNotice = wantsNotice
+    if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
+    route(header, payload: payload, &context)
+  }
+
+  /// Sends a datagram that means nothing over the ring, with so many steps to go beyond the first hop. The
+  /// node at which they run out sends a notice; the destination drops it.
+  public mutating func probeWay(to destination: OverlayID, steps: UInt8, _ context: inout Context) {
+    guard let payload = compose(&context, { $0.byte(Self.openerKind) }) else { return }
+    var header = RoutedHeader(
+      mode: .exact, hops: steps, payload: .datagram, destination: destination, source: id)
+    header.wantsNotice = true
     if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     route(header, payload: payload, &context)
   }

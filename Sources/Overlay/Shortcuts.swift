@@ -1,10 +1,12 @@
 // Far links, so that a message needs few hops.
 //
-// Each node keeps ⌈½·log2 N⌉ of them and is kept by about as many others. How far one reaches is drawn from
-// the harmonic law (each factor of two is as likely as any other), which makes greedy routing quick on a ring
-// of any size without any plan (Manku, Bawa and Raghavan, "Symphony", 2003). The node at the drawn place and
-// its neighbours serve equally well, so the one among ⌈log2 N⌉ of them is linked that seems to be the
-// quickest to reach (proximity selection: it halves the time of a look-up).
+// Each node keeps ⌈½·log2 N⌉ of them and is kept by about as many others. How far one reaches is drawn
+// from the harmonic law (each factor of two is as likely as any other), which makes greedy routing quick on a
+// ring of any size without any plan (Manku, Bawa and Raghavan, "Symphony", 2003). It begins where the
+// neighbours of neighbours end: a link to one of those, and one far link in four would be one, makes no way
+// shorter, as hops are chosen two ahead. The node at the drawn place and its neighbours serve equally well,
+// so the one among ⌈log2 N⌉ of them is linked that seems to be the quickest to reach (proximity selection: it
+// halves the time of a look-up).
 
 import Base
 import Session
@@ -60,9 +62,11 @@ extension Ring {
     }
   }
 
-  /// A place to either side, at a distance by the harmonic law between 1/N and half of the ring.
+  /// A place to either side, at a distance by the harmonic law between that of the neighbours' neighbours and
+  /// half of the ring.
   private func target(size: Int, _ links: borrowing Links, _ context: inout Context) -> OverlayID {
-    let share = context.random.harmonic(low: 2 / Double(size)) / 2
+    let nearest = Double(2 * Neighbourhood.side) / Double(size)
+    let share = context.random.harmonic(low: min(2 * nearest, 1)) / 2
     let distance = OverlayID(exp2: 160 + Mathematics.log2(share))
     return context.random.next() & 1 == 0 ? links.id &+ distance : links.id &- distance
   }

@@ -22,16 +22,18 @@ extension Ring {
     // The peer may have gone while its lists were read.
     guard let slot = links.peer(peer), links.peers[slot].isUp else { return }
     links.introduce(slot, &context)
-    let isBehind = isBehind(message, slot, &links, context.now)
+    let lists = lists(for: slot, links)
+    let isBehind = isBehind(message, fingerprint(lists), slot, &links, context.now)
     if message.wantsAnswer || isBehind || !isComplete {
-      sendStabilise(to: slot, wantsAnswer: false, lacksNames: !isComplete, &links, &context)
+      sendStabilise(lists, to: slot, wantsAnswer: false, lacksNames: !isComplete, &links, &context)
     }
   }
 
   /// Whether the peer shall have our lists (again): what it has seen is not what they are, and they are not
   /// on their way to it already.
-  private func isBehind(_ message: Stabilise, _ slot: Int, _ links: inout Links, _ now: Instant) -> Bool {
-    let view = fingerprint(lists(for: slot, links))
+  private func isBehind(
+    _ message: Stabilise, _ view: UInt32, _ slot: Int, _ links: inout Links, _ now: Instant
+  ) -> Bool {
     if !message.lacksNames {
       if message.seen == view { return false }
       if links.peers[slot].viewSent != view { return true }
@@ -113,9 +115,10 @@ extension Ring {
     let all = near.all
     for i in 0..<all.count {
       let slot = Int(all[i])
-      guard links.peers[slot].viewSent != fingerprint(lists(for: slot, links)) else { continue }
+      let lists = lists(for: slot, links)
+      guard links.peers[slot].viewSent != fingerprint(lists) else { continue }
       let isNearest = slot == near.predecessor || slot == near.successor
-      sendStabilise(to: slot, wantsAnswer: isNearest && !isSettled, &links, &context)
+      sendStabilise(lists, to: slot, wantsAnswer: isNearest && !isSettled, &links, &context)
     }
   }
 
@@ -140,9 +143,16 @@ extension Ring {
   }
 
   mutating func sendStabilise(
-    to slot: Int, wantsAnswer: Bool, lacksNames: Bool = false, _ links: inout Links, _ context: inout Context
+    to slot: Int, wantsAnswer: Bool, _ links: inout Links, _ context: inout Context
   ) {
-    let lists = lists(for: slot, links)
+    sendStabilise(lists(for: slot, links), to: slot, wantsAnswer: wantsAnswer, &links, &context)
+  }
+
+  /// Sends the lists that were made for the peer now.
+  private mutating func sendStabilise(
+    _ lists: NeighbourLists, to slot: Int, wantsAnswer: Bool, lacksNames: Bool = false, _ links: inout Links,
+    _ context: inout Context
+  ) {
     let view = fingerprint(lists)
     let isNews = links.peers[slot].viewSent != view
     var message = Stabilise(

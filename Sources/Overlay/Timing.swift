@@ -40,6 +40,8 @@ enum Timing {
   /// network, so that a machine that hesitates is not given up.
   static let pingTries: UInt8 = 4
   static let pingWaitMin = Interval.milliseconds(250)
+  /// With this question another way takes over that answers, if there is one.
+  static let doubtTries: UInt8 = 3
   /// So many more, each after twice the wait, when the peer was heard meanwhile: it is slow and not dead.
   static let pingTriesMore: UInt8 = 2
   /// Whoever was heard within this time need not be asked because others have died.
@@ -53,11 +55,16 @@ enum Timing {
   static let candidateProbes: [Interval] = [
     .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .milliseconds(1_000),
   ]
+  /// The way to a peer may take long, but no peer is waited for longer than this before its candidates are
+  /// probed.
+  static let punchDelayMax = Interval.seconds(1)
+  /// When the node's rate of probes is used up, the next one is tried after this.
+  static let probeWait = Interval.milliseconds(50)
   /// Candidates of one peer that are tried in this time: a peer cannot have us knock at many doors.
   static let candidatesMax = 8
   static let candidatesSpan = Interval.seconds(30)
   /// While relayed, the direct way is tried again, first soon and then ever more rarely.
-  static let directRetryMin = Interval.seconds(5)
+  static let directRetryMin = Interval.seconds(3)
   static let directRetryMax = Interval.minutes(5)
   /// An on-demand link without traffic is let go.
   static let idle = Interval.minutes(5)
@@ -79,10 +86,9 @@ enum Timing {
   /// longer than neighbours wait before they give a silent node up.
   static let sleep = Interval.milliseconds(2_500)
   static let overdue = Interval.milliseconds(250)
-  /// Links hear of each other soon while a node is young, then every other minute at most.
-  static let youth = Interval.seconds(30)
+  /// Links hear of each other soon while a node is young, then ever more rarely.
   static let newsSoon = Interval.seconds(10)
-  static let news = Interval.minutes(2)
+  static let news = Interval.minutes(10)
   /// Changes within this time are told together.
   static let coalesce = Interval.milliseconds(50)
   static let announceRing = Interval.milliseconds(250)

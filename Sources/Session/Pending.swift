@@ -27,6 +27,8 @@ struct Pending: BitwiseCopyable {
 /// A bounded list of handshakes, in memory of their own, which is wiped when they go.
 @safe struct PendingList: ~Copyable {
   private var entries: [UnsafeMutablePointer<Pending>] = []
+  /// No entry is older: without it, each would have to be asked whenever time passes.
+  private var oldestAt: Instant = .never
   let limit: Int
 
   init(limit: Int) { self.limit = limit }
@@ -47,14 +49,18 @@ struct Pending: BitwiseCopyable {
     let entry = UnsafeMutablePointer<Pending>.allocate(capacity: 1)
     entry.initialize(to: pending)
     entries.append(entry)
+    oldestAt = min(oldestAt, pending.startedAt)
   }
 
   mutating func remove(at position: Int) { Self.release(entries.remove(at: position)) }
 
   /// Lets go of all that are `life` old.
   mutating func expire(at now: Instant, life: Interval) {
-    for position in entries.indices.reversed() where now - entries[position].pointee.startedAt >= life {
-      remove(at: position)
+    guard now - oldestAt >= life else { return }
+    oldestAt = .never
+    for position in entries.indices.reversed() {
+      let startedAt = entries[position].pointee.startedAt
+      if now - startedAt >= life { remove(at: position) } else { oldestAt = min(oldestAt, startedAt) }
     }
   }
 

@@ -3,8 +3,12 @@
 import Base
 
 extension SessionTable {
-  /// Lets go of what is over. To be called about once a second (when it is called more often, sessions are
-  /// looked at once a second all the same); a session without keys stays until it is removed.
+  /// How often the sessions are looked at. Keys that are over open and seal nothing, whether they were let go
+  /// or not.
+  static let sweep = Interval.seconds(10)
+
+  /// Lets go of what is over. To be called about once a second; the sessions, each of which is read from
+  /// memory of its own, are looked at more rarely. A session without keys stays until it is removed.
   public mutating func expire(at now: Instant) {
     advance(to: now)
     initiated.expire(at: now, life: Timing.initiatedLife)
@@ -14,7 +18,7 @@ extension SessionTable {
       dropHalfOpen(at: position)
     }
     guard now >= sweepAt else { return }
-    sweepAt = now + .seconds(1)
+    sweepAt = now + Self.sweep
     for slot in 0..<slotCount {
       guard let session = slots[slot] else { continue }
       dropIfOver(session.pointee.sealing, in: session, at: now)

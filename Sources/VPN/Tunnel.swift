@@ -206,7 +206,7 @@ public struct Tunnel: ~Copyable {
     case .linkUp(let slot):
       // Whoever had this slot before is gone.
       forget(UInt32(slot))
-    case .measured:
+    case .measured, .unreached:
       break
     case .proved(let slot):
       onProved(slot, &network, &context)

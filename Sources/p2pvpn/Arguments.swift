@@ -89,6 +89,21 @@ enum Arguments {
     return Endpoint(address, port: port)
   }
 
+  /// `ADDRESS[:PORT]` or `[V6][:PORT]`: where others reach the node; port 0 is the one it listens on.
+  static func advertised(_ text: String) throws -> Endpoint {
+    let (host, port) = try hostAndPort(Substring(text))
+    guard let address = IPAddress(host) else {
+      throw ValidationError("give an IP address of this node, with a port if it is another than its own")
+    }
+    guard !address.isUnspecified, !address.isLoopback, !address.isMulticast, !address.isLinkLocal else {
+      throw ValidationError("nobody else can reach \(address)")
+    }
+    guard port ?? 443 >= 1_024 || port ?? 443 == 443 else {
+      throw ValidationError("other nodes do not try ports below 1024, except 443")
+    }
+    return Endpoint(address, port: port ?? 0)
+  }
+
   /// `auto` (nil), or an address with the prefix length of the community's pool.
   static func address(_ text: String) throws -> IPPrefix? {
     if text == "auto" { return nil }
@@ -163,6 +178,22 @@ enum Arguments {
       return UInt64(value * unit.bits / 8)
     }
     throw ValidationError("give off, or a rate such as 500kbit, 2mbit or 1gbit")
+  }
+
+  /// Bytes, such as `500MB` or `1.5TB`; the units are powers of a thousand.
+  static func size(_ text: String) throws -> UInt64 {
+    let lower = text.lowercased()
+    let units: [(suffix: String, bytes: Double)] = [
+      ("kb", 1e3), ("mb", 1e6), ("gb", 1e9), ("tb", 1e12),
+    ]
+    for unit in units where lower.hasSuffix(unit.suffix) {
+      let number = lower.dropLast(unit.suffix.utf8.count)
+      guard number.utf8.allSatisfy({ (48...57).contains($0) || $0 == UInt8(ascii: ".") }),
+        let value = Double(number), (1...1e15).contains(value * unit.bytes)
+      else { break }
+      return UInt64(value * unit.bytes)
+    }
+    throw ValidationError("give a size such as 500MB, 10GB or 1.5TB")
   }
 
   static func logLevel(_ text: String) throws -> Logger.Level {

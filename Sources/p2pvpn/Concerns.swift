@@ -8,6 +8,7 @@ enum Concern: Sendable {
   case ipv6
   case secret
   case names
+  case relay
 }
 
 struct Concerns: Sendable {

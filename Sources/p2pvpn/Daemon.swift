@@ -122,7 +122,7 @@ final class Daemon {
     for (endpoint, bootstrap) in bootstraps.takeLiterals() {
       core.addBootstrap(endpoint, key: bootstrap.key, &context)
     }
-    for table in [StoreTable.records, .peers] {
+    for table in StoreTable.allCases {
       journal.store.forEach(table) { core.recover(table, key: $0, value: $1, &context) }
     }
     drain()

@@ -80,6 +80,8 @@ extension Daemon {
     case .pingAnswered(let ticket, let time, let path): answerPing(ticket, time, path)
     case .pingFailed(let ticket, let reason): failPing(ticket, reason)
     case .lookedUp(let ticket, let answer): answerLookup(ticket, answer)
+    case .routeHop(let ticket, let id, let time): noteHop(ticket, id, time)
+    case .routeTraced(let ticket, let answer): answerRoute(ticket, answer)
     case .foreignRing(let id):
       log.notice("met another ring: joining the two", metadata: ["node": "\(id.short)"])
     case .located(_, let id, let hops):
@@ -101,6 +103,7 @@ extension Daemon {
     case .identityInUseTwice:
       log.error("another node uses this identity: give each node a state directory of its own")
       concerns.set(.identity, "another node uses this identity: give each node a state directory of its own")
+    case .relayUsedUp(let isUsedUp): observeRelay(isUsedUp)
     case .left: log.debug("said good-bye")
     case .addressGranted, .addressTaken, .addressLost, .poolDiffers, .aloneInCommunity, .noLongerAlone:
       observeMembership(event)
@@ -140,6 +143,16 @@ extension Daemon {
       concerns.clear(.alone)
     default: break
     }
+  }
+
+  private func observeRelay(_ isUsedUp: Bool) {
+    guard isUsedUp else {
+      log.notice("a new month: forwarding for others again")
+      return concerns.clear(.relay)
+    }
+    let message = "all data of --relay-monthly is used: forwarding nothing for others until the next month"
+    log.warning("\(message)")
+    concerns.set(.relay, message)
   }
 
   private func fail(_ message: String) { ending = ending ?? .failed(Failure(.failed, message)) }

@@ -9,6 +9,9 @@ import Platform
 struct Waiter {
   let target: String
   let caller: Caller
+  /// Of a look at the way over the ring: where it leads, and who on it has answered so far.
+  var destination: OverlayID?
+  var hops: [(id: OverlayID, after: Interval)] = []
 }
 
 extension Daemon {
@@ -18,6 +21,8 @@ extension Daemon {
     case .peers: caller.resume(.success(peers))
     case .ping(let target, let patience): ping(target, patience, caller)
     case .lookup(let target): lookUp(target, caller)
+    case .route(let target): traceRoute(target, caller)
+    case .paths(let target): caller.resume(paths(target))
     case .path(let peer, let toOverlay): caller.resume(pin(peer, toOverlay))
     case .leave:
       log.notice("told to leave", metadata: ["reason": "the local API"])
@@ -27,14 +32,14 @@ extension Daemon {
   }
 
   @discardableResult
-  private func wait(_ waiter: Waiter) -> UInt32 {
+  func wait(_ waiter: Waiter) -> UInt32 {
     lastTicket = lastTicket &+ 1
     if lastTicket == 0 { lastTicket = 1 }
     waiters[lastTicket] = waiter
     return lastTicket
   }
 
-  private func answer(_ ticket: UInt32, _ answer: (Waiter) -> Answer) {
+  func answer(_ ticket: UInt32, _ answer: (Waiter) -> Answer) {
     guard let waiter = waiters.removeValue(forKey: ticket) else { return }
     waiter.caller.resume(answer(waiter))
   }
@@ -69,7 +74,7 @@ extension Daemon {
   // Peers by what people call them.
 
   /// Whom a text names: an address, a full ID, or a linked peer by the beginning of its ID.
-  private func target(_ text: String) -> Result<PingTarget, Failure> {
+  func target(_ text: String) -> Result<PingTarget, Failure> {
     if let address = IPAddress(text) { return .success(.address(address)) }
     let digits = text.lowercased()
     if let bytes = Hex.bytes(digits), bytes.count == OverlayID.byteCount {
@@ -87,6 +92,16 @@ extension Daemon {
         Failure(.failed, "\(found.count) peers have IDs that begin with \(text): give more digits"))
     }
     return .success(.id(first.id))
+  }
+
+  /// The linked peer that is meant.
+  func linked(_ target: PingTarget) -> PeerSnapshot? {
+    core.snapshot(at: context.now).peers.first { peer in
+      switch target {
+      case .id(let id): peer.id == id
+      case .address(let address): peer.address == address || peer.address6 == address
+      }
+    }
   }
 
   private func isSelf(_ target: PingTarget) -> Bool {
@@ -172,14 +187,7 @@ extension Daemon {
     switch target(text) {
     case .failure(let failure): return .failure(failure)
     case .success(let target):
-      let peers = core.snapshot(at: context.now).peers
-      let peer = peers.first { peer in
-        switch target {
-        case .id(let id): peer.id == id
-        case .address(let address): peer.address == address || peer.address6 == address
-        }
-      }
-      guard let peer, core.pin(peer.id, toOverlay: toOverlay, &context) else {
+      guard let peer = linked(target), core.pin(peer.id, toOverlay: toOverlay, &context) else {
         return .failure(
           Failure(.notFound, "no link to \(text) is up: send it something first, `p2pvpn ping \(text)`"))
       }

@@ -4,6 +4,7 @@ import ArgumentParser
 import Base
 import Glibc
 import Logging
+import Overlay
 
 /// Options of every node.
 struct NodeArguments: ParsableArguments {
@@ -20,9 +21,32 @@ struct NodeArguments: ParsableArguments {
 
   @Option(
     name: .long,
-    help: ArgumentHelp("Data of others to forward: off, or bits a second.", valueName: "off|RATE"),
+    help: ArgumentHelp(
+      "Where others reach this node, beside what it finds out (a forwarded port); may be repeated.",
+      valueName: "ADDRESS[:PORT]"),
+    transform: Arguments.advertised)
+  var advertise: [Endpoint] = []
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      """
+      Data of others to forward: off, or bits a second (default: 2mbit, and any rate for members of a \
+      community with a secret).
+      """, valueName: "off|RATE"),
     transform: Arguments.relay)
-  var relay: UInt64 = 250_000
+  var relay: UInt64?
+
+  @Option(
+    name: .customLong("relay-for"),
+    help: "Whose data goes through this node's circuits: all, or pairs with a member of its community.")
+  var relayFor = RelayAudience.all
+
+  @Option(
+    name: .customLong("relay-monthly"),
+    help: ArgumentHelp("Data of others to forward in a calendar month, such as 10GB.", valueName: "SIZE"),
+    transform: Arguments.size)
+  var relayMonthly: UInt64?
 
   @Option(
     name: .long, help: ArgumentHelp("Where the node keeps its identity and its store.", valueName: "DIR"))
@@ -35,8 +59,23 @@ struct NodeArguments: ParsableArguments {
   var logLevel: Logger.Level = .info
 
   var options: NodeOptions {
-    NodeOptions(state: state, listen: listen, bootstraps: bootstrap, relay: relay, logLevel: logLevel)
+    let terms = RelayTerms(
+      bytesPerSecond: relay ?? RelayTerms.rateDefault, favoursMembers: relay == nil,
+      isForMembersOnly: relayFor == .members, monthlyBytes: relayMonthly)
+    return NodeOptions(
+      state: state, listen: listen, advertised: advertise, bootstraps: bootstrap, relay: terms,
+      logLevel: logLevel)
   }
+
+  func validate() throws {
+    guard advertise.count <= 4 else { throw ValidationError("--advertise may be given four times at most") }
+  }
+}
+
+/// The value of `--relay-for`.
+enum RelayAudience: String, CaseIterable, ExpressibleByArgument {
+  case all
+  case members
 }
 
 struct JoinCommand: ParsableCommand {

@@ -13,6 +13,8 @@ enum Question: Sendable {
   case peers
   case ping(target: String, patience: Interval)
   case lookup(target: String)
+  case route(target: String)
+  case paths(peer: String)
   case path(peer: String, toOverlay: Bool)
   case leave
 }

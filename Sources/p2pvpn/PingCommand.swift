@@ -13,8 +13,13 @@ struct PingCommand: ParsableCommand {
     transform: Arguments.peer)
   var peer: String
 
-  @Option(name: .long, help: ArgumentHelp("How many questions.", valueName: "N"))
-  var count = 4
+  @Option(
+    name: .long,
+    help: ArgumentHelp("How many questions: 4, or with --until-direct 30 at most.", valueName: "N"))
+  var count: Int?
+
+  @Flag(name: .long, help: "Ask until an answer has come directly; exit code 5 when none has.")
+  var untilDirect = false
 
   @Option(name: .long, help: ArgumentHelp("Seconds from one question to the next.", valueName: "SECONDS"))
   var interval = 1.0
@@ -27,8 +32,11 @@ struct PingCommand: ParsableCommand {
   @Flag(name: .long, help: "Print JSON.")
   var json = false
 
+  /// Words for paths on which nobody stands between.
+  private static let direct = ["lan", "direct", "tcp"]
+
   func validate() throws {
-    guard (1...1_000_000).contains(count) else { throw ValidationError("--count is a number from 1 on") }
+    guard (1...1_000_000).contains(count ?? 4) else { throw ValidationError("--count is a number from 1 on") }
     guard (0.01...3_600).contains(interval) else {
       throw ValidationError("--interval is from 0.01 to 3600 seconds")
     }
@@ -43,6 +51,7 @@ struct PingCommand: ParsableCommand {
     let parameters: JSON = ["target": .string(peer), "timeout_ms": .integer(Int64(timeout * 1_000))]
     var answers: [(milliseconds: Double, path: String)] = []
     var sent = 0
+    let count = count ?? (untilDirect ? 30 : 4)
     for number in 1...count {
       let began = Self.now()
       sent += 1
@@ -54,6 +63,7 @@ struct PingCommand: ParsableCommand {
         if !json {
           print("\(peer): \(number) answered after \(Presentation.milliseconds(milliseconds)) ms, \(path)")
         }
+        if untilDirect, Self.direct.contains(path) { break }
       } catch {
         guard error.status == .timedOut else { throw error }
         if !json { print("\(peer): \(number) not answered within \(timeout) s") }
@@ -62,6 +72,12 @@ struct PingCommand: ParsableCommand {
       if number < count { usleep(UInt32(max(0, interval - (Self.now() - began)) * 1e6)) }
     }
     summarise(sent, answers)
+    if !answers.isEmpty, untilDirect, !Self.direct.contains(answers.last?.path ?? "") {
+      let paths = try client.call("paths", ["peer": .string(peer)])
+      throw Failure(
+        .timedOut,
+        "not direct after \(sent) questions: \(Presentation.chosen(paths)); see `p2pvpn trace \(peer)`")
+    }
     if answers.isEmpty {
       throw Failure(.timedOut, "no answer from \(peer): see `p2pvpn lookup \(peer)` and `p2pvpn peers`")
     }
@@ -89,7 +105,8 @@ struct PingCommand: ParsableCommand {
     print("; least/mean/most \(three) ms; last path: \(path)")
   }
 
-  private static func now() -> Double {
+  /// Seconds since some moment.
+  static func now() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9

@@ -89,6 +89,34 @@ enum Presentation {
     return aligned(rows)
   }
 
+  // Ways, for `trace`.
+
+  static func route(_ route: JSON) -> [String] {
+    let time = route["rtt_ms"].asNumber.map { "\(milliseconds($0)) ms" } ?? "?"
+    let hops = route["hops"].asInteger ?? 0
+    let nodes = route["nodes"].asArray.compactMap { $0["id"].asString.map { String($0.prefix(10)) } }
+    let through = nodes.isEmpty ? "" : " through " + nodes.joined(separator: ", ")
+    return ["ring", "\(hops) hop\(hops == 1 ? "" : "s")\(through), \(time)"]
+  }
+
+  /// A row for each way that exists or is being tried.
+  static func ways(_ paths: JSON) -> [[String]] {
+    paths["ways"].asArray.map { way in
+      var text = way["path"].asString ?? "?"
+      if let endpoint = way["endpoint"].asString { text += " \(endpoint)" }
+      if let via = way["via"].asString { text += " via \(via.prefix(10))" }
+      text += ": \(way["state"].asString ?? "?")"
+      if let time = way["rtt_ms"].asNumber { text += ", \(milliseconds(time)) ms" }
+      return ["way", text]
+    }
+  }
+
+  static func chosen(_ paths: JSON) -> String {
+    var text = path(paths, [:])
+    if let time = paths["rtt_ms"].asNumber { text += ", \(milliseconds(time)) ms" }
+    return text
+  }
+
   // Words for numbers.
 
   /// Three significant digits or so.

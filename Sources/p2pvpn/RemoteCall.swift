@@ -2,7 +2,8 @@
 //
 //     status                          peers
 //     ping {target, timeout_ms}       lookup {target}
-//     path {peer, mode: auto|overlay} leave
+//     path {peer, mode: auto|overlay} route {target}
+//     paths {peer}                    leave
 //
 // An error has the code −32000 − n, n being the exit code that the program would end with, or one of those
 // that the specification sets aside.
@@ -67,6 +68,12 @@ enum RemoteCall {
     case "lookup":
       guard let target = parameters["target"].asString else { return invalid("lookup wants a target") }
       return .success(.lookup(target: target))
+    case "route":
+      guard let target = parameters["target"].asString else { return invalid("route wants a target, an ID") }
+      return .success(.route(target: target))
+    case "paths":
+      guard let peer = parameters["peer"].asString else { return invalid("paths wants a peer") }
+      return .success(.paths(peer: peer))
     case "path":
       guard let peer = parameters["peer"].asString, let mode = parameters["mode"].asString,
         mode == "auto" || mode == "overlay"

@@ -63,6 +63,26 @@ enum Report {
     ]
   }
 
+  /// All ways to a peer.
+  static func paths(_ peer: PeerSnapshot, _ paths: [PathSnapshot]) -> JSON {
+    [
+      "schema": 1, "id": JSON(peer.id), "path": JSON("\(peer.path)"), "via": JSON(peer.via),
+      "endpoint": JSON(peer.endpoint),
+      "rtt_ms": peer.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
+      "reason": JSON(reason(peer)),
+      "ways": .array(paths.map(way)),
+    ]
+  }
+
+  private static func way(_ path: PathSnapshot) -> JSON {
+    [
+      "path": JSON("\(path.kind)"), "endpoint": JSON(path.endpoint), "via": JSON(path.via),
+      "state": path.isBest ? "chosen" : path.isProved ? "works" : "being tried",
+      "rtt_ms": path.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
+      "size_bytes": .integer(Int64(path.size)),
+    ]
+  }
+
   /// Why the peer is not reached directly.
   private static func reason(_ peer: PeerSnapshot) -> String? {
     switch peer.path {

@@ -7,6 +7,7 @@ import Base
 import Glibc
 import Logging
 import Node
+import Overlay
 import Platform
 import Session
 import VPN
@@ -15,9 +16,10 @@ import VPN
 struct NodeOptions {
   var state: String?
   var listen: Endpoint?
+  var advertised: [Endpoint]
   var bootstraps: [Bootstrap]
-  /// Data of others that is forwarded, in bytes a second.
-  var relay: UInt64
+  /// What is passed on for others.
+  var relay: RelayTerms
   var logLevel: Logger.Level
 }
 
@@ -75,10 +77,11 @@ struct Startup {
           community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store))
       }
     }
-    let configuration = NodeConfiguration(
+    var configuration = NodeConfiguration(
       identity: identity, incarnation: try NodeState.nextIncarnation(in: directory, unixSeconds: unix),
       tunnel: tunnel, isFounder: options.bootstraps.isEmpty && store.count(.peers) == 0,
-      relayBytesPerSecond: options.relay, unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
+      relay: relayTerms(community), unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
+    configuration.advertised = options.advertised
     let mailbox = try explaining { try Mailbox() }
     let monitor = try explaining { try NetworkMonitor() }
     let loop = try explaining { try EventLoop() }
@@ -89,6 +92,13 @@ struct Startup {
         log: log, directory: directory, store: store, netlink: netlink, device: device,
         sockets: sockets, signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
         configuration: configuration, bootstraps: options.bootstraps, concerns: concerns))
+  }
+
+  /// An open community has everybody for a member: nobody is favoured for that.
+  private func relayTerms(_ community: Community?) -> RelayTerms {
+    var terms = options.relay
+    if community?.isOpen ?? true { terms.favoursMembers = false }
+    return terms
   }
 
   /// The first line: what this node is, and who may come in.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make bench`: what p2pvpn costs and how fast it connects, between two namespaces on a cable.
+"""`make bench`: what p2pvpn costs and how fast it connects, between network namespaces.
 
     bench.py                    # one round
     bench.py --rounds 3 --json FILE
@@ -11,6 +11,14 @@ Host a runs a seed and a member, host b a second member, which is what is measur
   idle        memory (VmRSS) and share of one core, after 30 s without traffic
   round trip  500 pings at 10 ms, beside the bare cable
   goodput     iperf3, one TCP stream each way, beside the bare cable
+
+Then, in another laboratory, two members and a seed, each with a cable to one router:
+
+  relay       goodput between the members when a firewall lets them talk through the seed only (path
+              `proxy`), what the seed's process uses of a core for each GB, and the same two directly;
+              beside it, through the kernel of the seed's machine, which changes addresses and forwards
+              (nftables). No cable here carries more than one packet at a time (no offloads), so that
+              all of them forward packets of the same size.
 
 Sender, receiver, both daemons and the kernel share this machine's cores, so goodput is the
 cost of the whole path: compare it with the bare cable, not with a network card. Figures are
@@ -26,7 +34,7 @@ import time
 from daemon import BINARY, p2pvpn
 from fleet import Fleet
 from netlab import exit_on_signals, obstacle
-from traffic import first_reply, percentile, round_trips, throughput
+from traffic import first_reply, percentile, round_trips, throughput, udp_throughput
 
 PINGS, INTERVAL = 500, 0.01
 BUSY = 0.1          # share of the machine that others may use before we say so
@@ -87,7 +95,35 @@ def measure(args, say):
         say("through the VPN")
         figures["vpn"] = speed(a, b, one.address(), two.address(), args)
         figures["rss_after_mb"] = resident_mb(two.process.pid)
+    figures["relay"] = relayed(args, say)
     return figures
+
+
+def relayed(args, say):
+    """Goodput from p2 to p3 directly, through the relay p1, and through the kernel of p1."""
+    with Fleet() as fleet:
+        fleet.lab.nat(public=3)
+        fleet.lab.offloads("off")
+        p1, p2, p3, internet = (fleet.lab[name] for name in ("p1", "p2", "p3", "internet"))
+        p1.lead(5201, p3)
+        say("through a forwarding kernel")
+        kernel = [measured(p2, p3, p3.ip, args.seconds, via=p1.ip) / 1e6 for measured in (throughput, udp_throughput)]
+        seed = fleet.seed("p1", "--relay", "10gbit")
+        a, b = fleet.joined("p2", seed), fleet.joined("p3", seed)
+        first_reply(p2, b.address(), 10)
+        a.wait_path(b, ("direct",)), b.wait_path(a, ("direct",))
+        say("directly")
+        direct = throughput(p2, p3, b.address(), args.seconds) / 1e6
+        internet.forbid(p2, p3)
+        a.wait_path(b, ("proxy",)), b.wait_path(a, ("proxy",))
+        say("through a relay")
+        before = cpu_seconds(seed.process.pid)
+        relay = throughput(p2, p3, b.address(), args.seconds) / 1e6
+        used = cpu_seconds(seed.process.pid) - before
+        relay_udp = udp_throughput(p2, p3, b.address(), args.seconds) / 1e6
+        return {"kernel_tcp_mbit": kernel[0], "kernel_udp_mbit": kernel[1], "direct_tcp_mbit": direct,
+                "relay_tcp_mbit": relay, "relay_udp_mbit": relay_udp,
+                "relay_cpu_s_per_gb": used / (relay * args.seconds / 8000)}
 
 
 def connect(fleet, seed, other, kind):
@@ -133,7 +169,7 @@ def summarize(rounds):
     def joins(kind):
         times = sorted(t for r in rounds for t in r[f"connect_{kind}_s"])
         return {"p50": percentile(times, .5), "p99": percentile(times, .99), "runs": len(times)}
-    paths = {way: {key: middle(lambda r: r[way][key]) for key in rounds[0][way]} for way in ("bare", "vpn")}
+    paths = {way: {key: middle(lambda r: r[way][key]) for key in rounds[0][way]} for way in ("bare", "vpn", "relay")}
     return {"connect_s": {kind: joins(kind) for kind in ("known", "fresh")}, **paths,
             **{key: middle(lambda r: r[key]) for key in ("idle_rss_mb", "idle_cpu_percent", "rss_after_mb")}}
 
@@ -155,6 +191,13 @@ def table(s):
                                ("tcp_ba_mbit", "TCP b > a, Mbit/s", 0)):
         ratio = f"{vpn[key] / bare[key]:.3f}" if bare[key] else ""
         lines.append(row(f"  {title}", f"{bare[key]:.{places}f}", f"{vpn[key]:.{places}f}", ratio))
+    relay = s["relay"]
+    lines += ["", row("through a third machine", "its kernel", "p2pvpn", "ratio")]
+    for key, title in (("tcp", "TCP, Mbit/s"), ("udp", "UDP with less than 5 % lost, Mbit/s")):
+        kernel, ours = relay[f"kernel_{key}_mbit"], relay[f"relay_{key}_mbit"]
+        lines.append(row(f"  {title}", f"{kernel:.0f}", f"{ours:.0f}", f"{ours / kernel:.3f}" if kernel else ""))
+    lines += [row("  TCP directly, for comparison, Mbit/s", "", f"{relay['direct_tcp_mbit']:.0f}", ""),
+              row("  the relay's processor time, s per GB", "", f"{relay['relay_cpu_s_per_gb']:.2f}", "")]
     return "\n".join(lines) + "\n"
 
 

@@ -11,10 +11,12 @@ from netlab import Lab
 COMMUNITY = "home"
 
 
-def endpoint(bootstrap):
-    """What is given to --bootstrap; the default port is understood."""
-    host = getattr(bootstrap, "host", bootstrap)
-    return host if isinstance(host, str) else host.ip or f"[{host.ip6}]"
+def endpoint(bootstrap, host):
+    """What a host is given as --bootstrap; the default port is understood."""
+    there = getattr(bootstrap, "host", bootstrap)
+    if isinstance(there, str):
+        return there
+    return there.ip if there.ip and host.ip else f"[{there.ip6}]"
 
 
 class Fleet(contextlib.AbstractContextManager):
@@ -64,7 +66,7 @@ class Fleet(contextlib.AbstractContextManager):
 
     def join(self, host, *bootstraps, options=(), community=COMMUNITY, secret=None, **more):
         """Start a member of the community; does not wait. Bootstraps are daemons, hosts or texts."""
-        given = [x for b in bootstraps for x in ("--bootstrap", endpoint(b))]
+        given = [x for b in bootstraps for x in ("--bootstrap", endpoint(b, self.lab[host]))]
         secret_file = secret or self.secret_file
         return self.daemon(host, "join", community, *given, "--secret-file", secret_file, *options, **more)
 

@@ -18,17 +18,18 @@ As a command (see --help):
 
     netlab.py pair                              # prints the hosts, waits for Ctrl-C
     netlab.py lan 4 --loss all=1 -- ./program   # runs a program, then cleans up
-    netlab.py nat --public 1 --site eim:1 --site symmetric:2
-    netlab.py selftest                          # shows what each kind of NAT does
+    netlab.py nat --public 1 --site eim:1 --site symmetric+ipv6:2 --site ipv6-only
+    netlab.py selftest                          # shows what each kind of site does
     netlab.py clean                             # removes what killed owners left behind
 
 The program after `--` finds NETLAB_JSON (all hosts) and NETLAB_NS_<HOST>, NETLAB_IP_<HOST>
 and NETLAB_IP6_<HOST> in its environment; `ip netns exec $NETLAB_NS_A ...` runs something
 on a host.
 
-Addresses: 198.51.100.0/24 and 2001:db8::/32 are the "internet", 192.168.k.0/24 lies behind
-NAT k, 100.64.k.0/24 between the two routers of `double`. NATs and what is behind them
-have IPv4 only.
+Addresses: 198.51.100.0/24 and 2001:db8::/64 are the "internet", 192.168.k.0/24 lies behind
+NAT k, 100.64.k.0/24 between the two routers of `double`. What is behind a NAT has IPv4 only,
+unless the kind of its site ends in `+ipv6`: then its hosts have addresses of 2001:db8:k::/64
+as well, which the internet routes to them.
 
 Kind of NAT       made with                                       mapping / filtering
 none              a plain router                                  none / none
@@ -37,6 +38,13 @@ port-restricted   masquerade, which keeps a free port             endpoint-indep
 symmetric         masquerade fully-random                         a new port each / address and port
 udp-blocked       port-restricted, every UDP packet dropped       TCP outwards only
 double            port-restricted behind a carrier's              as port-restricted, twice
+
+Kind of site      IPv4                  IPv6
+KIND              the NAT above         none
+KIND+ipv6         the NAT above         global addresses behind a stateful firewall: outwards is free,
+                                        inwards only answers; `none` has no firewall, and
+                                        `udp-blocked` drops UDP here, too
+ipv6-only         none at all           as above
 
 Where it differs from life: `eim` goes wrong when two inside hosts use one source port at
 the same time, and treats TCP as port-restricted does; no NAT hairpins; routers drop what
@@ -55,12 +63,15 @@ import random
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 
 NAT_KINDS = ("none", "eim", "port-restricted", "symmetric", "udp-blocked", "double")
+IPV6, IPV6_ONLY = "+ipv6", "ipv6-only"
+NETLINK_NETFILTER, CT_DELETE, NLM_F_REQUEST_ACK = 12, 0x102, 5
 PREFIX = "netlab"
 CLONE_NEWNET = 0x40000000
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_IGNORE_OUTGOING, ETH_P_ALL = 33, 263, 23, 3
@@ -155,8 +166,14 @@ class Host:
         """A firewall on this router: nothing passes between the hosts a and b any more."""
         self._between("firewall", a, b, "drop")
 
+    def block_udp(self, host):
+        """A firewall on this router: no UDP from a host or to it any more."""
+        families = [(kind, ip) for kind, ip in (("ip", host.ip), ("ip6", host.ip6)) if ip]
+        self._filter("firewall", [f"{kind} {way} {ip} meta l4proto udp drop"
+                                  for kind, ip in families for way in ("saddr", "daddr")])
+
     def permit(self):
-        """Take the firewall of `forbid` away again."""
+        """Take the firewall of `forbid` or `block_udp` away again."""
         self.nft("delete table inet firewall\n")
 
     def watch(self, a, b):
@@ -170,15 +187,44 @@ class Host:
         return sum(step["counter"]["packets"] for step in steps if "counter" in step)
 
     def _between(self, table, a, b, action):
-        ways = [(kind, x, y) for kind, one, two in (("ip", a.ip, b.ip), ("ip6", a.ip6, b.ip6)) if one and two
-                for x, y in ((one, two), (two, one))]
-        rules = "".join(f"{kind} saddr {x} {kind} daddr {y} {action}\n" for kind, x, y in ways)
-        self.nft(f"table inet {table} {{\n chain between {{\n type filter hook forward priority 0;\n{rules} }}\n}}\n")
+        families = [(kind, one, two) for kind, one, two in (("ip", a.ip, b.ip), ("ip6", a.ip6, b.ip6)) if one and two]
+        self._filter(table, [f"{kind} saddr {x} {kind} daddr {y} {action}"
+                             for kind, one, two in families for x, y in ((one, two), (two, one))])
+
+    def _filter(self, table, rules):
+        """Rules for what this router forwards."""
+        chain = "\n".join(["type filter hook forward priority 0;", *rules])
+        self.nft(f"table inet {table} {{\n chain between {{\n{chain}\n }}\n}}\n")
+
+    def lead(self, port, there):
+        """A port of this host (TCP and UDP) leads to the same port of another one, by the kernel's NAT."""
+        _router(self)
+        self.nft(f"""table ip lead {{
+  chain prerouting {{ type nat hook prerouting priority -100;
+    ip daddr {self.ip} meta l4proto {{ tcp, udp }} th dport {port} dnat to {there.ip}
+  }}
+  chain postrouting {{ type nat hook postrouting priority 100; ip daddr {there.ip} masquerade
+  }}
+}}
+""")
+
+    def forget_connections(self):
+        """Empty this router's connection tracking, NAT mappings included, as `conntrack -F` does."""
+        with self.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as kernel:
+            kernel.send(struct.pack("=IHHIIBBH", 20, CT_DELETE, NLM_F_REQUEST_ACK, 1, 0, 0, 0, 0))
+            error = struct.unpack_from("=i", kernel.recv(4096), 16)[0]
+        if error:
+            raise OSError(-error, f"connection tracking of {self.name}: {os.strerror(-error)}")
 
     def offload(self, dev, **flags):
         """ethtool -K; flags use '_' for '-', e.g. tx_udp_segmentation='off'."""
         args = [x for key, value in flags.items() for x in (key.replace("_", "-"), value)]
         self.run(["ethtool", "-K", dev] + args, check=False)
+
+    def prefix_length(self, address):
+        """Of one of the addresses on eth0."""
+        return next(a["prefixlen"] for link in json.loads(self.ip_command("-j", "addr", "show", "dev", "eth0"))
+                    for a in link["addr_info"] if a["local"] == address)
 
     def describe(self):
         return {"ns": self.ns, "ip": self.ip, "ip6": self.ip6, "role": self.role}
@@ -296,7 +342,8 @@ class Lab:
 
         Public hosts: p1.. (198.51.100.i, 2001:db8::i). Site k, written "kind:hosts", has
         the router s<k>r (198.51.100.(100+k)) and hosts s<k>h1.. (192.168.k.x); "double" has
-        a carrier's router s<k>c in front of it (100.64.k.0/24 between).
+        a carrier's router s<k>c in front of it (100.64.k.0/24 between). With "kind+ipv6:hosts"
+        the hosts have 2001:db8:k::x, too, and with "ipv6-only:hosts" nothing else.
 
         The internet is a router with a cable for each customer and no shared segment, so
         that broadcast and multicast do not cross it, as in life."""
@@ -307,32 +354,39 @@ class Lab:
             self._customer(internet, self.host(f"p{i}"), f"198.51.100.{i}", f"2001:db8::{i}", delay, jitter)
         for k, site in enumerate(sites, 1):
             kind, _, count = site.partition(":")
-            if kind not in NAT_KINDS:
-                raise ValueError(f"unknown kind of NAT {kind!r}; one of {', '.join(NAT_KINDS)}")
-            router = self._site_router(internet, k, kind, delay, jitter)
+            nat, ipv6 = _site_kind(kind)
+            router = self._site_router(internet, k, nat, ipv6, delay, jitter)
             for i in range(1, int(count or 1) + 1):
-                self._inside_host(router, k, i)
+                self._inside_host(router, k, i, nat, ipv6)
         return self
 
     def _customer(self, internet, host, ip, ip6=None, delay=0, jitter=0):
         port = self._attach(host, internet, delay, jitter)
-        host.ip, host.ip6 = ip, ip6
-        host.address(f"{ip}/32")
-        host.ip_command("route", "add", "default", "via", "198.51.100.254", "dev", "eth0", "onlink")
         internet.address("198.51.100.254/32", port)
-        internet.ip_command("route", "add", f"{ip}/32", "dev", port)
+        internet.address("fe80::fe/64", port)
+        self._customer_addresses(internet, host, port, ip, ip6)
+
+    @staticmethod
+    def _customer_addresses(internet, host, port, ip, ip6):
+        """Give a customer its addresses, and both sides the routes."""
+        host.ip, host.ip6 = ip, ip6
+        if ip:
+            host.address(f"{ip}/32")
+            host.ip_command("route", "add", "default", "via", "198.51.100.254", "dev", "eth0", "onlink")
+            internet.ip_command("route", "add", f"{ip}/32", "dev", port)
         if ip6:
             host.address(f"{ip6}/128")
-            host.ip_command("-6", "route", "add", "default", "via", "fe80::fe", "dev", "eth0")
-            internet.address("fe80::fe/64", port)
+            host.ip_command("-6", "route", "replace", "default", "via", "fe80::fe", "dev", "eth0")
             internet.ip_command("-6", "route", "add", f"{ip6}/128", "dev", port)
 
-    def _site_router(self, internet, k, kind, delay, jitter):
-        wan = f"198.51.100.{100 + k}"
-        router = self.host(f"s{k}r", f"router/{kind}")
+    def _site_router(self, internet, k, kind, ipv6, delay, jitter):
+        wan = f"198.51.100.{100 + k}" if kind else None
+        router = self.host(f"s{k}r", f"router/{kind or IPV6_ONLY}")
+        router.nat_kind, router.uplinks = "port-restricted" if kind == "double" else kind, [router]
         if kind == "double":
             carrier = self.host(f"s{k}c", "router/carrier")
             _router(carrier)
+            carrier.nat_kind, router.uplinks = "port-restricted", [carrier, router]
             self._customer(internet, carrier, wan, None, delay, jitter)
             self.veth(carrier, "lan0", router, "eth0")
             carrier.address(f"100.64.{k}.1/24", "lan0")
@@ -344,20 +398,81 @@ class Lab:
             self._customer(internet, router, wan, None, delay, jitter)
         _router(router)
         self._bridge(router, "lan0")
-        router.address(f"192.168.{k}.1/24", "lan0")
+        if kind:
+            router.address(f"192.168.{k}.1/24", "lan0")
+        if ipv6:
+            self._route_prefix(internet, router, k, kind)
         if kind == "none":
             port = router.peer[1]
             internet.ip_command("route", "add", f"192.168.{k}.0/24", "via", wan, "dev", port, "onlink")
-        else:
-            router.nft(nat_rules("port-restricted" if kind == "double" else kind, router.ip))
+        elif kind:
+            router.nft(nat_rules(router.nat_kind, router.ip))
         return router
 
-    def _inside_host(self, router, k, i):
+    @staticmethod
+    def _route_prefix(internet, router, k, kind):
+        """Route a site's global prefix hop by hop from the internet to its router, and back."""
+        above, port = internet, router.uplinks[0].peer[1]
+        for hop in router.uplinks:
+            hop.setting("net/ipv6/conf/all/forwarding", 1)
+            hop.address("fe80::1/64", "eth0")
+            hop.address("fe80::fe/64", "lan0")
+            hop.ip_command("-6", "route", "add", "default", "via", "fe80::fe", "dev", "eth0")
+            above.ip_command("-6", "route", "add", f"2001:db8:{k}::/64", "via", "fe80::1", "dev", port)
+            above, port = hop, "lan0"
+        router.ip_command("-6", "route", "add", f"2001:db8:{k}::/64", "dev", "lan0")
+        if kind != "none":
+            router.nft(firewall6_rules(kind))
+
+    def _inside_host(self, router, k, i, nat, ipv6):
         host = self.host(f"s{k}h{i}")
         router.ip_command("link", "set", self._attach(host, router), "master", "lan0")
-        host.ip = f"192.168.{k}.{10 + i}"
+        if nat:
+            self._inside_address(host, k, 10 + i)
+        if ipv6:
+            host.ip6 = f"2001:db8:{k}::{10 + i}"
+            host.address(f"{host.ip6}/64")
+            host.ip_command("-6", "route", "add", "default", "via", "fe80::fe", "dev", "eth0")
+
+    @staticmethod
+    def _inside_address(host, k, x):
+        host.ip = f"192.168.{k}.{x}"
         host.address(f"{host.ip}/24")
         host.ip_command("route", "add", "default", "via", f"192.168.{k}.1")
+
+    # ---- what happens to networks -----------------------------------------------
+
+    def reboot_nat(self, k, port=None):
+        """The NAT of site k forgets its mappings.
+
+        With `port`, UDP from an inside port 7741 leaves by that one from now on, instead of
+        7741: the NAT came back with other ports."""
+        for router in self[f"s{k}r"].uplinks:
+            router.nft(f"delete table ip nat\n{nat_rules(router.nat_kind, router.ip, port)}")
+            router.forget_connections()
+
+    def renumber(self, name, x):
+        """A host gets another address: the x-th public one, or 192.168.k.x behind NAT k.
+
+        It keeps none of its old IPv4 or public addresses."""
+        host = self[name]
+        hub, port = host.peer
+        for ip in filter(None, (host.ip, host.ip6)):
+            host.ip_command("addr", "del", f"{ip}/{host.prefix_length(ip)}", "dev", "eth0")
+        if hub.role == "internet":
+            for ip in filter(None, (host.ip, host.ip6)):
+                hub.ip_command(*(["-6"] if ":" in ip else []), "route", "del", ip, "dev", port)
+            self._customer_addresses(hub, host, port, f"198.51.100.{x}", f"2001:db8::{x}")
+        else:
+            self._inside_address(host, int(host.ip.split(".")[2]), x)
+
+    def move(self, name, k, x=99):
+        """A host of a site goes to site k: its cable is pulled, and it becomes 192.168.k.x there."""
+        host, router = self[name], self[f"s{k}r"]
+        host.ip_command("link", "del", "eth0")
+        router.ip_command("link", "set", self._attach(host, router), "master", "lan0")
+        host.ip = host.ip6 = None
+        self._inside_address(host, k, x)
 
     # ---- properties of cables -------------------------------------------------
 
@@ -404,7 +519,33 @@ def _router(host):
     host.setting("net/ipv4/conf/all/send_redirects", 0)
 
 
-def nat_rules(kind, wan):
+def _site_kind(text):
+    """(kind of NAT or None, has IPv6) of what is written before the colon of a site."""
+    if text == IPV6_ONLY:
+        return None, True
+    nat = text.removesuffix(IPV6)
+    if nat not in NAT_KINDS:
+        raise ValueError(f"unknown kind of site {text!r}; {IPV6_ONLY}, or one of {', '.join(NAT_KINDS)}, "
+                         f"with or without {IPV6}")
+    return nat, nat != text
+
+
+def firewall6_rules(kind):
+    """nft rules of an IPv6 router that lets in only what was asked for. There is no translation."""
+    return f"""
+table ip6 firewall {{
+  chain forwarding {{ type filter hook forward priority 0; policy drop;
+    {'meta l4proto udp drop' if kind == 'udp-blocked' else ''}
+    iifname "lan0" accept
+    ct state established,related accept
+  }}
+  chain inbound {{ type filter hook input priority 0; policy accept; iifname "eth0" ct state new drop;
+  }}
+}}
+"""
+
+
+def nat_rules(kind, wan, port=None):
     """nft rules of a NAT router whose outside is eth0 and whose inside is lan0.
 
     Packets to the router itself that nobody asked for are dropped without an answer, as most
@@ -412,8 +553,11 @@ def nat_rules(kind, wan):
 
     Linux has no endpoint-independent NAT. `eim` comes near it: masquerade keeps source ports,
     each UDP packet on its way out notes port -> inside host in a map for 120 s, and what
-    arrives for a noted port goes to that host whoever sent it."""
+    arrives for a noted port goes to that host whoever sent it.
+
+    `port` is what a UDP source port 7741 becomes, for one inside host that uses it."""
     eim = kind == "eim"
+    moved = f'oifname "eth0" udp sport 7741 masquerade to :{port}' if port else ""
     masquerade = "masquerade fully-random" if kind == "symmetric" else "masquerade"
     ports = "map ports { type inet_service : ipv4_addr; flags dynamic,timeout; timeout 120s; size 65535; }"
     return f"""
@@ -422,7 +566,9 @@ table ip nat {{
   chain prerouting {{ type nat hook prerouting priority -100;
     {f'iifname "eth0" ip daddr {wan} meta l4proto udp dnat to udp dport map @ports' if eim else ''}
   }}
-  chain postrouting {{ type nat hook postrouting priority 100; oifname "eth0" {masquerade};
+  chain postrouting {{ type nat hook postrouting priority 100;
+    {moved}
+    oifname "eth0" {masquerade}
   }}
   chain forwarding {{ type filter hook forward priority 0; policy drop;
     {'iifname "lan0" oifname "eth0" meta l4proto udp update @ports { udp sport : ip saddr }' if eim else ''}
@@ -588,63 +734,80 @@ def obstacle():
 
 # ---- what the NATs do -----------------------------------------------------------
 
-Behaviour = collections.namedtuple("Behaviour", "kind seen_by_p1 seen_by_p2 any_port any_host tcp")
+SHOWN_KINDS = tuple(kind + IPV6 for kind in NAT_KINDS) + (IPV6_ONLY,)
+Behaviour = collections.namedtuple("Behaviour", "kind family seen_by_p1 seen_by_p2 any_port any_host tcp")
 
 
 def observe_nats():
-    """Find out with plain sockets what each kind of NAT does to its inside host."""
+    """Find out with plain sockets what each kind of site does to its inside host, by IPv4 and IPv6."""
     with Lab() as lab:
-        lab.nat(2, [f"{kind}:1" for kind in NAT_KINDS])
-        servers = [_udp(lab[name], 7000) for name in ("p1", "p2")]
-        other_port = _udp(lab["p2"], 7001)
-        return [_observe(lab, k, kind, servers, other_port) for k, kind in enumerate(NAT_KINDS, 1)]
+        lab.nat(2, [f"{kind}:1" for kind in SHOWN_KINDS])
+        seen = []
+        for family, ip in ((4, lambda host: host.ip), (6, lambda host: host.ip6)):
+            servers = [udp_socket(lab[name], ip(lab[name]), 7000) for name in ("p1", "p2")]
+            other_port = udp_socket(lab["p2"], ip(lab["p2"]), 7001)
+            seen += [_observe(lab, k, kind, family, ip, servers, other_port)
+                     for k, kind in enumerate(SHOWN_KINDS, 1) if ip(lab[f"s{k}h1"])]
+        return seen
 
 
-def _udp(host, port):
-    s = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((host.ip, port))
+def udp_socket(host, ip, port):
+    """A bound socket on a host that waits 0.3 s at most."""
+    s = host.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((ip, port))
     s.settimeout(0.3)
     return s
 
 
-def _received(s):
+def received(s):
+    """(payload, (address, port) of the sender) of the next datagram, or (None, None)."""
     try:
-        return s.recvfrom(99)
+        payload, sender = s.recvfrom(99)
+        return payload, sender[:2]
     except OSError:
         return (None, None)
 
 
-def _observe(lab, k, kind, servers, other_port):
-    host = lab[f"s{k}h1"]
-    client = _udp(host, 5000)
-    client.sendto(b"x", (lab["p1"].ip, 7000))
-    at1 = _received(servers[0])[1]
+def _observe(lab, k, kind, family, ip, servers, other_port):
+    host, p1, p2 = (lab[name] for name in (f"s{k}h1", "p1", "p2"))
+    client = udp_socket(host, ip(host), 5000)
+    client.sendto(b"x", (ip(p1), 7000))
+    at1 = received(servers[0])[1]
     any_host = any_port = False
     if at1:
         servers[1].sendto(b"stranger", at1)             # a host that was never contacted
-        any_host = _received(client)[0] == b"stranger"
-    client.sendto(b"x", (lab["p2"].ip, 7000))
-    at2 = _received(servers[1])[1]
+        any_host = received(client)[0] == b"stranger"
+    client.sendto(b"x", (ip(p2), 7000))
+    at2 = received(servers[1])[1]
     if at2:
         other_port.sendto(b"known host", at2)           # a known host, but another port of it
-        any_port = _received(client)[0] == b"known host"
-    listener = lab["p1"].socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind((lab["p1"].ip, 8000 + k))
-    listener.listen()
-    caller = host.socket(socket.AF_INET, socket.SOCK_STREAM)
-    caller.settimeout(1)
-    tcp = caller.connect_ex((lab["p1"].ip, 8000 + k)) == 0
-    for s in (client, listener, caller):
-        s.close()
-    return Behaviour(kind, at1, at2, any_port, any_host, tcp)
+        any_port = received(client)[0] == b"known host"
+    tcp = _connects(host, p1, ip(p1), 8000 + k)
+    client.close()
+    return Behaviour(kind, family, at1, at2, any_port, any_host, tcp)
+
+
+def _connects(caller, listener, ip, port):
+    """Whether a TCP connection from one host to another opens."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with listener.socket(family, socket.SOCK_STREAM) as ear, caller.socket(family, socket.SOCK_STREAM) as mouth:
+        ear.bind((ip, port))
+        ear.listen()
+        mouth.settimeout(1)
+        return mouth.connect_ex((ip, port)) == 0
 
 
 def selftest():
-    row = "{:16}{:24}{:24}{:14}{:14}{}".format
-    print(row("NAT", "seen by p1", "seen by p2", "in: any port", "in: any host", "TCP out"))
-    text = lambda x: "{}:{}".format(*x) if isinstance(x, tuple) else "yes" if x else "no"     # noqa: E731
+    row = "{:22}{:6}{:24}{:24}{:14}{:14}{}".format
+    print(row("site", "", "seen by p1", "seen by p2", "in: any port", "in: any host", "TCP out"))
     for seen in observe_nats():
-        print(row(*(x if isinstance(x, str) else text(x) for x in seen)))
+        ends = [_shown(seen.seen_by_p1), _shown(seen.seen_by_p2)]
+        yes = ["yes" if x else "no" for x in (seen.any_port, seen.any_host, seen.tcp)]
+        print(row(seen.kind, f"IPv{seen.family}", *ends, *yes))
+
+
+def _shown(endpoint):
+    return "no" if not endpoint else ("[{}]:{}" if ":" in endpoint[0] else "{}:{}").format(*endpoint)
 
 
 # ---- the command ------------------------------------------------------------------
@@ -665,9 +828,9 @@ def arguments(argv):
     nat = sub.add_parser("nat", parents=[common])
     nat.add_argument("--public", type=int, default=2)
     nat.add_argument("--site", action="append", default=[], metavar="KIND:HOSTS",
-                     help=f"KIND is one of {', '.join(NAT_KINDS)}")
+                     help=f"KIND is {IPV6_ONLY}, or one of {', '.join(NAT_KINDS)}, with or without {IPV6}")
     sub.add_parser("clean", help="remove what killed owners left behind")
-    sub.add_parser("selftest", help="show what each kind of NAT does")
+    sub.add_parser("selftest", help="show what each kind of site does")
     return parser.parse_args(argv)
 
 

@@ -41,10 +41,10 @@ class Flow:
 
     `with Flow(host, address) as flow: ...`; it is stopped at the end of the block."""
 
-    def __init__(self, host, address, interval=0.1):
+    def __init__(self, host, address, interval=0.1, size=56):
         self.what = f"ping from {host.name} to {address}"
         self.read, write = os.pipe()
-        self.process = host.popen(["ping", "-n", "-D", "-i", interval, address], stdout=write,
+        self.process = host.popen(["ping", "-n", "-D", "-i", interval, "-s", size, address], stdout=write,
                                   stderr=subprocess.STDOUT)
         os.close(write)
         self.text, self.lock = "", threading.Lock()
@@ -82,6 +82,10 @@ class Flow:
         def later():
             return next(([at - since] for at, _ in self.replies() if at > since), None)
         return until(f"a reply to the {self.what}", later, limit, every=0.02)[0]
+
+    def gap(self, since=0):
+        """The longest time between two replies after a moment in Unix time, in seconds."""
+        return longest_gap([at for at, _ in self.replies()], since)
 
     @property
     def sent(self):
@@ -185,17 +189,94 @@ class Transfer:
             self.trouble = error
 
 
-def throughput(source, destination, address, seconds=3):
-    """TCP goodput by iperf3, in bits per second as the receiver saw it."""
+def longest_gap(moments, since):
+    """The longest pause in a sorted series; one that was on at `since` counts from there."""
+    later = [since] * bool(since) + [at for at in moments if at > since]
+    return max((b - a for a, b in zip(later, later[1:])), default=float("inf"))
+
+
+class Stream:
+    """One iperf3 TCP connection that runs beside the test, and tells where it paused.
+
+    `with Stream(a, b, address) as stream: ...`; leaving the block ends it. The receiver's progress is
+    looked at every 0.1 s, which is as fine as `gap` can be."""
+
+    PROGRESS = re.compile(r"^\[ *\d+\] +[\d.]+-[\d.]+ +sec +([\d.]+) KBytes")
+
+    def __init__(self, source, destination, address, rate="20M"):
+        self.arrivals, self.bytes = [], 0          # Unix time of each 0.1 s in which something arrived
+        read, write = os.pipe()
+        self.server = destination.popen(["iperf3", "-s", "-1", "-B", address, "-i", "0.1", "-f", "K", "--forceflush"],
+                                        stdout=write)
+        os.close(write)
+        self.reader = threading.Thread(target=self._collect, args=(read,), daemon=True)
+        self.reader.start()
+        until("iperf3's server", lambda: ":5201 " in destination.run(["ss", "-Hltn"]), 5)
+        self.client = source.popen(["iperf3", "-c", address, "-t", 3600, "-b", rate, "-l", "8K", "-i", "0"])
+
+    def _collect(self, read):
+        with os.fdopen(read, errors="replace") as lines:
+            for line in lines:
+                progress = self.PROGRESS.match(line)
+                if progress and float(progress[1]) and "receiver" not in line:
+                    self.arrivals.append(time.time())
+                    self.bytes += round(float(progress[1]) * 1024)
+
+    def __enter__(self):
+        until("the first bytes of the stream", lambda: self.arrivals, 10)
+        return self
+
+    def __exit__(self, *_):
+        stop([self.client, self.server], grace=0.5)
+        self.reader.join(3)
+
+    def is_alive(self):
+        """Whether the connection still stands at both ends."""
+        return self.client.poll() is None and self.server.poll() is None
+
+    def wait_bytes(self, since, limit):
+        """Wait until something arrives after a moment in Unix time; returns how many seconds later it did."""
+        def later():
+            return next(([at - since] for at in list(self.arrivals) if at > since), None)
+        return until("the stream to go on", later, limit, every=0.05)[0]
+
+    def gap(self, since=0):
+        """The longest pause after a moment in Unix time, in seconds."""
+        return longest_gap(list(self.arrivals), since)
+
+
+def throughput(source, destination, address, seconds=3, via=None):
+    """TCP goodput by iperf3, in bits per second as the receiver saw it.
+
+    `via` is an address that leads to the destination's `address`, if it is not that itself."""
+    end = iperf3(source, destination, address, via or address, ["-t", seconds])
+    return end["sum_received"]["bits_per_second"]
+
+
+def udp_throughput(source, destination, address, seconds=3, via=None, top=1000e6):
+    """UDP goodput in bits per second, datagrams of 1,200 bytes: at the first rate of which less than 5 %
+    are lost, from `top` downwards by a fifth each time."""
+    rate = top
+    while rate > 1e6:
+        options = ["-t", seconds, "-u", "-l", 1200, "-b", round(rate)]
+        end = iperf3(source, destination, address, via or address, options)
+        if end["sum"]["lost_percent"] < 5:
+            return end["sum_received"]["bits_per_second"]
+        rate *= 0.8
+    return 0
+
+
+def iperf3(source, destination, address, target, options):
+    """One run of iperf3 towards a server at `address`; returns what it says of its end."""
     server = destination.popen(["iperf3", "-s", "-1", "-B", address])
     try:
         def attempt():
-            out = source.run(["iperf3", "-c", address, "-t", seconds, "-J"], check=False, timeout=seconds + 20)
+            out = source.run(["iperf3", "-c", target, "-J", *options], check=False, timeout=60)
             result = json.loads(out or "{}")
             if "refused" in result.get("error", ""):
                 return None                     # the server is not up yet
             assert "error" not in result and result.get("end"), f"iperf3: {result.get('error', out)}"
-            return result["end"]["sum_received"]["bits_per_second"]
+            return result["end"]
         return until("iperf3's server", attempt, 10)
     finally:
         stop([server], grace=0.5)

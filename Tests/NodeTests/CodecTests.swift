@@ -117,7 +117,16 @@ extension Random {
     return lists
   }
 
-  fileprivate mutating func relayOffer() -> RelayOffer { RelayOffer(relay: id(), roundTrip: seconds()) }
+  fileprivate mutating func relayOffer() -> RelayOffer {
+    RelayOffer(node: named(), roundTrip: seconds(), coordinate: coordinate())
+  }
+
+  /// Through two relays as the asking end says it, or as a relay does.
+  fileprivate mutating func circuitAsk() -> CircuitAsk {
+    let isRelay = below(2) == 0
+    return CircuitAsk(
+      origin: isRelay ? id() : .zero, peer: id(), beyond: isRelay ? .zero : id(), label: seconds() | 1)
+  }
 
   fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
 
@@ -196,15 +205,16 @@ private let session: [Kind] = [
 
 private let overlay: [Kind] = [
   Kind("RelayOffer") { $0.relayOffer() },
+  Kind("CircuitAsk") { $0.circuitAsk() },
   Kind("CircuitMessage.offer") { CircuitMessage.offer($0.list { $0.relayOffer() }) },
-  Kind("CircuitMessage.answer") { CircuitMessage.answer(relay: $0.id()) },
-  Kind("CircuitMessage.ask") { CircuitMessage.ask(peer: $0.id(), label: $0.seconds() | 1) },
-  Kind("CircuitMessage.ready") { CircuitMessage.ready(peer: $0.id(), label: $0.seconds() | 1) },
+  Kind("CircuitMessage.answer") { CircuitMessage.answer(relay: $0.id(), beyond: $0.id(), instead: $0.id()) },
+  Kind("CircuitMessage.ask") { CircuitMessage.ask($0.circuitAsk()) },
+  Kind("CircuitMessage.ready") { CircuitMessage.ready(asked: $0.seconds() | 1, label: $0.seconds() | 1) },
   Kind("CircuitMessage.closed") {
     CircuitMessage.closed(
-      peer: $0.id(), label: $0.seconds() | 1, CircuitRefusal(rawValue: UInt8($0.below(4)))!)
+      asked: $0.seconds() | 1, CircuitRefusal(rawValue: UInt8($0.below(4)))!)
   },
-  Kind("CircuitMessage.leave") { CircuitMessage.leave(peer: $0.id(), label: $0.seconds() | 1) },
+  Kind("CircuitMessage.leave") { CircuitMessage.leave(asked: $0.seconds() | 1) },
   Kind("Nonce") { $0.nonce() },
   Kind("Ping.plain", .rest) { Ping(nonce: $0.nonce()) },
   Kind("Ping.padded", .rest) {
@@ -215,8 +225,12 @@ private let overlay: [Kind] = [
   },
   Kind("Candidates") {
     Candidates(
-      wantsAnswer: $0.below(2) == 1, endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
+      wantsAnswer: $0.below(2) == 1, mapping: Mapping(rawValue: UInt8($0.below(4)))!,
+      endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
   },
+  Kind("BirthdayMessage.ask") { BirthdayMessage.ask($0.endpoint()) },
+  Kind("BirthdayMessage.agreed") { BirthdayMessage.agreed($0.endpoint()) },
+  Kind("BirthdayMessage.notNow") { _ in BirthdayMessage.notNow },
   Kind("Stabilise") {
     var message = Stabilise(
       wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, view: $0.seconds(), seen: $0.seconds(),

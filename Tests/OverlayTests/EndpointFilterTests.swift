@@ -42,23 +42,39 @@ import Testing
     var underlay = underlay
     let peer = Endpoint("100.64.9.9:40000")!
     #expect(!underlay.mayProbe(peer))
-    let isNew = underlay.observe(Endpoint("100.64.9.9:50000")!)
-    #expect(isNew && underlay.mayProbe(peer))
+    let isNew = underlay.observe(Endpoint("100.64.9.9:50000")!, by: observer(1))
+    #expect(isNew && underlay.mayProbe(peer), "the only one there is")
+    _ = underlay.observe(Endpoint("5.5.5.5:50000")!, by: observer(2))
+    #expect(!underlay.mayProbe(peer), "one of two")
+    _ = underlay.observe(Endpoint("100.64.9.9:50000")!, by: observer(3))
+    #expect(underlay.mayProbe(peer), "two of three")
+  }
+
+  /// Peers at different addresses.
+  private func observer(_ number: UInt32) -> Endpoint {
+    Endpoint(IPAddress(v4: 0x0909_0900 + number), port: 7_741)
+  }
+
+  @Test func oneAddressWithManyPortsIsOneObserver() {
+    var underlay = underlay
+    _ = underlay.observe(Endpoint("5.5.5.5:50000")!, by: observer(1))
+    for port in 1..<UInt16(6) {
+      _ = underlay.observe(Endpoint("10.1.2.3:50000")!, by: Endpoint(observer(2).address, port: port))
+    }
+    #expect(!underlay.mayProbe(Endpoint("10.1.2.3:40000")!))
   }
 
   @Test func onlyUsefulObservationsAreKept() {
     var underlay = underlay
     for text in ["0.0.0.0:1", "127.0.0.1:5000", "224.0.0.1:5000", "5.5.5.5:0", "192.168.7.20:7741"] {
-      let isNew = underlay.observe(Endpoint(text)!)
+      let isNew = underlay.observe(Endpoint(text)!, by: observer(0))
       #expect(!isNew, "\(text)")
     }
-    for n in 0..<6 {
-      let isNew = underlay.observe(Endpoint(IPAddress(v4: 0x0505_0500 + UInt32(n)), port: 5_000))
-      #expect(isNew)
-    }
-    let again = underlay.observe(Endpoint("5.5.5.5:5000")!)
+    #expect(underlay.reflection.sightings.isEmpty && underlay.mapping == .unknown)
+    for n in 0..<UInt32(20) { _ = underlay.observe(Endpoint("5.5.5.5:5000")!, by: observer(n)) }
+    #expect(underlay.reflection.sightings.count == Reflection.sightingsMax)
+    let again = underlay.observe(Endpoint("5.5.5.5:5000")!, by: observer(19))
     #expect(!again)
-    #expect(underlay.observed.count == 4 && underlay.observed[0] == Endpoint("5.5.5.5:5000")!)
   }
 
   @Test func candidatesAreInterfacesFirstAndBounded() {
@@ -66,16 +82,81 @@ import Testing
     underlay.interfaces.append(IPPrefix("127.0.0.1/8")!)
     underlay.interfaces.append(IPPrefix("fe80::1/64")!)
     underlay.interfaces.append(IPPrefix("100.83.0.9/16")!)
-    _ = underlay.observe(Endpoint("5.5.5.5:5000")!)
-    let list = underlay.candidates
-    #expect(
-      (0..<list.count).map { list[$0].description } == [
-        "192.168.7.20:7741", "[2001:db8:1::20]:7741", "5.5.5.5:5000",
-      ])
+    _ = underlay.observe(Endpoint("5.5.5.5:5000")!, by: observer(1))
+    #expect(told(underlay) == ["[2001:db8:1::20]:7741", "5.5.5.5:5000", "192.168.7.20:7741"])
+    underlay.advertised.append(Endpoint("6.6.6.6:0")!)
+    underlay.advertised.append(Endpoint("[2001:db8:6::6]:443")!)
+    #expect(told(underlay).prefix(3) == ["6.6.6.6:7741", "[2001:db8:6::6]:443", "[2001:db8:1::20]:7741"])
+    #expect(underlay.principal == Endpoint("6.6.6.6:7741")!)
     for n in 0..<UInt32(20) {
       underlay.interfaces.append(IPPrefix(IPAddress(v4: 0x0A00_0001 + n), length: 8))
     }
-    for n in 0..<UInt32(8) { _ = underlay.observe(Endpoint(IPAddress(v4: 0x0505_0600 + n), port: 5_000)) }
-    #expect(underlay.candidates.count == 8)
+    for n in 0..<UInt64(20) {
+      underlay.interfaces.append(IPPrefix(IPAddress(high: 0x2001_0DB8_0000_0007, low: n), length: 64))
+    }
+    let list = told(underlay)
+    #expect(list.count == 8 && Set(list).count == 8)
+    #expect(list.contains("5.5.5.5:5000") && list.contains("192.168.7.20:7741"), "no kind crowds out others")
+    #expect(list.contains("[2001:db8:1::20]:7741"))
+  }
+
+  private func told(_ underlay: Underlay) -> [String] {
+    let list = underlay.candidates
+    return (0..<list.count).map { list[$0].description }
+  }
+
+  // MARK: - What the box does
+
+  /// What the mapping is taken for when observers see these endpoints.
+  private func mapping(_ seen: String...) -> Mapping {
+    var underlay = underlay
+    for (n, text) in seen.enumerated() { _ = underlay.observe(Endpoint(text)!, by: observer(UInt32(n))) }
+    return underlay.mapping
+  }
+
+  @Test func mappingIsInferredFromWhatObserversSee() {
+    #expect(mapping() == .unknown)
+    #expect(mapping("5.5.5.5:5000", "5.5.5.5:5000") == .independent)
+    #expect(mapping("5.5.5.5:5000", "5.5.5.5:5001") == .varies)
+    #expect(mapping("5.5.5.5:5000", "5.5.5.5:5000", "5.5.5.5:9") == .varies)
+    #expect(mapping("5.5.5.5:7741") == .independent, "a lone observer sees the port kept")
+    #expect(mapping("5.5.5.5:5000") == .varies, "a lone observer sees another port")
+    #expect(mapping("192.168.7.20:7741", "192.168.7.20:7741") == .unknown, "observers in the own network")
+    #expect(mapping("100.64.1.1:50", "5.5.5.5:5000", "5.5.5.5:5000") == .independent, "behind a carrier")
+    #expect(mapping("[2001:db8:1::20]:7741") == .unknown)
+    var open = underlay
+    open.interfaces = [IPPrefix("5.5.5.5/24")!]
+    _ = open.observe(Endpoint("5.5.5.5:7741")!, by: observer(1))
+    #expect(open.mapping == .open && open.candidates.count == 1)
+  }
+
+  @Test func boxThatBeginsAnewIsNewsAtOnceAndNoContradiction() {
+    var underlay = underlay
+    for n in 0..<UInt32(3) { _ = underlay.observe(Endpoint("5.5.5.5:5000")!, by: observer(n)) }
+    let isNews = underlay.observe(Endpoint("5.5.5.5:6000")!, by: observer(1))
+    #expect(isNews && underlay.reflection.sightings.count == 1)
+    _ = underlay.observe(Endpoint("5.5.5.5:6000")!, by: observer(2))
+    #expect(underlay.mapping == .independent && underlay.reflexiveV4 == Endpoint("5.5.5.5:6000")!)
+    let moved = underlay.observe(Endpoint("5.5.5.9:6000")!, by: observer(2))
+    #expect(moved)
+  }
+
+  @Test func whereEachPeerSeesAnotherPortOnlyAnAddressIsNews() {
+    var underlay = underlay
+    var news = 0
+    for n in 0..<UInt32(8) {
+      let seen = Endpoint(Endpoint("5.5.5.5:1")!.address, port: 5_000 + UInt16(n))
+      if underlay.observe(seen, by: observer(n)) { news += 1 }
+    }
+    #expect(news == 1 && underlay.mapping == .varies)
+    #expect(told(underlay).filter { $0.hasPrefix("5.5.5.5") }.count == 1)
+  }
+
+  @Test func whatMostObserversSeeComesFirst() {
+    var underlay = underlay
+    for (n, text) in ["7.7.7.7:1", "5.5.5.5:2", "6.6.6.6:3", "5.5.5.5:2", "8.8.8.8:4"].enumerated() {
+      _ = underlay.observe(Endpoint(text)!, by: observer(UInt32(n)))
+    }
+    #expect(told(underlay).filter { !$0.hasPrefix("192") && !$0.hasPrefix("[") } == ["5.5.5.5:2"])
   }
 }

@@ -110,7 +110,7 @@ import Testing
     let (a, b) = (wires.sides[0], wires.sides[1])
     let begin = wires.now
     introduce(wires, a, b)
-    wires.run(for: .milliseconds(2_600))
+    wires.run(for: .milliseconds(2_300))
     let probes = wires.sent.filter { $0.at > begin && $0.from == a.endpoint && $0.to == b.endpoint }
     #expect(probes.count == 5 && probes.allSatisfy { $0.bytes.count <= 64 })
     #expect(a.endpoints(b).isEmpty)
@@ -243,7 +243,7 @@ import Testing
     try wires.link(a, b, role: .bootstrap)
     wires.run(for: .seconds(10))
     let sent = a.peer(b)!.pingsSent
-    wires.act(a) { a.links.underlayChanged(&a.context) }
+    wires.act(a) { a.links.underlayChanged(hasMoved: false, &a.context) }
     wires.run(for: .milliseconds(100))
     #expect(a.peer(b)!.pingsSent == sent + 1)
   }

@@ -144,6 +144,41 @@ private struct NaiveTable {
     #expect(next(table, toward: 0.4, from: 0.1) == 0)
   }
 
+  @Test func quickerLinkWinsWhenItLeadsAboutAsNear() {
+    var table = RouteTable()
+    table.append(0, id(0.39), .direct, roundTrip: RouteTable.halving * 2)
+    table.append(1, id(0.37), .direct, roundTrip: .milliseconds(20))
+    // Three times as far, and so much less than two halvings.
+    #expect(next(table, toward: 0.4, from: 0.1) == 1)
+    #expect(next(table, toward: 0.4, from: 0.1, without: [1]) == 0)
+    table.append(2, id(0.3999), .direct, roundTrip: RouteTable.halving * 2)
+    #expect(next(table, toward: 0.4, from: 0.1) == 2, "it leads a hundred times as near")
+    // However quick, it leads away.
+    table.append(3, id(0.05), .direct, roundTrip: .zero)
+    #expect(next(table, toward: 0.4, from: 0.1) == 2)
+  }
+
+  @Test func withinTheGapBetweenNodesDistanceCountsLittle() {
+    var table = RouteTable()
+    table.append(0, id(0.39999), .direct, roundTrip: .milliseconds(100))
+    table.append(1, id(0.3999), .direct, roundTrip: .milliseconds(20))
+    #expect(next(table, toward: 0.4, from: 0.1) == 0)
+    table.gap = (1 << 32) / 100
+    #expect(next(table, toward: 0.4, from: 0.1) == 1)
+  }
+
+  @Test func halvingsAreLogarithms() {
+    #expect(RouteTable.halvings(0) == 0 && RouteTable.halvings(1) == 0)
+    for exponent in 0..<33 { #expect(RouteTable.halvings(1 << exponent) == UInt64(16 * exponent)) }
+    var random = Random(seed: 5)
+    for _ in 0..<1_000 {
+      let x = random.next() >> (31 + random.below(33))
+      let real = x > 0 ? 16 * Mathematics.log2(Double(x)) : 0
+      #expect(abs(Double(RouteTable.halvings(x)) - real) <= 2.4, "\(x)")
+      #expect(RouteTable.halvings(x) <= RouteTable.halvings(x + 1))
+    }
+  }
+
   @Test(arguments: [UInt64(1), 2, 3]) func nodeIsNearerThanThoseWhoTellOfIt(seed: UInt64) {
     var random = Random(seed: seed)
     for _ in 0..<200 {

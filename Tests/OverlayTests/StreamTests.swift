@@ -177,12 +177,14 @@ private final class Scene {
     ] {
       list.append(Endpoint(text)!)
     }
-    let bad = Candidates(wantsAnswer: false, endpoints: list, vias: BoundedArray())
+    let bad = Candidates(
+      wantsAnswer: false, mapping: .unknown, endpoints: list, vias: BoundedArray())
     scene.wires.act(a) { a.links.connectIfStopped(bad, slot, &a.context) }
     #expect(a.counters.streamsBegun == 1)
     // One a peer at a time, and after one in vain a wait.
     list.append(Endpoint("203.0.113.9:7741")!)
-    let good = Candidates(wantsAnswer: false, endpoints: list, vias: BoundedArray())
+    let good = Candidates(
+      wantsAnswer: false, mapping: .unknown, endpoints: list, vias: BoundedArray())
     for _ in 0..<5 { scene.wires.act(a) { a.links.connectIfStopped(good, slot, &a.context) } }
     #expect(a.counters.streamsBegun == 2)
     scene.wires.run(for: .milliseconds(100))

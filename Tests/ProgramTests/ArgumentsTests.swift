@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Base
+import Overlay
 import Session
 import Testing
 
@@ -67,6 +68,28 @@ import Testing
     "2mbit ", " 2mbit", "2 mbit", "1..5mbit", "1001gbit", "2mb", "0x2mbit", "2tbit",
   ]) func whatIsNoRateIsRefused(_ text: String) {
     #expect(throws: ValidationError.self) { try Arguments.relay(text) }
+  }
+
+  @Test(arguments: [
+    ("1KB", 1_000), ("500MB", 500_000_000), ("10GB", 10_000_000_000), ("1.5tb", 1_500_000_000_000),
+  ]) func sizesAreUnderstood(_ text: String, _ bytes: UInt64) throws {
+    #expect(try Arguments.size(text) == bytes)
+  }
+
+  @Test(arguments: ["", "10", "GB", "-1GB", "0MB", "10 GB", "1e3GB", "nanGB", "10GiB", "2000TB", "10gbit"])
+  func whatIsNoSizeIsRefused(_ text: String) {
+    #expect(throws: ValidationError.self) { try Arguments.size(text) }
+  }
+
+  @Test func ownersLimitsReachTheNode() throws {
+    let words = ["join", "--relay-for", "members", "--relay-monthly", "10GB"]
+    let join = try #require(try Program.parseAsRoot(words) as? JoinCommand)
+    let terms = join.node.options.relay
+    #expect(terms.isForMembersOnly && terms.monthlyBytes == 10_000_000_000)
+    #expect(terms.favoursMembers && terms.bytesPerSecond == RelayTerms.rateDefault)
+    let named = try #require(try Program.parseAsRoot(["seed", "--relay", "1mbit"]) as? SeedCommand)
+    #expect(!named.node.options.relay.favoursMembers && named.node.options.relay.monthlyBytes == nil)
+    #expect(!named.node.options.relay.isForMembersOnly)
   }
 
   @Test(arguments: ["10.0.0.0/8", "10.77.0.0/16", "100.80.0.0/12", "192.168.1.0/24", "192.168.1.8/29"])
@@ -140,8 +163,8 @@ import Testing
     #expect(join.address.prefix?.description == "10.77.0.1/16" && join.pool?.description == "10.77.0.0/16")
     let options = join.node.options
     #expect(options.bootstraps.map(\.host) == ["a", "::1"] && options.bootstraps.map(\.port) == [7741, 9])
-    #expect(options.listen?.port == 0 && options.relay == 0 && options.state == "d")
+    #expect(options.listen?.port == 0 && options.relay.bytesPerSecond == 0 && options.state == "d")
     let seed = try #require(try Program.parseAsRoot(["seed"]) as? SeedCommand)
-    #expect(seed.node.options.relay == 250_000 && seed.node.options.listen == nil)
+    #expect(seed.node.options.relay.bytesPerSecond == 250_000 && seed.node.options.listen == nil)
   }
 }

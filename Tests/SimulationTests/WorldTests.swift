@@ -54,6 +54,22 @@ import Testing
     return true
   }
 
+  // MARK: - Rest
+
+  /// What is done for a peer moves its next moment, and does not leave an old one behind: a ring at rest is
+  /// called for its timers less often than for datagrams.
+  @Test func quietNodesAreCalledForWhatIsDue() {
+    let world = world(20, seed: 3)
+    #expect(forms(world))
+    world.run(for: .seconds(120))
+    let before = (events: world.events, received: world.counters.received)
+    world.run(for: .seconds(60))
+    let received = world.counters.received - before.received
+    let woken = world.events - before.events - received
+    #expect(received > 0)
+    #expect(woken < received * 9 / 10, "\(woken) calls for timers, \(received) datagrams")
+  }
+
   // MARK: - Determinism
 
   private func troubled(_ seed: UInt64) -> UInt64 {

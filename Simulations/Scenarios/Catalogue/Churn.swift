@@ -26,20 +26,39 @@ public enum Churn: Scenario {
     }
   }
 
+  /// A node through which a newcomer comes in, and which lives until that is done: whoever loses its only
+  /// bootstrap before it is linked with anybody else waits for it for ever, and so would the ring.
+  private static func bootstrap(
+    for slot: Int, _ at: Double, _ ends: [[Double]], _ random: inout Random
+  ) -> Int {
+    var via = slot
+    for _ in 0..<16 {
+      via = Int(random.below(UInt64(ends.count)))
+      if via != slot, !ends[via].contains(where: { $0 >= at - 5 && $0 <= at + 5 }) { break }
+    }
+    return via == slot ? (slot + 1) % ends.count : via
+  }
+
   public static func plan(_ settings: Settings, _ random: inout Random) -> Plan {
     var plan = Plan()
     let begin = plan.raise(settings, &random) + 20
     let end = settings.until ?? begin + 200
     let quiet = max(end - 20, begin)
-    for slot in 0..<settings.nodes {
+    var ends: [[Double]] = []
+    for _ in 0..<settings.nodes {
       // At the beginning everybody is somewhere within a session.
       var at = begin + session(settings, &random) * random.unit()
       if settings.sessionLengths == .exponential { at = begin + session(settings, &random) }
+      ends.append([])
       while at < quiet {
-        var via = Int(random.below(UInt64(settings.nodes)))
-        if via == slot { via = (via + 1) % settings.nodes }
-        plan.add(at, .replace(slot, isGraceful: random.happens(settings.graceful), via: via))
+        ends[ends.count - 1].append(at)
         at += max(session(settings, &random), 0.5)
+      }
+    }
+    for slot in ends.indices {
+      for at in ends[slot] {
+        let via = bootstrap(for: slot, at, ends, &random)
+        plan.add(at, .replace(slot, isGraceful: random.happens(settings.graceful), via: via))
       }
     }
     plan.phases(measureFrom: begin, quietFrom: quiet, end: end)

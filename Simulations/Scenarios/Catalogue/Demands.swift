@@ -40,7 +40,7 @@ enum Demands {
   }
 
   /// So many must be good at least. Of too few to tell one may be bad: 1 of 100 says nothing against 99.9 %.
-  private static func share(_ name: String, _ meaning: String, _ good: Int, of all: Int, _ bound: Double)
+  static func share(_ name: String, _ meaning: String, _ good: Int, of all: Int, _ bound: Double)
     -> Check
   {
     let least = all > 0 ? min(bound, Double(all - 1) / Double(all)) : bound

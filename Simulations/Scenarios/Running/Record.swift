@@ -42,6 +42,11 @@ public struct Record: Sendable {
   /// Questions for a given living node.
   public var pairsAsked = 0
   public var pairsReached = 0
+  /// Members that talked to each other; what punching has cost all nodes.
+  public var talks: [Talk] = []
+  public var punching = PunchTotals()
+  /// How those of them fared that can have no direct path.
+  public var relays = Relays()
   /// Bytes a second that each node sent while it was measured.
   public var bytesPerSecond = Sample()
   /// Routed messages that ran out of hops.

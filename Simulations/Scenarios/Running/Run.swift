@@ -18,6 +18,9 @@ public struct Machine {
   public var onProgress: (Progress) -> Void = { _ in }
   /// Wall time at which a run is given up.
   public var deadline = Double.infinity
+  /// Whether the program ends after the run: then the system takes its memory back at once, and not we node
+  /// by node.
+  public var endsAfterwards = false
 
   public init(wallSeconds: @escaping () -> Double, peakBytes: @escaping () -> UInt64) {
     self.wallSeconds = wallSeconds
@@ -40,6 +43,7 @@ public final class Run {
   private let machine: Machine
   private let stage: Stage
   private let probes: Probes
+  private let conversations: Conversations
   private let inspector = Inspector()
   private var record: Record
   private var witnesses: [Witness] = []
@@ -66,7 +70,9 @@ public final class Run {
     self.schedule = schedule
     self.machine = machine
     record = Record(schedule)
-    stage = Stage(schedule.settings, scenario.conditions(schedule.settings), slots: schedule.plan.slots)
+    let conditions = scenario.conditions(schedule.settings)
+    stage = Stage(schedule.settings, conditions, slots: schedule.plan.slots)
+    conversations = Conversations(stage, schedule.plan, most: conditions.conversations)
     probes = Probes(stage, schedule.plan)
   }
 
@@ -74,7 +80,9 @@ public final class Run {
   public static func execute(
     _ schedule: Schedule, _ scenario: any Scenario.Type, _ machine: Machine
   ) -> Verdict {
-    Verdict(Run(schedule, scenario, machine).execute(), scenario)
+    let run = Run(schedule, scenario, machine)
+    if machine.endsAfterwards { _ = Unmanaged.passRetained(run) }
+    return Verdict(run.execute(), scenario)
   }
 
   private func execute() -> Record {
@@ -90,7 +98,7 @@ public final class Run {
     let steps = schedule.plan.steps
     while stage.world.now < end {
       let stepAt = next < steps.count ? Instant.start + .milliseconds(steps[next].at) : .never
-      let at = min(stepAt, stage.nextEnding, probes.nextAt, sampleAt, end)
+      let at = min(stepAt, stage.nextEnding, probes.nextAt, conversations.nextAt, sampleAt, end)
       stage.world.run(until: at)
       if !isMeasuring, at >= measureFrom { beginMeasures() }
       if isMeasuring, !isAuditing, at >= auditFrom { endMeasures() }
@@ -101,6 +109,8 @@ public final class Run {
         stage.endDue()
       } else if probes.nextAt <= at {
         probes.onTime(at)
+      } else if conversations.nextAt <= at {
+        conversations.onTime(at)
       } else if sampleAt <= at {
         look(at)
         sampleAt = sampleAt + interval
@@ -121,6 +131,8 @@ public final class Run {
         record.joinSeconds.add((stage.world.now - stage.startedAt[node]).seconds)
         stage.hasJoined[node] = true
       }
+    case .pathChanged(let id, let kind, _): conversations.onPath(node, id, kind)
+    case .pingAnswered(let ticket, _, _): conversations.onAnswer(node, ticket: ticket)
     case .addressGranted(let prefix) where prefix.address.isV4:
       record.addressSeconds.add((stage.world.now - stage.startedAt[node]).seconds)
     default: break
@@ -202,6 +214,9 @@ public final class Run {
     record.lookups = probes.tallies
     record.pairsAsked = probes.pairsAsked
     record.pairsReached = probes.pairsReached
+    record.talks = conversations.talks
+    record.relays = Relays.judge(conversations.talks, stage)
+    for entry in stage.census.living { record.punching.add(stage.world.hosts[entry.node].snapshot.links) }
     record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore
     record.digest = stage.world.digest
     record.events = stage.world.events

@@ -80,6 +80,8 @@ public struct Conditions: Sendable, Equatable {
   /// Pairs of nodes that never hear each other, of a thousand.
   public var brokenPairsPerMille: UInt32 = 0
   public var mix = NATMix.none
+  /// So many pairs of members talk to each other, at most.
+  public var conversations = 0
 
   public init(_ settings: Settings) { lossPerMille = settings.lossPerMille }
 }

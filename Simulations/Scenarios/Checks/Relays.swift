@@ -1,0 +1,69 @@
+// How good the relays are that members use who cannot reach each other directly: the time through the one in
+// use by the time through the best one that there is.
+//
+// The best one is sought among all living nodes that both can reach directly, as the simulated network knows
+// it; the times are those of the wires, without jitter.
+
+import Base
+import Simulator
+
+/// What became of the pairs that talk and can have no direct path.
+public struct Relays: Sendable {
+  /// The time through the circuit in use, by the time through the best single relay.
+  public fileprivate(set) var stretch = Sample()
+  public fileprivate(set) var pairs = 0
+  /// Those of which both use circuits; those with two relays in a row.
+  public fileprivate(set) var circuits = 0
+  public fileprivate(set) var chains = 0
+
+  public init() {}
+
+  static func judge(_ talks: [Talk], _ stage: Stage) -> Relays {
+    var relays = Relays()
+    for talk in talks where !talk.isFeasible && stage.isAwake(talk.first) && stage.isAwake(talk.second) {
+      relays.pairs += 1
+      guard let near = relay(of: talk.first, to: talk.second, stage),
+        let far = relay(of: talk.second, to: talk.first, stage)
+      else { continue }
+      relays.circuits += 1
+      // Each side may prefer another one: then each way is judged by itself.
+      let isChain = !(stage.world.canBeDirect(talk.second, near) && stage.world.canBeDirect(talk.first, far))
+      if isChain { relays.chains += 1 }
+      guard !isChain, let best = best(talk, stage) else { continue }
+      for relay in [near, far] { relays.stretch.add(through(relay, talk, stage) / best) }
+    }
+    return relays
+  }
+
+  /// The node through which one member sends to another; nil when it uses no circuit.
+  private static func relay(of node: Int, to other: Int, _ stage: Stage) -> Int? {
+    let peer = stage.world.hosts[node].snapshot.peers.first { $0.id == stage.ids[other] }
+    guard let peer, peer.path == .proxy, let via = peer.via else { return nil }
+    let rank = stage.census.position(of: via)
+    guard rank < stage.census.living.count, stage.census.living[rank].id == via else { return nil }
+    return stage.census.living[rank].node
+  }
+
+  private static func through(_ relay: Int, _ talk: Talk, _ stage: Stage) -> Double {
+    stage.world.oneWay(talk.first, relay).seconds + stage.world.oneWay(relay, talk.second).seconds
+  }
+
+  private static func best(_ talk: Talk, _ stage: Stage) -> Double? {
+    stage.census.living.lazy.map(\.node).filter { node in
+      node != talk.first && node != talk.second && stage.world.canBeDirect(talk.first, node)
+        && stage.world.canBeDirect(talk.second, node)
+    }.map { through($0, talk, stage) }.min()
+  }
+
+  /// What a scenario with conversations tells of them.
+  static func figures(_ record: Record) -> [Figure] {
+    var stretch = record.relays.stretch
+    return [
+      Figure("relayed", "pairs of members that can have no direct path", Double(record.relays.pairs)),
+      Figure("circuits", "of these use a circuit", Double(record.relays.circuits)),
+      Figure("chains", "of these through two relays", Double(record.relays.chains)),
+      Figure("relay_stretch_p50", "time through the relay by that of the best one, median", stretch.median()),
+      Figure("relay_stretch_p90", "the same, 90th percentile", stretch.quantile(0.9)),
+    ]
+  }
+}

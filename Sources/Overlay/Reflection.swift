@@ -1,0 +1,104 @@
+// Where others see this node: what the boxes in front of it do to its datagrams.
+//
+// Each pong says from where the ping seemed to come. The newest words of a few observers tell the reflexive
+// endpoint, at which the others may be asked to probe, and how the box maps, in the terms of RFC 4787 (§4.1).
+// Both are advice: a wrong word costs probes, and nothing is sent on the word of one peer alone that would
+// not be sent without it, unless there is only one.
+
+import Base
+
+/// How the box in front of a node maps the node's socket to ports of its own (RFC 4787, §4.1).
+public enum Mapping: UInt8, Sendable, BitwiseCopyable {
+  case unknown = 0
+  /// There is no box: the node is seen at an address of its own.
+  case open = 1
+  /// One port for all destinations: who knows it can be let in.
+  case independent = 2
+  /// Another port for each destination: nobody can say which one the next will see.
+  case varies = 3
+
+  /// Whether the port that others see is the one that the next peer will see.
+  var isEasy: Bool { self == .open || self == .independent }
+}
+
+/// One peer's word for where this node is.
+public struct Sighting: BitwiseCopyable, Sendable {
+  /// Where the peer is, as we reach it.
+  let observer: Endpoint
+  let seen: Endpoint
+}
+
+/// The newest words of a few observers about the main socket.
+public struct Reflection: Sendable {
+  static let sightingsMax = 8
+  /// So many words are as good as more.
+  static let votesMax = 4
+
+  /// The newest first; one of each observer.
+  private(set) var sightings = BoundedArray<8, Sighting>()
+
+  /// Notes what an observer sees.
+  /// - Returns: whether it had not said so before.
+  mutating func note(_ seen: Endpoint, by observer: Endpoint) -> Bool {
+    if let old = sightings.firstIndex(where: { $0.observer == observer }) {
+      let before = sightings[old].seen
+      if before == seen { return false }
+      sightings.remove(at: old)
+      // What one sees elsewhere now is gone for all who saw the same: the box has begun anew.
+      while let stale = sightings.firstIndex(where: { $0.seen == before }) { sightings.remove(at: stale) }
+    }
+    sightings.insert(Sighting(observer: observer, seen: seen), at: 0)
+    return true
+  }
+
+  /// The machine has moved: all that was said was about another place.
+  mutating func forget() { sightings.removeAll() }
+
+  /// How many observers at different addresses see what the test accepts; at most `votesMax`.
+  func votes(_ isMeant: (Endpoint) -> Bool) -> Int {
+    var addresses = BoundedArray<4, IPAddress>()
+    for i in 0..<sightings.count where isMeant(sightings[i].seen) {
+      let address = sightings[i].observer.address
+      if !addresses.contains(where: { $0 == address }) { addresses.append(address) }
+    }
+    return addresses.count
+  }
+
+  /// Whether several observers, or the only one that there is, see this node at the address.
+  func agrees(on address: IPAddress) -> Bool {
+    votes { $0.address == address } >= min(2, max(votes { $0.address.isV4 == address.isV4 }, 1))
+  }
+
+  /// The endpoints of one family that others may be told, most votes first. Single words for an address count
+  /// only as long as there is no address that several observers agree on. Behind a box whose mapping varies
+  /// the port is of no use, and the address is.
+  func reflexive(isV4: Bool) -> BoundedArray<2, Endpoint> {
+    var list = BoundedArray<2, Endpoint>()
+    let isAgreed = sightings.contains { $0.seen.address.isV4 == isV4 && agrees(on: $0.seen.address) }
+    for wanted in stride(from: Self.votesMax, through: 1, by: -1) {
+      for i in 0..<sightings.count where sightings[i].seen.address.isV4 == isV4 {
+        let seen = sightings[i].seen
+        guard !isAgreed || agrees(on: seen.address), votes({ $0 == seen }) == wanted else { continue }
+        // Without a second vote for the port, one of an address is enough.
+        if list.contains(where: { $0 == seen || (wanted == 1 && $0.address == seen.address) }) { continue }
+        list.append(seen)
+      }
+    }
+    return list
+  }
+
+  /// How the box maps, as far as IPv4 observers can tell. One of them alone sees whether the port is kept:
+  /// who keeps ports mostly does so for every destination.
+  func mapping(of socket: UInt16, isOwn: (IPAddress) -> Bool) -> Mapping {
+    let reflexive = reflexive(isV4: true)
+    guard !reflexive.isEmpty else { return .unknown }
+    let address = reflexive[0].address
+    if isOwn(address) { return .open }
+    var count = 0
+    for i in 0..<sightings.count where sightings[i].seen.address == address {
+      count += 1
+      if sightings[i].seen != reflexive[0] { return .varies }
+    }
+    return count > 1 || reflexive[0].port == socket ? .independent : .varies
+  }
+}
