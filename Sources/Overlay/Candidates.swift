@@ -95,6 +95,7 @@ extension Links {
     if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
       sendCandidates(slot, wantsAnswer: false, &context)
     }
+    connectIfStopped(candidates, slot, &context)
     if isAsking(slot, candidates.endpoints) { return }
     var list = BoundedArray<8, Endpoint>()
     for isV4 in [false, true] {

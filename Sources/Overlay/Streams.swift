@@ -169,8 +169,7 @@ extension Links {
   mutating func streamIfAlone(
     _ endpoint: Endpoint, for owner: OverlayID, _ context: inout Context
   ) -> Endpoint? {
-    guard upCount == 0, endpoint.socket == .main, underlay.mayProbe(endpoint), !endpoint.address.isPrivate
-    else { return nil }
+    guard upCount == 0, endpoint.socket == .main, mayConnect(endpoint) else { return nil }
     return streamForInit(endpoint, for: owner, &context)
   }
 
@@ -183,6 +182,11 @@ extension Links {
     return openStream(to: endpoint, for: owner, &context)
   }
 
+  /// Whether an endpoint that a peer named, or is remembered, may be connected to: a public one.
+  private func mayConnect(_ endpoint: Endpoint) -> Bool {
+    underlay.mayProbe(endpoint) && !underlay.isVirtual(endpoint.address) && !endpoint.address.isPrivate
+  }
+
   /// The peer has named addresses. If UDP does not get through, it is connected to.
   mutating func connectIfStopped(_ candidates: Candidates, _ slot: Int, _ context: inout Context) {
     guard udpPassage.isStopped, peers[slot].isUp, peers[slot].isIntroduced, !peers[slot].hasDirectPath,
@@ -191,7 +195,7 @@ extension Links {
     var open = BoundedArray<8, Endpoint>()
     for i in 0..<candidates.endpoints.count {
       let endpoint = candidates.endpoints[i]
-      if underlay.mayProbe(endpoint), !endpoint.address.isPrivate { open.append(endpoint) }
+      if mayConnect(endpoint) { open.append(endpoint) }
     }
     guard !open.isEmpty else { return }
     let tries = peers[slot].streamTries
