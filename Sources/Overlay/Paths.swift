@@ -132,14 +132,21 @@ extension Links {
     let hints = peers[slot].hints
     let provenAt = peers[slot].provenAt
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
+    let isActive = isActive(slot, context.now)
     forget(slot, &context)
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
     if let grave = find(key, &context) {
-      peers[grave].deadUntil = context.now + Timing.deadFor
+      peers[grave].deadUntil = context.now + Timing.lostFor
       peers[grave].hints = hints
-      wake(grave, at: context.now + Timing.deadFor)
+      wake(grave, at: context.now + Timing.lostFor)
+      // In the midst of traffic the peer has moved more probably than died: a handshake over the ring tells.
+      if isActive {
+        peers[grave].roles = .onDemand
+        peers[grave].attempt = Attempt(nextAt: context.now)
+        wake(grave, at: context.now)
+      }
     }
   }
 

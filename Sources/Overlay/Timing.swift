@@ -13,6 +13,9 @@ enum Timing {
   static let helloTries: UInt8 = 8
   /// A peer that did not answer is not tried again on hearsay for this long.
   static let deadFor = Interval.seconds(30)
+  /// A peer that was linked and fell silent is not tried again on hearsay for this long: by then those who
+  /// speak of it have noticed its death, or it lives.
+  static let lostFor = Interval.seconds(10)
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)
   static let bootstrapRetryMax = Interval.seconds(5)
