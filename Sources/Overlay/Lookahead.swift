@@ -2,7 +2,7 @@
 //
 // Half of 64 bits of each ID is enough: on a ring of a million nodes neighbours differ in the first 20 bits,
 // and a mistake costs a hop at most. The list goes out soon after a node came up, and again when it changed,
-// each time after twice the wait: what is stale misleads, but nobody follows it away from the destination.
+// ever more rarely: what is stale misleads, but nobody follows it away from the destination.
 // Whoever gets one says so; a list that was lost is sent again in the next round.
 
 import Base
@@ -81,10 +81,11 @@ extension OverlayID {
 }
 
 extension Ring {
-  /// At first a node has much news, later little: the wait is as long as the node is old.
+  /// At first a node has much news, later little: the wait is half as long again as the node is old.
   mutating func expireAcquaintances(_ links: inout Links, _ context: inout Context) {
     guard acquaintancesAt <= context.now else { return }
-    let wait = min(max(context.now - startedAt, Timing.newsSoon), Timing.news)
+    let age = context.now - startedAt
+    let wait = min(max(age + age / 2, Timing.newsSoon), Timing.news)
     acquaintancesAt = context.now + context.random.jittered(wait)
     // A small ring is a full mesh: everybody is one hop away.
     if sizeEstimate(links) > 2 * Neighbourhood.side + 1 { links.tellAcquaintances(&context) }

@@ -108,10 +108,9 @@ extension Links {
     if index > 0, !peers[slot].hasDirectPath, !peers[slot].hasCircuit, isWorthDetour {
       if !isCircuit(index) { wakeCircuits(at: context.now) }
       openOverlayPath(slot, context.now)
-      // Until it has samples of its own, the way over the ring may take three times as long: a first sample
-      // is trusted little (`RoundTrip`).
+      // Until it has samples of its own, the way over the ring is expected to take twice as long.
       if roundTrip.samples > 0, peers[slot].paths[0]!.roundTrip.samples == 0 {
-        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed)
+        peers[slot].paths[0]!.roundTrip.add(roundTrip.smoothed * 2)
         peers[slot].paths[0]!.isLastResort = true
         peers[slot].paths[0]!.probe.isUrgent = true
         peers[slot].paths[0]!.probe.dueAt = context.now
