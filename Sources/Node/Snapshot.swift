@@ -18,9 +18,19 @@ public struct Snapshot: Sendable {
   public var predecessor: OverlayID?
   public var leases: Int
   public var community: CommunitySnapshot?
+  public var reach: ReachSnapshot
   public var peers: [PeerSnapshot]
   public var links: LinkCounters
   public var tunnel: TunnelCounters?
+}
+
+/// How this node stands towards the rest of the underlay.
+public struct ReachSnapshot: Sendable {
+  /// How the box in front of it maps.
+  public var mapping: Mapping
+  /// Where others see it.
+  public var seenAt: [Endpoint]
+  public var udp: UDPPassage
 }
 
 /// A membership.
@@ -50,7 +60,10 @@ public struct PeerSnapshot: Sendable {
   public var pingsLost: UInt32
   public var receivedBytes: UInt64
   public var sentBytes: UInt64
-  public var isPinned: Bool
+  /// Why it is not reached directly.
+  public var obstacle: Obstacle?
+  /// When that is tried again.
+  public var retryIn: Interval?
   public var roles: Roles
 }
 
@@ -66,7 +79,18 @@ extension NodeCore {
       sizeEstimate: network.ring.sizeEstimate(network.links),
       successor: near.successor.map { network.links.peers[$0].id },
       predecessor: near.predecessor.map { network.links.peers[$0].id }, leases: network.directory.count,
-      community: community, peers: peers, links: network.links.counters, tunnel: reading { $0.counters })
+      community: community, reach: reach, peers: peers, links: network.links.counters,
+      tunnel: reading { $0.counters })
+  }
+
+  private var reach: ReachSnapshot {
+    let underlay = network.links.underlay
+    var seen: [Endpoint] = []
+    for isV4 in [true, false] {
+      let list = underlay.reflection.reflexive(isV4: isV4)
+      for i in 0..<list.count { seen.append(list[i]) }
+    }
+    return ReachSnapshot(mapping: underlay.mapping, seenAt: seen, udp: network.links.udpPassage)
   }
 
   private var community: CommunitySnapshot? {
@@ -94,6 +118,8 @@ extension NodeCore {
       roundTrip: path.flatMap { $0.roundTrip.samples > 0 ? $0.roundTrip.smoothed : nil },
       pingsSent: network.links.peers[slot].pingsSent, pingsLost: network.links.peers[slot].pingsLost,
       receivedBytes: network.links.peers[slot].receivedBytes, sentBytes: network.links.peers[slot].sentBytes,
-      isPinned: network.links.peers[slot].isPinnedToOverlay, roles: network.links.peers[slot].roles)
+      obstacle: network.links.obstacle(slot),
+      retryIn: network.links.directRetry(slot).map { max($0, now) - now },
+      roles: network.links.peers[slot].roles)
   }
 }

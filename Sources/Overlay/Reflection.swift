@@ -72,7 +72,7 @@ public struct Reflection: Sendable {
   /// The endpoints of one family that others may be told, most votes first. Single words for an address count
   /// only as long as there is no address that several observers agree on. Behind a box whose mapping varies
   /// the port is of no use, and the address is.
-  func reflexive(isV4: Bool) -> BoundedArray<2, Endpoint> {
+  public func reflexive(isV4: Bool) -> BoundedArray<2, Endpoint> {
     var list = BoundedArray<2, Endpoint>()
     let isAgreed = sightings.contains { $0.seen.address.isV4 == isV4 && agrees(on: $0.seen.address) }
     for wanted in stride(from: Self.votesMax, through: 1, by: -1) {

@@ -65,7 +65,8 @@ extension Daemon {
   private var status: JSON {
     let facts = Report.Facts(
       uptime: context.now - startedAt, interface: device?.tun.name, port: sockets.main.local.port,
-      warnings: concerns.texts + (journal.trouble.map { ["the store fails: \($0)"] } ?? []))
+      warnings: concerns.texts + (journal.trouble.map { ["the store fails: \($0)"] } ?? [])
+        + (core.udpPassage.isStopped ? ["UDP does not get out of this network: TCP is used instead"] : []))
     return Report.status(core.snapshot(at: context.now), facts)
   }
 

@@ -17,6 +17,7 @@ enum Presentation {
       ["state", status["ready"].asBool == true ? "ready" : "not ready yet"],
       ["ring", ring(status["ring"])],
       ["port", status["port"].asInteger.map { "\($0)" } ?? "?"],
+      ["reach", reach(status["reach"])],
     ]
     for community in status["communities"].asArray {
       let kind = community["open"].asBool == true ? "open: everybody may enter" : "with a secret"
@@ -39,6 +40,19 @@ enum Presentation {
     }
     let size = ring["size_estimate"].asInteger ?? 0
     return "about \(size) nodes, between \(predecessor.prefix(10)) and \(successor.prefix(10))"
+  }
+
+  private static func reach(_ reach: JSON) -> String {
+    let seen = reach["seen_at"].asArray.compactMap(\.asString).joined(separator: ", ")
+    let nat =
+      switch reach["nat"].asString {
+      case "none": "no NAT"
+      case "easy": "easy NAT: one port for all destinations"
+      case "hard": "hard NAT: a new port for each destination"
+      default: "not known yet"
+      }
+    let udp = reach["udp"].asString == "blocked" ? "UDP is blocked" : nat
+    return seen.isEmpty ? udp : "\(udp); seen at \(seen)"
   }
 
   private static func peerCounts(_ counts: JSON) -> String {

@@ -23,8 +23,28 @@ enum Report {
       "uptime_s": .integer(Int64(facts.uptime.seconds)), "ready": .bool(node.isReady),
       "port": .integer(Int64(facts.port)), "ring": ring,
       "communities": .array(node.community.map { [community($0, facts)] } ?? []),
-      "peers": counts(node.peers), "leases": .integer(Int64(node.leases)),
+      "reach": reach(node.reach), "peers": counts(node.peers), "leases": .integer(Int64(node.leases)),
       "warnings": .array(facts.warnings.map { .string($0) }),
+    ]
+  }
+
+  /// Where others see this node, and what stands in front of it.
+  private static func reach(_ reach: ReachSnapshot) -> JSON {
+    let nat =
+      switch reach.mapping {
+      case .unknown: "unknown"
+      case .open: "none"
+      case .independent: "easy"
+      case .varies: "hard"
+      }
+    let udp =
+      switch reach.udp {
+      case .unknown: "unknown"
+      case .open: "open"
+      case .stopped: "blocked"
+      }
+    return [
+      "nat": .string(nat), "udp": .string(udp), "seen_at": .array(reach.seenAt.map { .string("\($0)") }),
     ]
   }
 
@@ -85,11 +105,18 @@ enum Report {
 
   /// Why the peer is not reached directly.
   private static func reason(_ peer: PeerSnapshot) -> String? {
-    switch peer.path {
-    case .lan, .direct: nil
-    case .tcp: "UDP does not get through"
-    case .proxy, .overlay: peer.isPinned ? "pinned by the user" : "no direct path yet"
-    case .idle, .offline: "no way to it is known at present"
+    let retry = peer.retryIn.map { "; trying again in \($0.ns / 1_000_000_000) s" } ?? ""
+    switch peer.obstacle {
+    case nil where peer.path == .idle || peer.path == .offline: return "no way to it is known at present"
+    case nil: return nil
+    case .pinned: return "pinned by the user"
+    case .datagramsStopped: return "UDP does not get out of this network"
+    case .datagramsStoppedThere: return "UDP does not get out of its network"
+    case .notIntroduced: return "a link of the ring only, without traffic"
+    case .bothVary: return "both NATs use a new port for each destination"
+    case .tryingManyPorts: return "a NAT uses a new port for each destination: trying many ports"
+    case .trying: return "trying its addresses"
+    case .unanswered: return "none of its addresses has answered\(retry)"
     }
   }
 

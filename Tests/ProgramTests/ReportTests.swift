@@ -25,7 +25,8 @@ import Testing
       endpoint: path == .lan ? Endpoint(IPAddress(v4: 0xC000_0201), port: 7741) : nil,
       via: path == .overlay ? id(1) : nil, roundTrip: path == .idle ? nil : .microseconds(1_234),
       pingsSent: 8,
-      pingsLost: 2, receivedBytes: 1_500, sentBytes: .max, isPinned: false, roles: [])
+      pingsLost: 2, receivedBytes: 1_500, sentBytes: .max, obstacle: path == .overlay ? .unanswered : nil,
+      retryIn: nil, roles: [])
   }
 
   private static let snapshot = Snapshot(
@@ -36,6 +37,8 @@ import Testing
       name: "home", isOpen: false, address: IPPrefix(IPAddress(v4: 0x6450_0009), length: 16),
       address6: community.ula(of: identity.id), pool: IPPrefix(IPAddress(v4: 0x6450_0000), length: 16),
       isAlone: false),
+    reach: ReachSnapshot(
+      mapping: .varies, seenAt: [Endpoint(IPAddress(v4: 0xCB00_7107), port: 7741)], udp: .open),
     peers: [peer(1, .lan), peer(2, .overlay), peer(3, .idle)], links: LinkCounters(), tunnel: TunnelCounters()
   )
 
@@ -57,13 +60,14 @@ import Testing
     let status = Report.status(Self.snapshot, Self.facts)
     #expect(
       Self.keys(status) == [
-        "schema", "id", "key", "version", "uptime_s", "ready", "port", "ring", "communities", "peers",
-        "leases",
+        "schema", "id", "key", "version", "uptime_s", "ready", "port", "ring", "communities",
+        "reach", "peers", "leases",
         "warnings",
       ])
     #expect(Self.keys(status["ring"]) == ["size_estimate", "successor", "predecessor", "settled"])
     let communities = status["communities"].asArray
     #expect(communities.map(Self.keys) == [["name", "open", "address", "address6", "pool", "interface"]])
+    #expect(status["reach"] == ["nat": "hard", "udp": "open", "seen_at": ["203.0.113.7:7741"]])
     #expect(status["schema"] == 1 && status["uptime_s"] == 200 && status["port"] == 7741)
     #expect(communities.first?["address"] == "100.80.0.9", "no prefix length")
     #expect(communities.first?["pool"] == "100.80.0.0/16")
@@ -125,7 +129,7 @@ import Testing
     #expect(lines.count == 4 && lines[0].hasPrefix("ID "))
     let header = lines[0].split(separator: " ").map(String.init)
     #expect(header == ["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"])
-    #expect(lines.contains { $0.contains("overlay via 100.80.0.1 (no direct path yet)") })
+    #expect(lines.contains { $0.contains("overlay via 100.80.0.1 (none of its addresses has answered)") })
     #expect(lines.contains { $0.contains("(seed)") && $0.contains("idle") })
     #expect(lines.contains { $0.contains("1.2 ms") && $0.contains("25 %") && $0.contains("1.5 kB") })
     #expect(Set(lines.map(\.count)).count == 1, "the last column ends below its head")
