@@ -88,6 +88,9 @@ struct Birthday: BitwiseCopyable {
   static let retryMin = Interval.minutes(1)
   static let retryMax = Interval.minutes(240)
   static let busy = Interval.seconds(1)
+  /// The easy side asks nobody's ports for so long after it asked in vain, whoever wants it: the address was
+  /// the other side's word.
+  static let rest = Interval.seconds(30)
 }
 
 extension Links {
@@ -167,7 +170,13 @@ extension Links {
       // The word did not arrive.
       return say(.agreed(own), to: slot, &context)
     }
-    let isRested = peers[slot].birthdayAt == .never || peers[slot].birthdayAt <= context.now
+    // As the other side must: only for a member with traffic are many ports asked.
+    guard peers[slot].isIntroduced, peers[slot].isForTraffic, isActive(slot, context.now) else {
+      return say(.notNow, to: slot, &context)
+    }
+    let isRested =
+      (peers[slot].birthdayAt == .never || peers[slot].birthdayAt <= context.now)
+      && birthdayRestUntil <= context.now
     guard birthday == nil, isRested, underlay.mapping.isEasy, peers[slot].mapping == .varies,
       underlay.mayProbe(endpoint), endpoint.address.isV4, let own = underlay.reflexiveV4
     else { return say(.notNow, to: slot, &context) }
@@ -240,7 +249,7 @@ extension Links {
     sendProbe(Nonce(high: secure.next(), low: secure.next()), to: slot, at: endpoint, &context)
   }
 
-  private func isInUse(_ socket: SocketNumber) -> Bool {
+  func isInUse(_ socket: SocketNumber) -> Bool {
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       for i in 1..<Peer.circuitSlot where peers[slot].paths[i]?.endpoint?.socket == socket { return true }
     }
@@ -260,19 +269,21 @@ extension Links {
   private mutating func endBirthday(_ context: inout Context) {
     guard let attempt = birthday else { return }
     birthday = nil
-    var kept = SocketSet()
+    if case .looking = attempt.role, !isPresent(attempt.peer) || !peers[attempt.peer.slot].hasDirectPath {
+      birthdayRestUntil = context.now + Birthday.rest
+    }
     if isPresent(attempt.peer) {
       let slot = attempt.peer.slot
       for i in 1..<Peer.circuitSlot {
         guard let path = peers[slot].paths[i], let socket = path.endpoint?.socket,
-          attempt.sockets.contains(socket)
+          attempt.sockets.contains(socket), !path.isValid
         else { continue }
-        if path.isValid { kept.insert(socket) } else { peers[slot].paths[i] = nil }
+        peers[slot].paths[i] = nil
       }
     }
     for value in 1...SocketNumber.sparesMax {
       let socket = SocketNumber(value)
-      if attempt.sockets.contains(socket), !kept.contains(socket) { context.effects.append(.close(socket)) }
+      if attempt.sockets.contains(socket), !isInUse(socket) { context.effects.append(.close(socket)) }
     }
   }
 }

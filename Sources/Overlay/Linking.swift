@@ -175,7 +175,7 @@ extension Links {
     peers[slot].deadUntil = .start
     if dead.remove(peers[slot].key) { peers[slot].isRevived = true }
     let wasUp = peers[slot].isUp
-    if restarted || !wasUp { dropPaths(slot, &context) }
+    if restarted || !wasUp { dropPaths(slot, keeping: origin.socket, &context) }
     if !wasUp { raise(slot) }
     // New keys of a session that is up prove nothing about the way: somebody may have copied the datagram.
     if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }
@@ -198,7 +198,7 @@ extension Links {
     var index = 0
     switch origin {
     case .endpoint(let endpoint):
-      if let direct = addPath(slot, endpoint, mayReplace: true, context.now) {
+      if let direct = addPath(slot, endpoint, mayReplace: true, &context) {
         index = direct
       } else {
         openOverlayPath(slot, context.now)

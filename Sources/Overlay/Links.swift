@@ -19,6 +19,9 @@ public enum Origin: BitwiseCopyable, Sendable {
   /// Through a circuit of this relay, with the label under which that receives from us.
   case circuit(relay: OverlayID, label: UInt32)
 
+  /// The socket that it came in by.
+  var socket: SocketNumber { if case .endpoint(let endpoint) = self { endpoint.socket } else { .main } }
+
   var way: Way {
     switch self {
     case .endpoint(let endpoint): .endpoint(endpoint)
@@ -129,6 +132,8 @@ public struct Links: ~Copyable {
   var punches: [Punch] = []
   var punchesAt: Instant = .never
   var birthday: Birthday?
+  /// Nobody's ports are asked before this moment.
+  var birthdayRestUntil: Instant = .start
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
   var measurements = SlotTable<Measurement>(capacity: 64)

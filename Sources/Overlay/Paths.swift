@@ -6,7 +6,9 @@ import Session
 extension Links {
   /// The slot of the path to `endpoint`, made when it is new; nil when none is free.
   /// - Parameter mayReplace: whether an unproven path may give way: the peer was heard from this endpoint.
-  mutating func addPath(_ slot: Int, _ endpoint: Endpoint, mayReplace: Bool = true, _ now: Instant) -> Int? {
+  mutating func addPath(
+    _ slot: Int, _ endpoint: Endpoint, mayReplace: Bool = true, _ context: inout Context
+  ) -> Int? {
     if let index = peers[slot].index(of: .endpoint(endpoint)) { return index }
     // Never through a virtual network of our own: a tunnel inside itself.
     if underlay.isVirtual(endpoint.address) { return nil }
@@ -16,8 +18,9 @@ extension Links {
       free = i
     }
     guard let index = free else { return nil }
+    dropPath(slot, index, &context)
     peers[slot].paths[index] = Path(
-      way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: now)
+      way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: context.now)
     adopt(endpoint.socket, by: slot)
     return index
   }
@@ -26,17 +29,23 @@ extension Links {
     if peers[slot].paths[0] == nil { peers[slot].paths[0] = Path(way: .overlay, isLAN: false, at: now) }
   }
 
-  mutating func dropPaths(_ slot: Int, _ context: inout Context) {
-    for index in 0..<Peer.pathSlots { dropPath(slot, index, &context) }
+  /// - Parameter kept: a socket that stays open: the peer was just heard on it.
+  mutating func dropPaths(_ slot: Int, keeping kept: SocketNumber = .main, _ context: inout Context) {
+    for index in 0..<Peer.pathSlots { dropPath(slot, index, keeping: kept, &context) }
     peers[slot].best = nil
     routesAreStale = true
   }
 
   /// The path is no longer one; a socket that was only for it is closed.
-  mutating func dropPath(_ slot: Int, _ index: Int, _ context: inout Context) {
+  mutating func dropPath(
+    _ slot: Int, _ index: Int, keeping kept: SocketNumber = .main, _ context: inout Context
+  ) {
     guard let path = peers[slot].paths[index] else { return }
     peers[slot].paths[index] = nil
-    guard let socket = path.endpoint?.socket, socket != .main else { return }
+    if peers[slot].best == index { peers[slot].best = nil }
+    guard let socket = path.endpoint?.socket, socket != .main, socket != kept, !isInUse(socket) else {
+      return
+    }
     streams.remove(socket)
     context.effects.append(.close(socket))
     if birthday != nil { birthday!.sockets.remove(socket) }

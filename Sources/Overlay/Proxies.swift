@@ -140,6 +140,8 @@ extension Links {
     let hadCircuit = circuitEnds.count(peer: slot) > 0
     let isFound = useOffered(search, slot, &context)
     meetProxies(search, slot, &context)
+    // Room for a proxy may have been made at the cost of the peer itself.
+    guard isPresent(search.peer) else { return }
     if peers[slot].id < id, hadCircuit || !isFound, peers[slot].answers.take(at: context.now) {
       sendOffer(slot, &context)
     }
@@ -270,6 +272,7 @@ extension Links {
       guard isBetter || wantsSpare, proxyCount < CircuitSearch.allProxiesMax,
         approaches.take(at: context.now)
       else { return }
+      guard isPresent(search.peer) else { return }
       let node = search.offers[promising[i].offer].node
       let hint = underlay.mayProbe(node.endpoint) ? node.endpoint : nil
       connect(node.key, role: .proxy, hint: hint, via: peers[slot].id, &context)

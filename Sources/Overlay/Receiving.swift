@@ -93,7 +93,7 @@ extension Links {
     }
     switch origin {
     case .endpoint(let endpoint):
-      if addPath(slot, endpoint, mayReplace: true, context.now) != nil {
+      if addPath(slot, endpoint, mayReplace: true, &context) != nil {
         wake(slot, at: context.now)
         // The peer may have moved: the path that this one would take the place of is asked as well.
         doubt(slot, context.now)

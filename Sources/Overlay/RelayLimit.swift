@@ -67,6 +67,9 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
 
   public let terms: RelayTerms
   private var bucket: TokenBucket
+  /// What small datagrams of all circuits have when data has used up the rate.
+  private var spare: TokenBucket
+  private static let spareRate: UInt64 = 128_000
   private let unixAtStart: UInt64
   private let startedAt: Instant
   private var month: CalendarMonth
@@ -85,6 +88,7 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
     let rate = terms.bytesPerSecond
     // A quarter of a second may pass at once, and never less than 64 KB (a TCP burst).
     bucket = TokenBucket(rate: rate, burst: max(rate / 4, 65_536), at: now)
+    spare = TokenBucket(rate: Self.spareRate, burst: Self.spareRate, at: now)
     beginMonth(month)
   }
 
@@ -105,17 +109,26 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
   var renewedAt: Instant { isUsedUp ? monthEndsAt : .never }
 
   /// Whether data of this size may pass, which then counts.
-  /// - Parameter isFavoured: whether it need not fit the rate.
-  mutating func allows(_ bytes: Int, isFavoured: Bool = false, at now: Instant) -> Bool {
+  /// - Parameters:
+  ///   - isFavoured: whether it need not fit the rate.
+  ///   - isSmall: whether there is a little more for it: pings, acknowledgements.
+  mutating func allows(
+    _ bytes: Int, isFavoured: Bool = false, isSmall: Bool = false, at now: Instant
+  ) -> Bool {
     guard !isOff else { return false }
     if now >= monthEndsAt { turnMonth(at: now) }
-    guard !isUsedUp, isFavoured || bucket.take(UInt64(bytes), at: now) else { return false }
+    guard !isUsedUp else { return false }
+    let fits = isFavoured || bucket.take(UInt64(bytes), at: now)
+    guard fits || (isSmall && spare.take(UInt64(bytes), at: now)) else { return false }
     if terms.monthlyBytes != nil {
       monthBytes += UInt64(bytes)
       saveAt = min(saveAt, now + Self.saveInterval)
     }
     return true
   }
+
+  /// There was no room to write now.
+  mutating func saveLater(at now: Instant) { saveAt = now + .seconds(1) }
 
   /// Looks whether another month has begun.
   mutating func turnMonth(at now: Instant) {
@@ -161,7 +174,8 @@ extension Links {
 
   /// Writes down what was passed on, when something was.
   public mutating func saveRelaying(_ context: inout Context) {
-    guard relay.saveAt != .never, let packet = context.pool.take(length: 0) else { return }
+    guard relay.saveAt != .never else { return }
+    guard let packet = context.pool.take(length: 0) else { return relay.saveLater(at: context.now) }
     var writer = WireWriter(context.pool.room(packet))
     writer.byte(UInt8(RelayLimit.storeKey.count))
     for byte in RelayLimit.storeKey { writer.byte(byte) }

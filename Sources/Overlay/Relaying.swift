@@ -83,9 +83,10 @@ extension Links {
       return .none
     }
     let bytes = Int(ref.length)
-    let isFavoured = relayed.circuit(circuit)!.isFavoured || !RelayedCircuit.isData(bytes)
     guard relayed.mayPass(circuit, bytes, at: context.now),
-      relay.allows(bytes, isFavoured: isFavoured, at: context.now)
+      relay.allows(
+        bytes, isFavoured: relayed.circuit(circuit)!.isFavoured, isSmall: !RelayedCircuit.isData(bytes),
+        at: context.now)
     else {
       counters.relayLimited &+= 1
       if relay.isUsedUp { wakeCircuits(at: context.now) }
@@ -115,7 +116,8 @@ extension Links {
     guard peers[slot].hasDirectPath, let other = peer(far.adjacent), peers[other].isUp,
       peers[other].hasDirectPath
     else { return refuse(ask, to: slot, .unreachable, &context) }
-    let hasMember = isMember(near.end) || isMember(far.end)
+    // An end beyond another relay is only spoken of.
+    let hasMember = [near, far].contains { $0.adjacent == $0.end && isMember($0.end) }
     guard hasMember || !relay.terms.isForMembersOnly else {
       return refuse(ask, to: slot, .unwilling, &context)
     }

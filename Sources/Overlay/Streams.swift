@@ -269,7 +269,11 @@ extension Links {
     }
     let (hasDatagrams, hasOther) = beside(index, slot)
     // Both sides have begun one: that of the smaller ID stays.
-    if hasOther, id > owner { return dropPath(slot, index, &context) }
+    if hasOther, id > owner {
+      dropPath(slot, index, &context)
+      routesAreStale = true
+      return chooseBest(slot, &context)
+    }
     guard hasDatagrams else {
       streams[place]!.spareSince = .never
       return tryDatagrams(stream, place, slot, &context)
@@ -299,7 +303,7 @@ extension Links {
     guard stream.datagramAt <= context.now else { return }
     streams[place]!.datagramAt = context.now + context.random.jittered(stream.datagramIn)
     streams[place]!.datagramIn = min(stream.datagramIn * 2, StreamTiming.datagramMax)
-    if addPath(slot, stream.endpoint.listening, mayReplace: false, context.now) != nil {
+    if addPath(slot, stream.endpoint.listening, mayReplace: false, &context) != nil {
       wake(slot, at: context.now)
     }
   }

@@ -49,6 +49,7 @@ public final class StreamTable {
   private static let acceptMax = 16
   /// The first byte of a handshake init (`PROTOCOL.md`).
   private static let initKind: UInt8 = 1
+  private static let resetKind: UInt8 = 7
   private static let readBytes = 32 << 10
 
   public private(set) var counters = Counters()
@@ -116,7 +117,9 @@ public final class StreamTable {
 
   /// Begins a connection under the number in the endpoint. What is sent meanwhile waits.
   public func connect(to endpoint: Endpoint, at now: Instant) throws(CallError) {
-    precondition(endpoint.socket.isOwnStream && own[endpoint.socket.place] == nil)
+    precondition(endpoint.socket.isOwnStream)
+    // The word that the last one is over may have been lost.
+    close(endpoint.socket)
     let stream = try StreamSocket.connect(to: endpoint, from: source, at: now)
     try loop.add(stream.fd, token: token(stream))
     own[endpoint.socket.place] = stream
@@ -293,7 +296,8 @@ public final class StreamTable {
   public func enqueue(_ packet: PacketRef, to endpoint: Endpoint, at now: Instant, pool: inout PacketPool) {
     let datagram = pool.frame(packet)
     if let stream = find(endpoint.socket), !datagram.isEmpty {
-      if stream.state == .halfOpen {
+      // A reset answers anybody: it is no sign that the peer is known.
+      if stream.state == .halfOpen, datagram[0] != Self.resetKind {
         stream.state = .open
         deadline = min(deadline, now + Self.silenceMax)
       }

@@ -300,12 +300,12 @@ import Testing
   @Test func pathsOfAPeerAreBounded() {
     let side = choice((5, false), (50, false), best: 1)
     for n in 0..<20 {
-      _ = side.links.addPath(0, Endpoint(IPAddress(v4: 99 + UInt32(n)), port: 5_000), .start)
+      _ = side.links.addPath(0, Endpoint(IPAddress(v4: 99 + UInt32(n)), port: 5_000), &side.context)
     }
     let paths = (1..<5).map { side.links.peers[0].path($0)?.isValid }
     #expect(paths == [true, true, false, false], "proven ones stay")
     for i in 1..<5 { side.links.peers[0].paths[i]!.isValid = true }
-    let refused = side.links.addPath(0, elsewhere, .start)
+    let refused = side.links.addPath(0, elsewhere, &side.context)
     #expect(refused == nil)
   }
 
