@@ -177,9 +177,14 @@ import Testing
   @Test func nobodyIsMadeToTryManyPorts() throws {
     let wires = try relayed()
     let (a, b) = (wires.sides[0], wires.sides[1])
+    a.links.peers[a.slot(b)].isIntroduced = true
+    var isTalking = true
     func ask(_ endpoint: Endpoint) -> Int {
       let begin = wires.now
-      wires.act(a) { a.links.receive(BirthdayMessage.ask(endpoint), from: a.slot(b), &a.context) }
+      wires.act(a) {
+        a.links.peers[a.slot(b)].usedAt = isTalking ? wires.now : .start
+        a.links.receive(BirthdayMessage.ask(endpoint), from: a.slot(b), &a.context)
+      }
       wires.run(for: .milliseconds(500))
       return wires.sent.count { $0.at > begin && $0.to.address == endpoint.address }
     }
@@ -193,12 +198,15 @@ import Testing
     for text in ["127.0.0.1:5000", "172.16.9.9:5000", "224.0.0.1:5000", "[2001:db8::9]:5000"] {
       #expect(ask(Endpoint(text)!) == 0, "\(text)")
     }
+    isTalking = false
+    #expect(ask(v4) == 0, "nothing is said to the peer")
+    isTalking = true
     #expect(ask(v4) > 20)
     wires.run(for: .seconds(20))
     let probes = wires.sent.filter { $0.to.address == v4.address }
     #expect(probes.count == Birthday.questionsMax && Set(probes.map(\.to.port)).count == probes.count)
     #expect(probes.allSatisfy { $0.to.port >= 1_024 })
-    let took = probes.last!.at - probes.first!.at
+    let took = try #require(probes.last).at - probes[0].at
     #expect(took >= .seconds(14), "within the rate")
     #expect(ask(v4) == 0, "not again so soon")
     #expect(a.available == 256)
