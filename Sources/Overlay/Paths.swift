@@ -47,7 +47,7 @@ extension Links {
       return
     }
     streams.remove(socket)
-    context.effects.append(.close(socket))
+    context.close(socket)
     if birthday != nil { birthday!.sockets.remove(socket) }
   }
 
