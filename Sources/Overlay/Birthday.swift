@@ -283,7 +283,7 @@ extension Links {
     }
     for value in 1...SocketNumber.sparesMax {
       let socket = SocketNumber(value)
-      if attempt.sockets.contains(socket), !isInUse(socket) { context.effects.append(.close(socket)) }
+      if attempt.sockets.contains(socket), !isInUse(socket) { context.close(socket) }
     }
   }
 }

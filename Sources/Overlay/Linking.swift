@@ -14,6 +14,12 @@ extension Links {
     deadline = min(deadline, context.now)
   }
 
+  /// Nobody is left: whoever was up a moment ago, and was not to be asked for seconds, is asked now.
+  mutating func hurryBootstraps(at now: Instant) {
+    for i in 0..<bootstraps.count { bootstraps[i].nextAt = min(bootstraps[i].nextAt, now) }
+    if !bootstraps.isEmpty { deadline = min(deadline, now) }
+  }
+
   mutating func contactBootstraps(_ context: inout Context) {
     for i in 0..<bootstraps.count where bootstraps[i].nextAt <= context.now {
       if let key = bootstraps[i].key, let slot = peer(key.id), peers[slot].isUp {

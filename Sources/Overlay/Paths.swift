@@ -47,7 +47,7 @@ extension Links {
       return
     }
     streams.remove(socket)
-    context.effects.append(.close(socket))
+    context.close(socket)
     if birthday != nil { birthday!.sockets.remove(socket) }
   }
 
@@ -142,6 +142,7 @@ extension Links {
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     let isActive = isActive(slot, context.now)
     forget(slot, &context)
+    if upCount == 0 { hurryBootstraps(at: context.now) }
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
