@@ -42,7 +42,7 @@ class Flow:
     `with Flow(host, address) as flow: ...`; it is stopped at the end of the block."""
 
     def __init__(self, host, address, interval=0.1, size=56):
-        self.what = f"ping from {host.name} to {address}"
+        self.what, self.interval = f"ping from {host.name} to {address}", interval
         self.read, write = os.pipe()
         self.process = host.popen(["ping", "-n", "-D", "-i", interval, "-s", size, address], stdout=write,
                                   stderr=subprocess.STDOUT)
@@ -93,8 +93,11 @@ class Flow:
 
     @property
     def lost(self):
-        """Sequence numbers without a reply; the very last may still have been on its way."""
-        return sorted(set(range(1, self.sent)) - {seq for _, seq in self.replies()})
+        """Sequence numbers without a reply. After the last reply, what was sent in the last half second
+        may still have been on its way."""
+        seen = {seq for _, seq in self.replies()}
+        under_way = self.sent - max(1, round(0.5 / self.interval))
+        return sorted(set(range(1, 1 + max(under_way, max(seen, default=0)))) - seen)
 
     @property
     def doubled(self):
