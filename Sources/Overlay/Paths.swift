@@ -142,6 +142,7 @@ extension Links {
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     let isActive = isActive(slot, context.now)
     forget(slot, &context)
+    if upCount == 0 { hurryBootstraps(context.now) }
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
