@@ -6,8 +6,8 @@
     grid.py --pairs 'symmetric|double' --delay 20
     grid.py --crowd 24                          # first packets between nodes that are no neighbours
 
-Each run is a fresh laboratory with one public seed and two members. As soon as both are ready, one
-pings the other's virtual address through its interface:
+Each run is a fresh laboratory with one public seed and two members. A second after both are ready, when
+what they have claimed is where it belongs, one pings the other's virtual address through its interface:
 
   first packet     from the first ping to the first answer
   overlay          the round trip along the ring, with both ends pinned to it, at the end of the run
@@ -141,6 +141,7 @@ def measure(fleet, pair, delay=0, crowd=0, options=()):
             fleet.join(host, seed, options=options).wait_ready(READY_LIMIT)
         members = [fleet.join(host, seed, options=options) for host in hosts]
         a, b = (member.wait_ready(READY_LIMIT) for member in members)
+        time.sleep(1)
         run["stranger"] = not a.peer(b)
         run["at"] = time.time()
         run["first_ms"] = first_packet(a, b)

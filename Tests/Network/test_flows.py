@@ -9,7 +9,7 @@ import pytest
 
 from traffic import Flow, Stream, ping
 
-RELAY_LIMIT, ROAMING_LIMIT = 2, 3           # seconds
+SILENCE_LIMIT, RELAY_LIMIT, ROAMING_LIMIT = 5, 2, 3           # seconds
 DIRECT, PROXY, OVERLAY = ("direct", "lan"), ("proxy",), ("overlay",)
 
 
@@ -99,7 +99,7 @@ def test_a_direct_path_that_is_cut_and_comes_back(fleet, internet):
         cut = time.time()
         internet.forbid(a.host, b.host)
         both(a, b, PROXY)
-        traffic.paused(cut, limit=8)
+        traffic.paused(cut, limit=SILENCE_LIMIT)
         restored = time.time()
         internet.permit()
         both(a, b, DIRECT, limit=90)
