@@ -90,7 +90,6 @@ extension Links {
   mutating func receive(_ candidates: Candidates, from slot: Int, _ context: inout Context) {
     if !candidates.vias.isEmpty { peers[slot].vias = candidates.vias }
     peers[slot].mapping = candidates.mapping
-    connectIfStopped(candidates, slot, &context)
     // Only ring links and members of the own community hear where we are.
     if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
       sendCandidates(slot, wantsAnswer: false, &context)

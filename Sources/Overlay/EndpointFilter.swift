@@ -59,6 +59,8 @@ public struct Underlay: Sendable {
     else { return false }
     // Who is in our own network says nothing of the boxes in front of it.
     if isOwn(address), address.isPrivate, seen.port == port { return false }
+    // Most pongs end here.
+    if reflection.knows(seen, by: observer) { return false }
     let (before, mapped) = (reflexive, mapping)
     guard reflection.note(seen, by: observer) else { return false }
     let after = reflexive

@@ -94,6 +94,12 @@ extension Links {
     }
   }
 
+  /// Whether the peer's other paths have died, nothing came over the ring since, and no traffic says that it
+  /// was there a moment ago: such a peer is asked whether it lives, and told nothing.
+  func isPresumedDead(_ slot: Int, _ now: Instant) -> Bool {
+    peers[slot].bestPath?.isLastResort == true && !isActive(slot, now)
+  }
+
   /// Something speaks against the peer's being there: it is asked at once.
   mutating func doubt(_ slot: Int, _ now: Instant) {
     guard peers[slot].isUp, let best = peers[slot].best, peers[slot].paths[best]!.probe.tries == 0 else {
@@ -307,7 +313,7 @@ extension Links {
   /// While a peer is reached over the ring, the direct way is tried ever again, by both sides at once.
   private mutating func directIfDue(_ slot: Int, _ context: inout Context) {
     guard peers[slot].bestPath != nil, !peers[slot].hasDirectPath, !peers[slot].isPinnedToOverlay,
-      peers[slot].isIntroduced
+      peers[slot].isIntroduced, !isPresumedDead(slot, context.now)
     else { return }
     guard peers[slot].directRetryAt <= context.now else { return wake(slot, at: peers[slot].directRetryAt) }
     let wait = peers[slot].directRetryIn

@@ -36,7 +36,9 @@ extension Links {
   mutating func offerIfDue(_ slot: Int, _ context: inout Context) {
     guard lacksDirectPath(slot), id < peers[slot].id, peers[slot].circuitAt != .never else { return }
     guard peers[slot].circuitAt <= context.now else { return wake(slot, at: peers[slot].circuitAt) }
-    guard peers[slot].hasCircuit ? isBusy(slot, context.now) : wantsCircuit(slot, context.now) else { return }
+    guard peers[slot].hasCircuit ? isBusy(slot, context.now) : wantsCircuit(slot, context.now),
+      !isPresumedDead(slot, context.now)
+    else { return }
     peers[slot].circuitAt = context.now + context.random.jittered(peers[slot].circuitRetryIn)
     peers[slot].circuitRetryIn = min(peers[slot].circuitRetryIn * 2, CircuitTiming.retryMax)
     wake(slot, at: peers[slot].circuitAt)
@@ -98,9 +100,11 @@ extension Links {
     one.predictedRoundTrip(to: other)
   }
 
-  /// Whether the peer probably has a direct path to it: it has said so, or almost everybody has.
+  /// Whether the peer probably has a direct path to it: it has said so, or almost everybody has, as with a
+  /// node that nothing stands in front of.
   private func isLikelyCommon(_ relay: Int, _ slot: Int) -> Bool {
     peers[slot].vias.contains { $0 == peers[relay].id } || peers[relay].roles.contains(.bootstrap)
+      || peers[relay].mapping == .open
       || peers[relay].session.map { sessions.capabilities(of: $0).contains(.seed) } == true
   }
 

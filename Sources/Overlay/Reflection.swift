@@ -37,6 +37,17 @@ public struct Reflection: Sendable {
   /// The newest first; one of each observer.
   private(set) var sightings = BoundedArray<8, Sighting>()
 
+  /// Whether a word can change nothing: its observer has said it before, or all say it of whom we keep words.
+  func knows(_ seen: Endpoint, by observer: Endpoint) -> Bool {
+    var isUnanimous = sightings.isFull
+    for i in 0..<sightings.count {
+      let isEqual = sightings[i].seen == seen
+      if sightings[i].observer == observer { return isEqual }
+      isUnanimous = isUnanimous && isEqual
+    }
+    return isUnanimous
+  }
+
   /// Notes what an observer sees.
   /// - Returns: whether it had not said so before.
   mutating func note(_ seen: Endpoint, by observer: Endpoint) -> Bool {
