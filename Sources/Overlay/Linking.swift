@@ -14,12 +14,6 @@ extension Links {
     deadline = min(deadline, context.now)
   }
 
-  /// Nobody is left: whoever was up a moment ago, and was not to be asked for seconds, is asked now.
-  mutating func hurryBootstraps(at now: Instant) {
-    for i in 0..<bootstraps.count { bootstraps[i].nextAt = min(bootstraps[i].nextAt, now) }
-    if !bootstraps.isEmpty { deadline = min(deadline, now) }
-  }
-
   mutating func contactBootstraps(_ context: inout Context) {
     for i in 0..<bootstraps.count where bootstraps[i].nextAt <= context.now {
       if let key = bootstraps[i].key, let slot = peer(key.id), peers[slot].isUp {
@@ -54,6 +48,26 @@ extension Links {
       }
       bootstraps[index].attempt = attempt
       transmit(ref, length: length, to: endpoint, &context)
+    }
+  }
+
+  /// The last link is gone: the bootstraps are asked at once and, as UDP has been silent for a while, with
+  /// the next try over TCP.
+  mutating func hurryBootstraps(at now: Instant) {
+    isComfortable = false
+    for i in 0..<bootstraps.count {
+      bootstraps[i].tries = StreamTiming.datagramTries - 1
+      bootstraps[i].nextAt = now
+      deadline = now
+    }
+  }
+
+  /// There is a link after there was none: whoever was asked in vain is asked over the ring.
+  private mutating func hurryAttempts(_ now: Instant) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && !peers[slot].isUp {
+      guard let attempt = peers[slot].attempt, attempt.tries > 1 else { continue }
+      peers[slot].attempt = Attempt(tries: 1, nextAt: now)
+      wake(slot, at: now)
     }
   }
 
@@ -182,7 +196,10 @@ extension Links {
     if dead.remove(peers[slot].key) { peers[slot].isRevived = true }
     let wasUp = peers[slot].isUp
     if restarted || !wasUp { dropPaths(slot, keeping: origin.socket, &context) }
-    if !wasUp { raise(slot) }
+    if !wasUp {
+      raise(slot)
+      if upCount == 1 { hurryAttempts(context.now) }
+    }
     // New keys of a session that is up prove nothing about the way: somebody may have copied the datagram.
     if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }
     if restarted || !wasUp {

@@ -4,8 +4,9 @@
 // only by the side whose UDP it is, and the other one accepts.
 //
 // 1. *The way in.* A bootstrap that did not answer three handshakes over UDP (1.75 s) gets the next one over
-//    TCP, at the same address and port, then by turns. A node that has lost everybody does the same with the
-//    nodes that it remembers. Not while UDP gets through to anybody outside of the own network.
+//    TCP, at the same address and port, then by turns. A node that has lost everybody asks its bootstraps at
+//    once, with the second try over TCP, and those that it remembers by turns. Not while UDP gets through to
+//    anybody outside of the own network.
 // 2. *The fact.* A node that answers over TCP and not over UDP, while nobody outside is reached over UDP,
 //    means that UDP does not get through (`UDPPassage`). It is forgotten when a UDP path proves the
 //    contrary.

@@ -6,8 +6,8 @@
     grid.py --pairs 'symmetric|double' --delay 20
     grid.py --crowd 24                          # first packets between nodes that are no neighbours
 
-Each run is a fresh laboratory with one public seed and two members. As soon as both are ready, one
-pings the other's virtual address through its interface:
+Each run is a fresh laboratory with one public seed and two members. A second after both are ready, when
+what they have claimed is where it belongs, one pings the other's virtual address through its interface:
 
   first packet     from the first ping to the first answer
   overlay          the round trip along the ring, with both ends pinned to it, at the end of the run
@@ -26,13 +26,15 @@ Kind              the member is
 none              a public host, with IPv4 and IPv6
 eim, port-restricted, symmetric, double, udp-blocked
                   behind such a NAT (see netlab.py), with IPv4 only
-same-nat          behind one port-restricted NAT with the other; only against itself
+same-nat          behind a port-restricted NAT together with another member, which was there first and uses the
+                  same port; against itself, the two behind one NAT
 ipv6-only         without IPv4; its router lets in only IPv6 that was asked for
 dual-stack        behind a port-restricted NAT, and with such IPv6 beside it
 
 Exit code 1: a demand was missed. Every pair has to be reached. Every pair has to be direct but those
-that cannot: symmetric against symmetric or double, ipv6-only against what has only IPv4, and
-udp-blocked, which has to be `tcp` against a public host. `hard` pairs have to be in 95 % of the runs."""
+that cannot: symmetric against symmetric, double or same-nat (whose port is another one wherever the member
+beside it has been first), ipv6-only against what has only IPv4, and udp-blocked, which has to be `tcp` against
+a public host. `hard` pairs have to be in 95 % of the runs."""
 import argparse
 import collections
 import datetime
@@ -57,8 +59,7 @@ SITES = {"none": None, "eim": "eim", "port-restricted": "port-restricted", "symm
          "double": "double", "udp-blocked": "udp-blocked", "ipv6-only": "ipv6-only",
          "dual-stack": "port-restricted+ipv6", "same-nat": "port-restricted:2"}
 KINDS = tuple(SITES)
-PAIRS = [pair for pair in itertools.combinations_with_replacement(KINDS, 2)
-         if "same-nat" not in pair or pair == ("same-nat", "same-nat")]
+PAIRS = list(itertools.combinations_with_replacement(KINDS, 2))
 DIRECT = ("lan", "direct", "tcp")
 READY_LIMIT, FIRST_LIMIT = 20, 10           # seconds
 CHANGED = re.compile(r"^(\S+Z) info +path changed .*path=(\w+) peer=(\w+)$", re.M)
@@ -79,7 +80,7 @@ def wanted(pair):
     if "ipv6-only" in pair:
         return DIRECT if other(pair, "ipv6-only") in ("none", "ipv6-only", "dual-stack") else ()
     if "symmetric" in pair:
-        return () if other(pair, "symmetric") in ("symmetric", "double") else DIRECT
+        return () if other(pair, "symmetric") in ("symmetric", "double", "same-nat") else DIRECT
     return DIRECT
 
 
@@ -117,26 +118,31 @@ def name(pair):
 # ---- one run ------------------------------------------------------------------------
 
 def build(fleet, pair, delay=0):
-    """The laboratory of a pair; returns the hosts of the seed and the two members."""
-    sites = [SITES["same-nat"]] if pair[0] == "same-nat" else [SITES[kind] for kind in pair if kind != "none"]
-    fleet.lab.nat(public=1 + pair.count("none"), sites=sites, delay=delay)
+    """The laboratory of a pair; returns the hosts of the two members, and of those who are there before them."""
     if pair[0] == "same-nat":
-        return "p1", "s1h1", "s1h2"
+        fleet.lab.nat(public=1, sites=[SITES["same-nat"]], delay=delay)
+        return ("s1h1", "s1h2"), ()
+    sites = [SITES[kind] for kind in pair if kind != "none"]
+    fleet.lab.nat(public=1 + pair.count("none"), sites=sites, delay=delay)
     public, site = itertools.count(2), itertools.count(1)
-    return "p1", *(f"p{next(public)}" if kind == "none" else f"s{next(site)}h1" for kind in pair)
+    hosts = [f"p{next(public)}" if kind == "none" else f"s{next(site)}h1" for kind in pair]
+    return hosts, [host[:-1] + "2" for host, kind in zip(hosts, pair) if kind == "same-nat"]
 
 
-def measure(fleet, pair, delay=0, crowd=0):
+def measure(fleet, pair, delay=0, crowd=0, options=()):
     """Everything about one pair, once. What did not happen is None; `trouble` says why."""
     run = {"first_ms": None, "overlay_ms": None, "direct_ms": None, "paths": [None, None], "via": None,
            "reason": None, "sent": 0, "lost": 0, "doubled": 0, "stranger": False, "trouble": None}
-    hosts = build(fleet, pair, delay)
-    seed = fleet.seed(hosts[0], "--relay", "1gbit")
+    hosts, bystanders = build(fleet, pair, delay)
+    seed = fleet.seed("p1", "--relay", "1gbit")
     for port in range(PORT + 1, PORT + 1 + crowd):
-        fleet.seed(hosts[0], "--relay", "1gbit", "--listen", f":{port}", "--bootstrap", seed.host.ip)
-    members = [fleet.join(host, seed) for host in hosts[1:]]
+        fleet.seed("p1", "--relay", "1gbit", "--listen", f":{port}", "--bootstrap", seed.host.ip)
     try:
+        for host in bystanders:
+            fleet.join(host, seed, options=options).wait_ready(READY_LIMIT)
+        members = [fleet.join(host, seed, options=options) for host in hosts]
         a, b = (member.wait_ready(READY_LIMIT) for member in members)
+        time.sleep(1)
         run["stranger"] = not a.peer(b)
         run["at"] = time.time()
         run["first_ms"] = first_packet(a, b)
@@ -226,28 +232,24 @@ def attempt(task):
 # ---- the tables -----------------------------------------------------------------------
 
 def cell(runs):
-    """Path, share of runs that were direct, and median time to direct."""
+    """Path, share of runs that were direct if only some were, and median time to direct."""
     words = collections.Counter(run["paths"][0] or "none" for run in runs if run["first_ms"] is not None)
     if not words:
         return "**not reached**"
     direct = sum(all(path in DIRECT for path in run["paths"]) for run in runs)
     times = [run["direct_ms"] for run in runs if run["direct_ms"] is not None]
     text = words.most_common(1)[0][0]
-    if direct:
+    if 0 < direct < len(runs):
         text += f" {100 * direct / len(runs):.0f} %"
-    return f"{text}, {statistics.median(times):.0f} ms" if times else text
+    return f"{text} {statistics.median(times):.0f} ms" if times else text
 
 
 def grid(by_pair):
     """One row and one column for each kind; a pair stands where its later kind is the row."""
     shown = [kind for kind in KINDS if any(kind in pair for pair in by_pair)]
-    columns = [kind for kind in shown if kind != "same-nat"]
-    lines = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
+    lines = ["| | " + " | ".join(shown) + " |", "| --- " * (len(shown) + 1) + "|"]
     for row in shown:
-        if row == "same-nat":
-            lines.append(f"| same-nat | {cell(by_pair[row, row])} (against itself) " + "| " * len(columns[1:]) + "|")
-            continue
-        cells = [cell(by_pair[column, row]) if (column, row) in by_pair else "" for column in columns]
+        cells = [cell(by_pair[column, row]) if (column, row) in by_pair else "" for column in shown]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

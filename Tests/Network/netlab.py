@@ -360,6 +360,12 @@ class Lab:
                 self._inside_host(router, k, i, nat, ipv6)
         return self
 
+    def public_host(self, i):
+        """One more public host p<i> of `nat`, on a cable without delay."""
+        host = self.host(f"p{i}")
+        self._customer(self["internet"], host, f"198.51.100.{i}", f"2001:db8::{i}")
+        return host
+
     def _customer(self, internet, host, ip, ip6=None, delay=0, jitter=0):
         port = self._attach(host, internet, delay, jitter)
         internet.address("198.51.100.254/32", port)

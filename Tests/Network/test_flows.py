@@ -9,7 +9,7 @@ import pytest
 
 from traffic import Flow, Stream, ping
 
-RELAY_LIMIT, ROAMING_LIMIT = 6, 6           # seconds
+SILENCE_LIMIT, RELAY_LIMIT, ROAMING_LIMIT = 5, 2, 3           # seconds
 DIRECT, PROXY, OVERLAY = ("direct", "lan"), ("proxy",), ("overlay",)
 
 
@@ -99,12 +99,23 @@ def test_a_direct_path_that_is_cut_and_comes_back(fleet, internet):
         cut = time.time()
         internet.forbid(a.host, b.host)
         both(a, b, PROXY)
-        traffic.paused(cut, limit=8)
+        traffic.paused(cut, limit=SILENCE_LIMIT)
         restored = time.time()
         internet.permit()
         both(a, b, DIRECT, limit=90)
         time.sleep(1)
         traffic.paused(restored, limit=0.5)
+
+
+def test_udp_that_is_blocked_later_gives_way_to_tcp(fleet, internet):
+    a, b = members(fleet, "p3", "p4")
+    both(a, b, DIRECT)
+    with Traffic(a, b) as traffic:
+        blocked = time.time()
+        internet.block_udp(a.host)
+        traffic.comes_back(blocked, limit=30)
+        both(a, b, ("tcp",))
+        traffic.paused(blocked, limit=8)
 
 
 def test_a_relay_that_dies_is_replaced_by_another_one(fleet, internet):
@@ -123,12 +134,13 @@ def test_a_relay_that_dies_is_replaced_by_another_one(fleet, internet):
     assert a.peer(b)["via"] in relays and b.peer(a)["via"] in relays
 
 
-def test_a_nat_is_rebooted(fleet):
-    """It has forgotten everything, and gives the same ports again."""
+@pytest.mark.parametrize("port", [None, 17741], ids=["same-port", "other-port"])
+def test_a_nat_is_rebooted(fleet, port):
+    """It has forgotten everything, and gives the same ports again, or others."""
     a, b = behind_nats(fleet)
     with Traffic(a, b) as traffic:
         rebooted = time.time()
-        fleet.lab.reboot_nat(1)
+        fleet.lab.reboot_nat(1, port)
         traffic.comes_back(rebooted, limit=30)
         both(a, b, DIRECT)
         traffic.paused(rebooted, limit=8)
@@ -139,16 +151,22 @@ def test_a_public_host_gets_another_address(fleet, internet):
     roams(a, b, lambda: fleet.lab.renumber("p3", 77))
 
 
+def test_a_host_behind_a_nat_gets_another_address(fleet):
+    """The NAT still has the mappings of its old one, so there need not be a direct path for some time."""
+    a, b = behind_nats(fleet)
+    roams(a, b, lambda: fleet.lab.renumber("s1h1", 77), words=(*DIRECT, *PROXY))
+
+
 def test_a_host_goes_behind_another_nat(fleet):
     a, b = behind_nats(fleet)
     roams(a, b, lambda: fleet.lab.move("s1h1", 3))
 
 
-def roams(a, b, move):
+def roams(a, b, move, words=DIRECT):
     both(a, b, DIRECT)
     with Traffic(a, b) as traffic:
         moved = time.time()
         move()
         traffic.comes_back(moved, limit=30)
-        both(a, b, DIRECT)
+        both(a, b, words)
         traffic.paused(moved, limit=ROAMING_LIMIT)

@@ -4,7 +4,8 @@ import pytest
 import grid
 
 SOME = [("none", "symmetric"), ("eim", "dual-stack"), ("port-restricted", "double"),
-        ("port-restricted", "ipv6-only"), ("ipv6-only", "ipv6-only"), ("ipv6-only", "dual-stack")]
+        ("port-restricted", "ipv6-only"), ("ipv6-only", "ipv6-only"), ("ipv6-only", "dual-stack"),
+        ("port-restricted", "symmetric"), ("none", "udp-blocked"), ("udp-blocked", "udp-blocked")]
 
 
 @pytest.mark.parametrize("pair", SOME, ids=grid.name)

@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from traffic import Flow, Transfer, ping
+from daemon import PORT
+from traffic import Copies, Flow, Transfer, ping
 
 DIRECT = ("direct", "lan")
 OVERLAY = ("overlay",)
@@ -81,3 +82,21 @@ def test_a_firewall_that_closes_later_moves_traffic_to_others(fleet, internet):
     assert pause <= 8, f"{pause:.1f} s without an answer"
     assert a.path_to(b) in ("overlay", "proxy")
     expect_path(a, b, PROXY)
+
+
+def test_copies_that_arrive_first_from_another_address_lead_nobody_there(fleet):
+    """Whoever copies datagrams on the way, and is quicker, does not become the peer. What he can do is to
+    make a path seem silent, as every answer seems to come from him; so it may be left."""
+    fleet.lab.nat(public=3, delay=10)
+    thief = fleet.lab.public_host(4)
+    fleet.relay = fleet.seed("p1", "--relay", "1gbit")
+    a, b = two_members(fleet)
+    ping(a.host, b.address())
+    expect_path(a, b, DIRECT)
+    theirs = {None} | {f"{ip}:{PORT}" for host in (a.host, b.host) for ip in (host.ip, f"[{host.ip6}]")}
+    with Flow(a.host, b.address(), interval=0.02) as flow, Copies(a.host, b.host, thief, PORT) as copies:
+        for _ in range(20):
+            time.sleep(0.2)
+            assert {a.peer(b).get("endpoint"), b.peer(a).get("endpoint")} <= theirs
+    assert copies.count > 100
+    assert (flow.lost, flow.doubled) == ([], [])

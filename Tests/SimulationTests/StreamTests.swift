@@ -59,6 +59,24 @@ import Testing
     for node in 0..<6 { #expect(world.hosts[node].core.network.links.counters.streamsBegun == 0) }
   }
 
+  /// On a ring where nobody looks for his bootstraps but every few minutes.
+  @Test(arguments: [1, 2, 3] as [UInt64]) func nodeWhoseUDPStopsComesBackOverTCPSoon(_ seed: UInt64) {
+    var options = WorldOptions(seed: seed)
+    options.latency = .clusters()
+    let world = World(options)
+    for n in 0..<15 { world.add(.seed, bootstraps: n == 0 ? [] : [0]) }
+    let late = world.add(.seed, bootstraps: [0])
+    #expect(becomesWhole(world))
+    world.run(for: .seconds(60))
+    world.records[late].flags.insert(.blocked)
+    let end = world.now + .seconds(60)
+    while world.view(late).links > 0 && world.now < end { world.run(for: .milliseconds(100)) }
+    #expect(world.view(late).links == 0)
+    world.run(for: .seconds(3))
+    #expect(kinds(world, late).contains(.tcp))
+    #expect(becomesWhole(world, within: .seconds(20)))
+  }
+
   @Test func deadProcessEndsItsConnectionsAtOnce() {
     let (world, blocked) = world(4)
     #expect(becomesWhole(world))
