@@ -5,6 +5,24 @@
 
 import Base
 
+/// Why an endpoint that a peer has named is not asked.
+public enum Refusal: UInt8, Sendable, BitwiseCopyable {
+  /// A port below 1,024 other than 443.
+  case port
+  /// No address of a single machine out there: loopback, multicast, broadcast and the like.
+  case address
+  /// Inside a virtual network of our own.
+  case virtual
+  /// Our own endpoint.
+  case own
+  /// A private address, of a network that is not ours.
+  case elsewhere
+  /// This machine has no address of the family.
+  case family
+  /// So many others of this peer were tried in a short time.
+  case budget
+}
+
 /// What is known of our own place on the underlay.
 public struct Underlay: Sendable {
   /// Addresses of the machine's interfaces with their prefixes, without our own virtual devices.
@@ -26,17 +44,32 @@ public struct Underlay: Sendable {
   public func isOnLink(_ address: IPAddress) -> Bool { interfaces.contains { $0.contains(address) } }
 
   /// Whether the endpoint that a peer named may be probed (`PROTOCOL.md`, "Paths").
-  public func mayProbe(_ endpoint: Endpoint) -> Bool {
+  public func mayProbe(_ endpoint: Endpoint) -> Bool { refusal(of: endpoint) == nil }
+
+  /// Why the endpoint may not be probed; nil when it may.
+  func refusal(of endpoint: Endpoint) -> Refusal? {
     let address = endpoint.address
-    if endpoint.port < 1_024 && endpoint.port != 443 { return false }
+    if endpoint.port < 1_024 && endpoint.port != 443 { return .port }
     if address.isUnspecified || address.isLoopback || address.isMulticast || address.isLinkLocal {
-      return false
+      return .address
     }
     if address.isV4 && (address.v4 == .max || interfaces.contains { isBroadcast(address, of: $0) }) {
-      return false
+      return .address
     }
-    if isVirtual(address) || (isOwn(address) && endpoint.port == port) { return false }
-    return !address.isPrivate || isOnLink(address) || reflection.agrees(on: address)
+    if isVirtual(address) { return .virtual }
+    if isOwn(address) && endpoint.port == port { return .own }
+    if address.isPrivate && !isOnLink(address) && !reflection.agrees(on: address) { return .elsewhere }
+    return lacksFamily(of: address) ? .family : nil
+  }
+
+  /// Whether there is no way out for the address's family; as long as nothing is known of interfaces there
+  /// may be one.
+  private func lacksFamily(of address: IPAddress) -> Bool {
+    var isFound = interfaces.isEmpty
+    for interface in interfaces where interface.address.isV4 == address.isV4 && isTold(interface.address) {
+      isFound = true
+    }
+    return !isFound
   }
 
   private func isBroadcast(_ address: IPAddress, of interface: IPPrefix) -> Bool {

@@ -38,6 +38,18 @@ import Testing
   ])
   func refused(_ text: String) { #expect(!mayProbe(text)) }
 
+  @Test func withoutAnAddressOfTheFamilyNobodyIsAsked() {
+    var underlay = underlay
+    let (v4, v6) = (Endpoint("8.8.8.8:7741")!, Endpoint("[2001:db8:2::1]:7741")!)
+    #expect(underlay.refusal(of: v4) == nil && underlay.refusal(of: v6) == nil)
+    underlay.interfaces = [IPPrefix("192.168.7.20/24")!, IPPrefix("fe80::1/64")!, IPPrefix("::1/128")!]
+    #expect(underlay.refusal(of: v4) == nil && underlay.refusal(of: v6) == .family)
+    underlay.interfaces = [IPPrefix("2001:db8:1::20/64")!, IPPrefix("127.0.0.1/8")!]
+    #expect(underlay.refusal(of: v4) == .family && underlay.refusal(of: v6) == nil)
+    underlay.interfaces = []
+    #expect(underlay.mayProbe(v4) && underlay.mayProbe(v6), "nothing is known yet")
+  }
+
   @Test func privateAddressBehindOurOwnNATIsAllowed() {
     var underlay = underlay
     let peer = Endpoint("100.64.9.9:40000")!
