@@ -26,17 +26,24 @@ public enum Refusal: UInt8, Sendable, BitwiseCopyable {
 /// What is known of our own place on the underlay.
 public struct Underlay: Sendable {
   /// Addresses of the machine's interfaces with their prefixes, without our own virtual devices.
-  public var interfaces: [IPPrefix] = []
+  public var interfaces: [IPPrefix] = [] { didSet { reflect() } }
   /// The machine had addresses, and has none at the moment.
   public var isOffline = false
   /// Prefixes of our own virtual networks.
   public var virtualNetworks: [IPPrefix] = []
   /// The port our socket is bound to.
-  public var port: UInt16 = 0
+  public var port: UInt16 = 0 { didSet { reflect() } }
   /// Where the operator says that this node can be reached; port 0 is that of the socket.
   public var advertised = BoundedArray<4, Endpoint>()
   /// Where peers see us.
-  public internal(set) var reflection = Reflection()
+  public internal(set) var reflection = Reflection() { didSet { reflect() } }
+  // What follows from the words of peers: it is asked for with each message, and changes rarely.
+  /// How the box in front of us maps.
+  public private(set) var mapping = Mapping.unknown
+  /// How others see us where that differs from how we see ourselves.
+  private var reflexive = BoundedArray<4, Endpoint>()
+  /// Our endpoint as others see it over IPv4; nil as long as nobody has said so.
+  private(set) var reflexiveV4: Endpoint?
 
   public init() {}
 
@@ -80,9 +87,6 @@ public struct Underlay: Sendable {
 
   func isOwn(_ address: IPAddress) -> Bool { interfaces.contains { $0.address == address } }
 
-  /// How the box in front of us maps.
-  public var mapping: Mapping { reflection.mapping(of: port) { isOwn($0) } }
-
   /// Remembers our endpoint as a peer saw it.
   /// - Returns: whether that is news for those who try to reach us.
   mutating func observe(_ seen: Endpoint, by observer: Endpoint) -> Bool {
@@ -103,20 +107,17 @@ public struct Underlay: Sendable {
     return mapping != .varies || !before.contains { $0.address == after[0].address }
   }
 
-  /// How others see us where that differs from how we see ourselves.
-  private var reflexive: BoundedArray<4, Endpoint> {
-    var list = BoundedArray<4, Endpoint>()
+  /// Draws the conclusions.
+  private mutating func reflect() {
+    mapping = reflection.mapping(of: port) { isOwn($0) }
+    reflexive.removeAll()
     for isV4 in [false, true] {
       let seen = reflection.reflexive(isV4: isV4)
-      for i in 0..<seen.count where !isOwn(seen[i].address) || seen[i].port != port { list.append(seen[i]) }
+      for i in 0..<seen.count where !isOwn(seen[i].address) || seen[i].port != port {
+        reflexive.append(seen[i])
+      }
+      reflexiveV4 = isV4 && !seen.isEmpty ? seen[0] : nil
     }
-    return list
-  }
-
-  /// Our endpoint as others see it over IPv4; nil as long as nobody has said so.
-  var reflexiveV4: Endpoint? {
-    let seen = reflection.reflexive(isV4: true)
-    return seen.isEmpty ? nil : seen[0]
   }
 
   /// Where we tell others to reach us, if we may name one endpoint only.
