@@ -242,7 +242,10 @@ extension Links {
   mutating func giveUpSurvey(_ survey: Survey, _ context: inout Context) {
     let peer = birthday!.peer
     endBirthday(&context)
-    if survey.proposal != nil, isPresent(peer) { say(.notNow, to: peer.slot, &context) }
+    guard isPresent(peer) else { return }
+    if survey.proposal != nil { say(.notNow, to: peer.slot, &context) }
+    // Many ports may have waited for this.
+    wake(peer.slot, at: context.now)
   }
 
   /// The peer's box counts, and it will be at the endpoint.
