@@ -22,7 +22,7 @@ public struct NATBehaviour: Sendable, Equatable {
   public enum Ports: UInt8, Sendable {
     /// That of the inside, while it is free; else the next free one.
     case preserving
-    /// One after the other.
+    /// One after the other, `step` apart.
     case sequential
     case random
   }
@@ -30,6 +30,8 @@ public struct NATBehaviour: Sendable, Equatable {
   public var mapping: Scope
   public var filtering: Scope
   public var ports: Ports
+  /// Between sequential ports.
+  public var step: UInt16 = 1
   /// A mapping ends so long after the last datagram. RFC 4787 asks for two minutes; 30 s are seen.
   public var timeout: Interval
   /// Whether inbound datagrams keep a mapping alive too.
@@ -59,6 +61,9 @@ public struct NATBehaviour: Sendable, Equatable {
   /// A random port for each destination: nobody can say which one the next destination will see.
   public static let hard = NATBehaviour(
     mapping: .addressAndPortDependent, filtering: .addressAndPortDependent, ports: .random)
+  /// Another port for each destination, one after the other.
+  public static let counting = NATBehaviour(
+    mapping: .addressAndPortDependent, filtering: .addressAndPortDependent, ports: .sequential)
   /// A carrier's box: many customers, no preserved ports, hairpins.
   public static let carrier = NATBehaviour(
     mapping: .endpointIndependent, filtering: .endpointIndependent, ports: .random, timeout: .minutes(5),
@@ -159,7 +164,7 @@ struct NATBox {
         port = drawPort()
       } else {
         port = nextPort
-        nextPort = nextPort == .max ? Self.portMin : nextPort + 1
+        nextPort = nextPort > .max - behaviour.step ? Self.portMin : nextPort + behaviour.step
       }
       if isFree(port, now) { return port }
     }

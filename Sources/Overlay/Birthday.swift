@@ -57,7 +57,7 @@ struct PortWalk: BitwiseCopyable {
   }
 }
 
-/// The attempt that a node makes.
+/// The attempt that a node makes, with many ports or with a few predicted ones.
 struct Birthday: BitwiseCopyable {
   enum Role: BitwiseCopyable {
     /// The hard side waits for the easy one's word.
@@ -66,11 +66,28 @@ struct Birthday: BitwiseCopyable {
     case opening(Endpoint)
     /// The easy side looks for a port that is open, at this address.
     case looking(IPAddress, PortWalk)
+    /// A hard side finds out whether its box counts, and where it stands (`Prediction`).
+    case surveying(Survey)
+    /// It has said where to meet, and waits for the other side's word.
+    case proposing
+    /// It sends from a few sockets to where the other side will be.
+    case meeting(Endpoint, round: Int)
+
+    /// Whether somebody's word decides where many questions go.
+    var isOnTrust: Bool {
+      switch self {
+      case .looking, .meeting: true
+      default: false
+      }
+    }
   }
 
   let peer: Party
   var role: Role
+  /// Questions of this round.
   var sent = 0
+  /// The number of the socket that was opened last.
+  var opened: UInt16 = 0
   var dueAt: Instant
   var endsAt: Instant
   /// Open, and no path's.
@@ -105,7 +122,8 @@ extension Links {
 
   /// Asks the peer for an attempt, if it is of use: between a hard side and an easy one, under traffic.
   mutating func birthdayIfDue(_ slot: Int, _ context: inout Context) {
-    guard peers[slot].birthdayAt != .never, underlay.mapping == .varies, peers[slot].mapping.isEasy,
+    if peers[slot].birthdayAt != .never { predictIfOfUse(slot, &context) }
+    guard peers[slot].birthdayAt != .never, underlay.mapping.isHard, peers[slot].mapping.isEasy,
       !peers[slot].hasDirectPath, !peers[slot].isPinnedToOverlay, peers[slot].isForTraffic,
       isActive(slot, context.now), let own = underlay.reflexiveV4
     else { return }
@@ -127,12 +145,12 @@ extension Links {
     peers[slot].birthdayIn = min(wait * 2, Birthday.retryMax)
   }
 
-  private mutating func begin(_ attempt: Birthday) {
+  mutating func begin(_ attempt: Birthday) {
     birthday = attempt
     deadline = min(deadline, attempt.dueAt)
   }
 
-  private mutating func say(_ message: BirthdayMessage, to slot: Int, _ context: inout Context) {
+  mutating func say(_ message: BirthdayMessage, to slot: Int, _ context: inout Context) {
     send(.birthday, to: slot, &context) { message.encode(to: &$0) }
   }
 
@@ -149,9 +167,16 @@ extension Links {
       birthday!.endsAt = context.now + Birthday.length
       advanceBirthday(&context)
     case .notNow:
-      guard let attempt = birthday, attempt.peer == party(slot), case .asking = attempt.role else { return }
-      endBirthday(&context)
-      refuseBirthday(slot, &context)
+      guard let attempt = birthday, attempt.peer == party(slot) else { return }
+      switch attempt.role {
+      case .asking:
+        endBirthday(&context)
+        refuseBirthday(slot, &context)
+      case .proposing: endBirthday(&context)
+      default: break
+      }
+    case .propose(let endpoint): receiveProposal(endpoint, from: slot, &context)
+    case .accept(let endpoint): receiveAcceptance(endpoint, from: slot, &context)
     }
   }
 
@@ -177,7 +202,7 @@ extension Links {
     let isRested =
       (peers[slot].birthdayAt == .never || peers[slot].birthdayAt <= context.now)
       && birthdayRestUntil <= context.now
-    guard birthday == nil, isRested, underlay.mapping.isEasy, peers[slot].mapping == .varies,
+    guard birthday == nil, isRested, underlay.mapping.isEasy, peers[slot].mapping.isHard,
       underlay.mayProbe(endpoint), endpoint.address.isV4, let own = underlay.reflexiveV4
     else { return say(.notNow, to: slot, &context) }
     holdBackBirthday(slot, jitter: false, &context)
@@ -196,23 +221,31 @@ extension Links {
   mutating func advanceBirthday(_ context: inout Context) {
     guard let attempt = birthday else { return }
     guard isPresent(attempt.peer), attempt.endsAt > context.now else {
+      if case .surveying(let survey) = attempt.role { return giveUpSurvey(survey, &context) }
       endBirthday(&context)
       guard isPresent(attempt.peer) else { return }
       if case .asking = attempt.role { refuseBirthday(attempt.peer.slot, &context) }
       return
     }
     guard attempt.dueAt <= context.now else { return }
+    if case .surveying(let survey) = attempt.role { return askObserver(survey, &context) }
     birthday!.dueAt = min(context.now + Birthday.step, attempt.endsAt)
     for _ in 0..<Birthday.stepProbes {
       guard probes.take(at: context.now) else { break }
       var isMore = false
       switch attempt.role {
-      case .asking: break
+      case .asking, .proposing, .surveying: break
+      case .meeting(let endpoint, _): isMore = sendToMeeting(endpoint, &context)
       case .opening(let endpoint): isMore = openSpare(toward: endpoint, &context)
       case .looking(let address, _): isMore = askNextPort(of: address, &context)
       }
       if isMore { continue }
       birthday!.dueAt = attempt.endsAt
+      if case .meeting(let endpoint, let round) = attempt.role, round + 1 < Prediction.rounds {
+        birthday!.role = .meeting(endpoint, round: round + 1)
+        birthday!.sent = 0
+        birthday!.dueAt = min(context.now + Prediction.pause, attempt.endsAt)
+      }
       break
     }
     deadline = min(deadline, birthday!.dueAt)
@@ -220,17 +253,23 @@ extension Links {
 
   /// Sends from one more socket.
   private mutating func openSpare(toward endpoint: Endpoint, _ context: inout Context) -> Bool {
-    while birthday!.sent < SocketNumber.sparesMax {
-      birthday!.sent += 1
-      let socket = SocketNumber(UInt16(birthday!.sent))
+    guard let socket = openSpare(&context) else { return false }
+    noteAsked(birthday!.peer.slot, endpoint, .manyPorts)
+    sendBirthdayPing(to: birthday!.peer.slot, at: endpoint.through(socket), &context)
+    return true
+  }
+
+  /// One more socket for the attempt, if there may be one.
+  mutating func openSpare(_ context: inout Context) -> SocketNumber? {
+    while birthday!.opened < SocketNumber.sparesMax {
+      birthday!.opened += 1
+      let socket = SocketNumber(birthday!.opened)
       if isInUse(socket) { continue }
       birthday!.sockets.insert(socket)
       context.effects.append(.open(socket))
-      noteAsked(birthday!.peer.slot, endpoint, .manyPorts)
-      sendBirthdayPing(to: birthday!.peer.slot, at: endpoint.through(socket), &context)
-      return true
+      return socket
     }
-    return false
+    return nil
   }
 
   private mutating func askNextPort(of address: IPAddress, _ context: inout Context) -> Bool {
@@ -246,7 +285,7 @@ extension Links {
   }
 
   /// Nobody remembers the nonce: what comes back is an unknown endpoint's record, whatever it says.
-  private mutating func sendBirthdayPing(to slot: Int, at endpoint: Endpoint, _ context: inout Context) {
+  mutating func sendBirthdayPing(to slot: Int, at endpoint: Endpoint, _ context: inout Context) {
     counters.birthdayPings &+= 1
     sendProbe(Nonce(high: secure.next(), low: secure.next()), to: slot, at: endpoint, &context)
   }
@@ -262,16 +301,22 @@ extension Links {
   mutating func birthdayHasCome(_ slot: Int, _ context: inout Context) {
     peers[slot].birthdayAt = .never
     peers[slot].birthdayIn = Birthday.retryMin
+    peers[slot].predictAt = .start
+    peers[slot].predictIn = Birthday.retryMin
     guard let attempt = birthday, attempt.peer == party(slot) else { return }
-    counters.birthdaysMet &+= 1
+    switch attempt.role {
+    case .meeting: counters.predictionsMet &+= 1
+    case .opening, .looking: counters.birthdaysMet &+= 1
+    case .asking, .proposing, .surveying: break
+    }
     endBirthday(&context)
   }
 
   /// Closes all sockets but those of proved paths.
-  private mutating func endBirthday(_ context: inout Context) {
+  mutating func endBirthday(_ context: inout Context) {
     guard let attempt = birthday else { return }
     birthday = nil
-    if case .looking = attempt.role, !isPresent(attempt.peer) || !peers[attempt.peer.slot].hasDirectPath {
+    if attempt.role.isOnTrust, !isPresent(attempt.peer) || !peers[attempt.peer.slot].hasDirectPath {
       birthdayRestUntil = context.now + Birthday.rest
     }
     if isPresent(attempt.peer) {

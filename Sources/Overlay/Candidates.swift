@@ -147,6 +147,7 @@ extension Links {
   ///   let in nothing from the new one until these are told, and it is over the ring that they can be told.
   public mutating func underlayChanged(hasMoved: Bool, _ context: inout Context) {
     underlay.reflection.forget()
+    surveyFrom = context.now
     if underlay.isOffline { return }
     streams.hurryDatagrams(at: context.now)
     deadline = min(deadline, streams.deadline)

@@ -104,7 +104,7 @@ public struct Underlay: Sendable {
     if mapping != mapped { return true }
     if after.isEmpty || (!before.isEmpty && before[0] == after[0]) { return false }
     // Where each peer sees another port, only an address is news.
-    return mapping != .varies || !before.contains { $0.address == after[0].address }
+    return !mapping.isHard || !before.contains { $0.address == after[0].address }
   }
 
   /// Draws the conclusions.

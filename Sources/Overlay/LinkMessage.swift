@@ -19,6 +19,7 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case unify = 11
   case acquainted = 12
   case birthday = 13
+  case reflect = 14
   case circuit = 15
   case claim = 16
 }

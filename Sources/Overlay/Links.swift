@@ -134,8 +134,10 @@ public struct Links: ~Copyable {
   /// What became of the endpoints of peers with traffic.
   var trials = Trials()
   var birthday: Birthday?
-  /// Nobody's ports are asked before this moment.
+  /// Nobody's ports are asked on somebody else's proposal before this moment.
   var birthdayRestUntil: Instant = .start
+  /// Whether our box counts is found out from this moment on.
+  var surveyFrom: Instant = .start
   /// Our own vias as last worked out, and when.
   var ownVias = (at: Instant.start, ids: BoundedArray<2, OverlayID>())
   var measurements = SlotTable<Measurement>(capacity: 64)
@@ -387,6 +389,9 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var birthdays: UInt64 = 0
   public var birthdaysMet: UInt64 = 0
   public var birthdayPings: UInt64 = 0
+  /// Meetings at predicted ports, and those that led to a path.
+  public var predictions: UInt64 = 0
+  public var predictionsMet: UInt64 = 0
   /// Connections that this node has begun.
   public var streamsBegun: UInt64 = 0
 }

@@ -31,9 +31,9 @@ extension Links {
     if udpPassage.isStopped { return .datagramsStopped }
     if kind == .tcp { return .datagramsStoppedThere }
     if !peers[slot].isIntroduced { return .notIntroduced }
-    if underlay.mapping == .varies && peers[slot].mapping == .varies { return .bothVary }
     let party = party(slot)
     if let birthday, birthday.peer == party { return .tryingManyPorts }
+    if underlay.mapping.isHard && peers[slot].mapping.isHard { return .bothVary }
     return punches.contains { $0.peer == party } ? .trying : .unanswered
   }
 

@@ -123,6 +123,9 @@ public struct Peer: BitwiseCopyable {
   /// When many ports may be tried (`Birthday`); `.never` until fewer were in vain. And how long to wait then.
   var birthdayAt: Instant = .never
   var birthdayIn = Birthday.retryMin
+  /// When a predicted port may be tried (`Prediction`), and how long to wait then.
+  var predictAt: Instant = .start
+  var predictIn = Birthday.retryMin
   /// Small messages that the peer has us forward: enough for the acknowledgements of a quick transfer.
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
   /// Answers that are larger than their questions: lists with all names, candidates.

@@ -22,8 +22,13 @@ struct Punch: BitwiseCopyable {
   private(set) var rounds = 0
   private(set) var asked = 0
   var dueAt: Instant
+  /// Whether the two have agreed about it (`Prediction`): beside what the peer names, and not instead of it.
+  let isAgreed: Bool
 
-  init(peer: Party, _ endpoints: BoundedArray<8, Endpoint>, nonce: Nonce, at begin: Instant) {
+  init(
+    peer: Party, _ endpoints: BoundedArray<8, Endpoint>, nonce: Nonce, at begin: Instant, isAgreed: Bool
+  ) {
+    self.isAgreed = isAgreed
     self.peer = peer
     self.endpoints = endpoints
     self.nonce = nonce
@@ -68,25 +73,30 @@ extension Links {
   /// Whether all that may be asked of these is being asked already.
   func isAsking(_ slot: Int, _ endpoints: BoundedArray<8, Endpoint>) -> Bool {
     let party = party(slot)
-    guard let i = punches.firstIndex(where: { $0.peer == party }), !punches[i].isOver else { return false }
+    guard let i = punches.firstIndex(where: { $0.peer == party && !$0.isAgreed }), !punches[i].isOver else {
+      return false
+    }
     return !endpoints.contains { endpoint in
       underlay.mayProbe(endpoint) && !punches[i].endpoints.contains { $0 == endpoint }
     }
   }
 
   /// Probes what the peer has named.
-  mutating func punch(_ slot: Int, _ endpoints: BoundedArray<8, Endpoint>, _ context: inout Context) {
+  /// - Parameter agreed: when to begin, if that is agreed.
+  mutating func punch(
+    _ slot: Int, _ endpoints: BoundedArray<8, Endpoint>, at agreed: Instant? = nil, _ context: inout Context
+  ) {
     let party = party(slot)
-    punches.removeAll { $0.peer == party }
+    punches.removeAll { $0.peer == party && $0.isAgreed == (agreed != nil) }
     guard punches.count < Self.punchesMax else { return }
-    var begin = context.now
-    if let path = peers[slot].bestPath, path.roundTrip.samples > 0 {
+    var begin = agreed ?? context.now
+    if agreed == nil, let path = peers[slot].bestPath, path.roundTrip.samples > 0 {
       let half = min(path.roundTrip.smoothed / 2, Timing.punchDelayMax)
       begin = max(begin, peers[slot].candidatesSentAt + half)
     }
     counters.punches &+= 1
     let nonce = Nonce(high: secure.next(), low: secure.next())
-    punches.append(Punch(peer: party, endpoints, nonce: nonce, at: begin))
+    punches.append(Punch(peer: party, endpoints, nonce: nonce, at: begin, isAgreed: agreed != nil))
     punchesAt = min(punchesAt, begin)
     if begin <= context.now { punchIfDue(&context) }
     deadline = min(deadline, punchesAt)
@@ -112,7 +122,9 @@ extension Links {
     let slot = punches[index].peer.slot
     guard isPresent(punches[index].peer), !punches[index].isOver else { return false }
     let round = punches[index].rounds
-    if round == Timing.candidateProbes.count - 1 { punchFailed(slot, context.now) }
+    let isAgreed = punches[index].isAgreed
+    if round == Prediction.round, !isAgreed { predictIfOfUse(slot, &context) }
+    if !isAgreed, round == Timing.candidateProbes.count - 1 { punchFailed(slot, context.now) }
     while punches[index].rounds == round {
       let endpoint = punches[index].next
       if isWorthAsking(slot, endpoint) {
@@ -151,7 +163,7 @@ extension Links {
   func punched(_ slot: Int, _ origin: Origin, _ nonce: Nonce) -> Instant? {
     guard case .endpoint(let endpoint) = origin else { return nil }
     for i in 0..<punches.count where punches[i].peer.slot == slot && isPresent(punches[i].peer) {
-      return punches[i].sentAt(answeredBy: nonce, from: endpoint)
+      if let sentAt = punches[i].sentAt(answeredBy: nonce, from: endpoint) { return sentAt }
     }
     return nil
   }

@@ -50,14 +50,20 @@ extension Links {
         counters.unknownPeer &+= 1
         return .none
       }
-      note(slot, from: origin, &context)
       let before = UInt16(SessionTable.headerBytes + SessionTable.contentBytes)
       let body = PacketRef(
         slot: ref.slot, offset: ref.offset + before, length: ref.length - UInt16(SessionTable.overhead))
+      if !isReflection(body, opened.content, context) { note(slot, from: origin, &context) }
       return dispatch(
         body, content: opened.content, counter: datagram.little(4, as: UInt64.self), from: slot, origin,
         &context)
     }
+  }
+
+  /// Whether the record has come by a socket that is only for a look at a box: it makes no path.
+  private func isReflection(_ body: PacketRef, _ content: UInt8, _ context: borrowing Context) -> Bool {
+    guard content == Content.control, body.length > 0 else { return false }
+    return context.pool.frame(body)[0] == LinkMessageType.reflect.rawValue
   }
 
   private mutating func dispatch(
@@ -149,6 +155,7 @@ extension Links {
       case .circuit: receive(try CircuitMessage(decoding: rest), from: slot, &context)
       case .candidates: receive(try Candidates(decoding: rest), from: slot, &context)
       case .birthday: receive(try BirthdayMessage(decoding: rest), from: slot, &context)
+      case .reflect: receive(try Reflect(decoding: rest), from: slot, origin, &context)
       case .close:
         try WireReader(rest).finish()
         receiveClose(from: slot, &context)

@@ -20,9 +20,13 @@ public enum Mapping: UInt8, Sendable, BitwiseCopyable {
   case independent = 2
   /// Another port for each destination: nobody can say which one the next will see.
   case varies = 3
+  /// Another port for each destination, one after the other (`Prediction`).
+  case counts = 4
 
   /// Whether the port that others see is the one that the next peer will see.
   var isEasy: Bool { self == .open || self == .independent }
+  /// Whether it is another one.
+  var isHard: Bool { self == .varies || self == .counts }
 }
 
 /// One peer's word for where this node is.
@@ -40,6 +44,8 @@ public struct Reflection: Sendable {
 
   /// The newest first; one of each observer.
   private(set) var sightings = BoundedArray<8, Sighting>()
+  /// Whether a box whose ports differ gives one after the other (`Survey`).
+  var counts = false
 
   /// Whether a word can change nothing: its observer has said it before, or all say it of whom we keep words.
   func knows(_ seen: Endpoint, by observer: Endpoint) -> Bool {
@@ -67,7 +73,10 @@ public struct Reflection: Sendable {
   }
 
   /// The machine has moved: all that was said was about another place.
-  mutating func forget() { sightings.removeAll() }
+  mutating func forget() {
+    sightings.removeAll()
+    counts = false
+  }
 
   /// How many observers at different addresses see what the test accepts; at most `votesMax`.
   func votes(_ isMeant: (Endpoint) -> Bool) -> Int {
@@ -129,8 +138,8 @@ public struct Reflection: Sendable {
     var count = 0
     for i in 0..<sightings.count where sightings[i].seen.address == address {
       count += 1
-      if sightings[i].seen != reflexive[0] { return .varies }
+      if sightings[i].seen != reflexive[0] { return counts ? .counts : .varies }
     }
-    return count > 1 || reflexive[0].port == socket ? .independent : .varies
+    return count > 1 || reflexive[0].port == socket ? .independent : counts ? .counts : .varies
   }
 }

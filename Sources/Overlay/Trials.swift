@@ -15,6 +15,8 @@ public struct Trial: BitwiseCopyable, Sendable {
     case heard
     /// Many ports of its address (port 0), or this endpoint from many sockets of ours.
     case manyPorts
+    /// Our boxes count, and there the peer was expected to be (`Prediction`).
+    case expected
   }
 
   public let endpoint: Endpoint
@@ -101,6 +103,12 @@ extension Links {
   mutating func noteAsked(_ slot: Int, _ endpoint: Endpoint, _ source: Trial.Source) {
     guard peers[slot].isForTraffic else { return }
     trials.note(endpoint, source, of: peers[slot].id) { if $0.asked < .max { $0.asked += 1 } }
+  }
+
+  /// The peer says that it will be there.
+  mutating func noteExpected(_ slot: Int, _ endpoint: Endpoint) {
+    guard peers[slot].isForTraffic else { return }
+    trials.note(endpoint, .expected, of: peers[slot].id) { _ in }
   }
 
   /// The path was proved.

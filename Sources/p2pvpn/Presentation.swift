@@ -116,6 +116,7 @@ enum Presentation {
     case "none": "no NAT"
     case "easy": "easy NAT: one port for all destinations"
     case "hard": "hard NAT: a new port for each destination"
+    case "sequential": "hard NAT: the next port for each destination"
     default: "not known yet"
     }
   }
@@ -130,7 +131,8 @@ enum Presentation {
       let isMany = candidate["source"].asString == "many ports"
       let way = isMany ? nil : ways.first { $0["endpoint"].asString == endpoint }
       if way != nil { shown.append(endpoint) }
-      let place = isMany ? manyPorts(endpoint) : endpoint
+      let isPredicted = candidate["source"].asString == "predicted"
+      let place = isMany ? manyPorts(endpoint) : isPredicted ? "\(endpoint) (predicted)" : endpoint
       rows.append(row(way?["path"] ?? .null, place, candidate, sizeBytes: way?["size_bytes"] ?? .null))
     }
     for way in ways {

@@ -49,6 +49,7 @@ enum Report {
     case .open: "none"
     case .independent: "easy"
     case .varies: "hard"
+    case .counts: "sequential"
     }
   }
 
@@ -109,6 +110,7 @@ enum Report {
       case .told: "told"
       case .heard: "heard"
       case .manyPorts: "many ports"
+      case .expected: "predicted"
       }
     let isTrying = peer.obstacle == .trying || (!isOneSocket && peer.obstacle == .tryingManyPorts)
     var (state, reason): (String, String?) = ("not asked", nil)

@@ -225,12 +225,15 @@ private let overlay: [Kind] = [
   },
   Kind("Candidates") {
     Candidates(
-      wantsAnswer: $0.below(2) == 1, mapping: Mapping(rawValue: UInt8($0.below(4)))!,
+      wantsAnswer: $0.below(2) == 1, mapping: Mapping(rawValue: UInt8($0.below(5)))!,
       endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
   },
   Kind("BirthdayMessage.ask") { BirthdayMessage.ask($0.endpoint()) },
   Kind("BirthdayMessage.agreed") { BirthdayMessage.agreed($0.endpoint()) },
   Kind("BirthdayMessage.notNow") { _ in BirthdayMessage.notNow },
+  Kind("BirthdayMessage.propose") { BirthdayMessage.propose($0.endpoint()) },
+  Kind("BirthdayMessage.accept") { BirthdayMessage.accept($0.endpoint()) },
+  Kind("Reflect") { Reflect(number: $0.next(), seen: $0.endpoint()) },
   Kind("Stabilise") {
     var message = Stabilise(
       wantsAnswer: $0.below(2) == 1, settled: $0.below(2) == 1, view: $0.seconds(), seen: $0.seconds(),

@@ -8,10 +8,6 @@ import Testing
 @testable import Simulator
 
 @Suite struct PunchingTests {
-  /// Another port for each destination, one after the other.
-  private static let counting = NATBehaviour(
-    mapping: .addressAndPortDependent, filtering: .addressAndPortDependent, ports: .sequential)
-
   /// A world with nodes in the open, and two members in networks of their own.
   final class Pair {
     let world: World
@@ -68,6 +64,12 @@ import Testing
       return isDirect ? limit : nil
     }
 
+    /// Meetings at predicted ports, and how many led to a path.
+    func predictions(_ i: Int) -> (made: UInt64, met: UInt64) {
+      let counters = world.hosts[members[i]].snapshot.links
+      return (counters.predictions, counters.predictionsMet)
+    }
+
     func counters(_ i: Int) -> (punchPings: UInt64, birthdays: UInt64, met: UInt64) {
       let counters = world.hosts[members[i]].snapshot.links
       return (counters.punchPings, counters.birthdays, counters.birthdaysMet)
@@ -115,11 +117,58 @@ import Testing
     #expect(pair.isDirect && pair.spares(0) == 1)
   }
 
-  @Test(arguments: [UInt64(1), 2, 3]) func boxThatCountsUpwardsIsFoundSoon(seed: UInt64) throws {
-    let pair = Pair([[Self.counting], [.portRestricted]], seed: seed)
+  /// Boxes that count in steps of one, two and eight.
+  private static func counting(step: UInt16) -> NATBehaviour {
+    var behaviour = NATBehaviour.counting
+    behaviour.step = step
+    return behaviour
+  }
+
+  @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6], [UInt16(1), 2, 8]) func boxThatCountsIsMetAtThePredictedPort(
+    seed: UInt64, step: UInt16
+  ) throws {
+    let pair = Pair([[Self.counting(step: step)], [.portRestricted]], seed: seed)
     try #require(pair.becomesReady())
     let took = pair.talk(upTo: .seconds(25))
-    #expect(took != nil && took! <= .seconds(8), "\(String(describing: took?.seconds))")
+    #expect(took != nil && took! <= .seconds(3), "\(String(describing: took?.seconds))")
+    #expect(pair.predictions(0).met == 1 && pair.counters(0).birthdays == 0)
+    #expect(pair.counters(0).punchPings < 120 && pair.counters(1).punchPings < 50)
+    #expect(pair.spares(0) == 1 && pair.spares(1) == 0)
+    pair.world.run(for: .seconds(100))
+    #expect(pair.isDirect && pair.spares(0) == 1)
+  }
+
+  @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6], [UInt16(1), 2]) func twoBoxesThatCountMeet(
+    seed: UInt64, step: UInt16
+  ) throws {
+    let pair = Pair([[Self.counting(step: step)], [.counting]], open: 3, seed: seed)
+    try #require(pair.becomesReady())
+    let took = pair.talk(upTo: .seconds(25))
+    #expect(took != nil && took! <= .seconds(5), "\(String(describing: took?.seconds))")
+    for i in 0..<2 {
+      #expect(pair.predictions(i).met == 1 && pair.counters(i).birthdays == 0)
+      #expect(pair.counters(i).punchPings < 200 && pair.spares(i) <= 2)
+    }
+    pair.world.run(for: .seconds(30))
+    #expect(pair.isDirect)
+  }
+
+  @Test(arguments: [UInt64(1), 2, 3]) func othersBehindTheBoxMayCountToo(seed: UInt64) throws {
+    let pair = Pair([[.counting], [.counting]], open: 3, seed: seed)
+    for i in 0..<2 {
+      let site = Site(.behind(box: pair.world.box(of: pair.members[i])!))
+      for _ in 0..<3 { pair.world.add(.seed, bootstraps: [0, 1, 2], site: site) }
+    }
+    try #require(pair.becomesReady())
+    #expect(pair.talk(upTo: .seconds(25)) != nil)
+  }
+
+  @Test func boxWithRandomPortsIsLookedAtOnceAndNotMet() throws {
+    let pair = Pair([[.hard], [.portRestricted]], seed: 7)
+    try #require(pair.becomesReady())
+    _ = pair.talk(upTo: .seconds(25))
+    #expect(pair.predictions(0).made == 0 && pair.predictions(1).made == 0)
+    #expect(pair.world.hosts[pair.members[0]].snapshot.reach.mapping == .varies)
   }
 
   @Test func twoHardSidesStayRelayedWithinTheBudget() throws {
