@@ -189,10 +189,8 @@ extension Links {
     for question in 0..<Survey.questions where survey.isOpen(question) {
       guard probes.take(at: context.now), let socket = surveySocket(question, &context) else { return }
       let message = Reflect(number: survey.number &+ UInt64(question), seen: .none)
-      send(.reflect, to: survey.observer.slot, .endpoint(survey.endpoint.through(socket)), via: nil, &context)
-      {
-        message.encode(to: &$0)
-      }
+      let way = Way.endpoint(survey.endpoint.through(socket))
+      send(.reflect, to: survey.observer.slot, way, via: nil, &context) { message.encode(to: &$0) }
     }
   }
 
