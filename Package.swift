@@ -89,7 +89,8 @@ let package = Package(
     .testTarget(name: "DHTTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "VPNTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "NodeTests", dependencies: layers + ["CMallocCount"], swiftSettings: strict),
-    .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: strict),
+    .testTarget(
+      name: "PlatformTests", dependencies: ["Platform", "CMallocCount"], swiftSettings: strict),
     .testTarget(
       name: "ProgramTests",
       dependencies: ["p2pvpn", "Base", "Session", "Overlay", "VPN", "Node", "Platform"],

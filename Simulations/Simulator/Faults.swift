@@ -88,9 +88,18 @@ extension World {
 
   /// Changes how fast a node's clock runs.
   private func skew(_ node: Int, partsPerMillion: Int) {
+    changeClock(node) { $0.run(partsPerMillion: Int64(partsPerMillion), from: self.now) }
+  }
+
+  /// A node's clock goes on by so much at once.
+  public func jump(_ node: Int, by interval: Interval) {
+    if isAlive(node) { changeClock(node) { $0.jump(by: interval) } }
+  }
+
+  private func changeClock(_ node: Int, _ body: (inout NodeClock) -> Void) {
     let host = hosts[node]
     if !records[node].flags.contains(.skewed) { host.clock = NodeClock(startingWith: now) }
-    host.clock.run(partsPerMillion: Int64(partsPerMillion), from: now)
+    body(&host.clock)
     records[node].flags.insert(.skewed)
     rearm(host)
   }

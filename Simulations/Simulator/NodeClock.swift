@@ -27,6 +27,9 @@ struct NodeClock {
     partsPerMillion = min(max(rate, -Self.partsPerMillionMax), Self.partsPerMillionMax)
   }
 
+  /// Goes on by so much at once.
+  mutating func jump(by interval: Interval) { nodeAnchor &+= interval.ns }
+
   /// The node's time at a moment of the world's.
   func local(_ now: Instant) -> Instant {
     let passed = now.ns &- worldAnchor

@@ -20,6 +20,8 @@ public struct SocketNumber: Hashable, Sendable, BitwiseCopyable {
   /// others tell connections apart that have it one after the other.
   public static let ownStreamsMax = 64
   public static let acceptedStreamsMax = 256
+  /// All that a node has open beside the main one.
+  public static let openMax = Int(sparesMax) + ownStreamsMax + acceptedStreamsMax
 
   public init(_ value: UInt16) { self.value = value }
 

@@ -30,11 +30,22 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
   public var isUnspecified: Bool { isV4 ? v4 == 0 : high == 0 && low == 0 }
   public var isLinkLocal: Bool { isV4 ? v4 >> 16 == 0xA9FE : high >> 54 == 0xFE80 >> 6 }
   /// RFC 1918, RFC 6598 (shared by carriers) and RFC 4193 (ULA).
-  public var isPrivate: Bool {
-    if isV4 {
-      return v4 >> 24 == 10 || v4 >> 20 == 0xAC1 || v4 >> 16 == 0xC0A8 || v4 >> 22 == 0x6440 >> 6
-    }
-    return high >> 57 == 0xFC >> 1
+  public var isPrivate: Bool { privateRange != nil }
+
+  /// Which private range it is of: two of one number may be of one network. For IPv4 the range's first byte,
+  /// for a ULA its /48; nil for a public address.
+  public var privateRange: UInt64? {
+    guard isV4 else { return high >> 57 == 0xFC >> 1 ? high >> 16 : nil }
+    let isPrivate =
+      v4 >> 24 == 10 || v4 >> 20 == 0xAC1 || v4 >> 16 == 0xC0A8 || v4 >> 22 == 0x6440 >> 6
+    return isPrivate ? UInt64(v4 >> 24) : nil
+  }
+
+  /// Whether the two are of one /24, or /48 for IPv6: the least that is routed by itself, and the most that
+  /// one customer is given (RFC 6177).
+  public func isOneNetwork(with other: IPAddress) -> Bool {
+    if isV4 || other.isV4 { return isV4 && other.isV4 && v4 >> 8 == other.v4 >> 8 }
+    return high >> 16 == other.high >> 16
   }
 }
 

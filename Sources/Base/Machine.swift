@@ -31,6 +31,12 @@ public struct Context: ~Copyable {
     if !effects.append(effect) { pool.release(packet) }
   }
 
+  /// Closes a socket. This is never lost, or the socket would be open for ever: each that a node may have has
+  /// a place of its own in a full outbox.
+  public mutating func close(_ socket: SocketNumber) {
+    effects.append(.close(socket), reserve: SocketNumber.openMax)
+  }
+
   public mutating func notify(_ event: Event) { effects.append(.notify(event)) }
 }
 

@@ -21,14 +21,16 @@
 
   deinit { storage.deallocate() }
 
+  /// - Parameter reserve: places beyond the capacity that this effect may take, because its loss could not be
+  ///   made good.
   /// - Returns: false when the outbox was full and the effect was dropped.
   @inlinable @discardableResult
-  public mutating func append(_ effect: Effect) -> Bool {
-    guard used < capacity else {
+  public mutating func append(_ effect: Effect, reserve: Int = 0) -> Bool {
+    guard used < capacity + reserve else {
       refused &+= 1
       return false
     }
-    if used == room { grow() }
+    if used == room { grow(upTo: capacity + reserve) }
     (storage + used).initialize(to: effect)
     used += 1
     return true
@@ -51,8 +53,8 @@
 
   @inlinable public mutating func removeAll() { used = 0 }
 
-  @usableFromInline mutating func grow() {
-    let larger = Swift.min(capacity, Swift.max(4, 2 * room))
+  @usableFromInline mutating func grow(upTo limit: Int) {
+    let larger = Swift.min(limit, Swift.max(4, 2 * room))
     storage = moved(storage, count: room, to: larger)
     room = larger
   }

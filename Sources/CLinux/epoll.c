@@ -1,4 +1,5 @@
-// Waiting with nanoseconds: epoll_pwait2 (Linux 5.11), else epoll_wait with its milliseconds rounded up.
+// Waiting with nanoseconds: epoll_pwait2 (Linux 5.11), else epoll_wait with its milliseconds rounded up. And
+// a timer that goes on while the machine is suspended, as neither of these does.
 #define _GNU_SOURCE
 #include "CLinux.h"
 
@@ -6,6 +7,7 @@
 #include <limits.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #ifndef SYS_epoll_pwait2
@@ -20,6 +22,22 @@ int linux_epoll_add(int epoll, int fd, uint32_t token) {
 int linux_epoll_change(int epoll, int fd, uint32_t token, int writes) {
   struct epoll_event event = {.events = EPOLLIN | (writes ? EPOLLOUT : 0), .data = {.u64 = token}};
   return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) < 0 ? -errno : 0;
+}
+
+int linux_epoll_add_timer(int epoll, uint32_t token) {
+  int timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (timer < 0) return -errno;
+  // Edge triggered: who is told needs not read it.
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.u64 = token}};
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) == 0) return timer;
+  int error = errno;
+  close(timer);
+  return -error;
+}
+
+void linux_timer_set(int timer, int64_t ns) {
+  struct itimerspec in = {.it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
+  timerfd_settime(timer, 0, &in, NULL);
 }
 
 static int wait_ms(int epoll, struct epoll_event *events, int count, int64_t timeout_ns) {

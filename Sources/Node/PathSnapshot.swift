@@ -33,4 +33,11 @@ extension NodeCore {
     }
     return list
   }
+
+  /// What became of the endpoints at which a peer was looked for: what it names first.
+  public func trials(of id: OverlayID) -> [Trial] {
+    guard let slot = network.links.peer(id) else { return [] }
+    let trials = network.links.trials(slot)
+    return (0..<trials.count).map { trials[$0] }
+  }
 }

@@ -65,6 +65,8 @@ public struct PeerSnapshot: Sendable {
   /// When that is tried again.
   public var retryIn: Interval?
   public var roles: Roles
+  /// How the box in front of it maps, as it says.
+  public var mapping = Mapping.unknown
 }
 
 extension NodeCore {
@@ -83,7 +85,7 @@ extension NodeCore {
       tunnel: reading { $0.counters })
   }
 
-  private var reach: ReachSnapshot {
+  public var reach: ReachSnapshot {
     let underlay = network.links.underlay
     var seen: [Endpoint] = []
     for isV4 in [true, false] {
@@ -120,6 +122,6 @@ extension NodeCore {
       receivedBytes: network.links.peers[slot].receivedBytes, sentBytes: network.links.peers[slot].sentBytes,
       obstacle: network.links.obstacle(slot),
       retryIn: network.links.directRetry(slot).map { max($0, now) - now },
-      roles: network.links.peers[slot].roles)
+      roles: network.links.peers[slot].roles, mapping: network.links.peers[slot].mapping)
   }
 }

@@ -226,6 +226,7 @@ extension Links {
       if isInUse(socket) { continue }
       birthday!.sockets.insert(socket)
       context.effects.append(.open(socket))
+      noteAsked(birthday!.peer.slot, endpoint, .manyPorts)
       sendBirthdayPing(to: birthday!.peer.slot, at: endpoint.through(socket), &context)
       return true
     }
@@ -239,6 +240,7 @@ extension Links {
     birthday!.sent += 1
     let port = walk.next()
     birthday!.role = .looking(address, walk)
+    noteAsked(birthday!.peer.slot, Endpoint(address, port: 0), .manyPorts)
     sendBirthdayPing(to: birthday!.peer.slot, at: Endpoint(address, port: port), &context)
     return true
   }
@@ -283,7 +285,7 @@ extension Links {
     }
     for value in 1...SocketNumber.sparesMax {
       let socket = SocketNumber(value)
-      if attempt.sockets.contains(socket), !isInUse(socket) { context.effects.append(.close(socket)) }
+      if attempt.sockets.contains(socket), !isInUse(socket) { context.close(socket) }
     }
   }
 }

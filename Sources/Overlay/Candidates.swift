@@ -97,16 +97,21 @@ extension Links {
     connectIfStopped(candidates, slot, &context)
     if isAsking(slot, candidates.endpoints) { return }
     var list = BoundedArray<8, Endpoint>()
+    var refusals = BoundedArray<8, Refusal?>()
+    for i in 0..<candidates.endpoints.count { refusals.append(underlay.refusal(of: candidates.endpoints[i])) }
     for isV4 in [false, true] {
       for i in 0..<candidates.endpoints.count where candidates.endpoints[i].address.isV4 == isV4 {
         let endpoint = candidates.endpoints[i]
-        guard underlay.mayProbe(endpoint), !underlay.isVirtual(endpoint.address),
-          peers[slot].index(of: .endpoint(endpoint)) == nil, mayTryCandidate(slot, context.now)
-        else { continue }
+        guard refusals[i] == nil, peers[slot].index(of: .endpoint(endpoint)) == nil else { continue }
+        guard mayTryCandidate(slot, context.now) else {
+          refusals[i] = .budget
+          continue
+        }
         peers[slot].candidates.count += 1
         list.append(endpoint)
       }
     }
+    noteNamed(slot, candidates.endpoints, refusals)
     if !list.isEmpty { punch(slot, list, &context) }
   }
 

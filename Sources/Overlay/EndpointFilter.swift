@@ -5,20 +5,45 @@
 
 import Base
 
+/// Why an endpoint that a peer has named is not asked.
+public enum Refusal: UInt8, Sendable, BitwiseCopyable {
+  /// A port below 1,024 other than 443.
+  case port
+  /// No address of a single machine out there: loopback, multicast, broadcast and the like.
+  case address
+  /// Inside a virtual network of our own.
+  case virtual
+  /// Our own endpoint.
+  case own
+  /// A private address, of a network that is not ours.
+  case elsewhere
+  /// This machine has no address of the family.
+  case family
+  /// So many others of this peer were tried in a short time.
+  case budget
+}
+
 /// What is known of our own place on the underlay.
 public struct Underlay: Sendable {
   /// Addresses of the machine's interfaces with their prefixes, without our own virtual devices.
-  public var interfaces: [IPPrefix] = []
+  public var interfaces: [IPPrefix] = [] { didSet { reflect() } }
   /// The machine had addresses, and has none at the moment.
   public var isOffline = false
   /// Prefixes of our own virtual networks.
   public var virtualNetworks: [IPPrefix] = []
   /// The port our socket is bound to.
-  public var port: UInt16 = 0
+  public var port: UInt16 = 0 { didSet { reflect() } }
   /// Where the operator says that this node can be reached; port 0 is that of the socket.
   public var advertised = BoundedArray<4, Endpoint>()
   /// Where peers see us.
-  public internal(set) var reflection = Reflection()
+  public internal(set) var reflection = Reflection() { didSet { reflect() } }
+  // What follows from the words of peers: it is asked for with each message, and changes rarely.
+  /// How the box in front of us maps.
+  public private(set) var mapping = Mapping.unknown
+  /// How others see us where that differs from how we see ourselves.
+  private var reflexive = BoundedArray<4, Endpoint>()
+  /// Our endpoint as others see it over IPv4; nil as long as nobody has said so.
+  private(set) var reflexiveV4: Endpoint?
 
   public init() {}
 
@@ -26,17 +51,32 @@ public struct Underlay: Sendable {
   public func isOnLink(_ address: IPAddress) -> Bool { interfaces.contains { $0.contains(address) } }
 
   /// Whether the endpoint that a peer named may be probed (`PROTOCOL.md`, "Paths").
-  public func mayProbe(_ endpoint: Endpoint) -> Bool {
+  public func mayProbe(_ endpoint: Endpoint) -> Bool { refusal(of: endpoint) == nil }
+
+  /// Why the endpoint may not be probed; nil when it may.
+  func refusal(of endpoint: Endpoint) -> Refusal? {
     let address = endpoint.address
-    if endpoint.port < 1_024 && endpoint.port != 443 { return false }
+    if endpoint.port < 1_024 && endpoint.port != 443 { return .port }
     if address.isUnspecified || address.isLoopback || address.isMulticast || address.isLinkLocal {
-      return false
+      return .address
     }
     if address.isV4 && (address.v4 == .max || interfaces.contains { isBroadcast(address, of: $0) }) {
-      return false
+      return .address
     }
-    if isVirtual(address) || (isOwn(address) && endpoint.port == port) { return false }
-    return !address.isPrivate || isOnLink(address) || reflection.agrees(on: address)
+    if isVirtual(address) { return .virtual }
+    if isOwn(address) && endpoint.port == port { return .own }
+    if address.isPrivate && !isOnLink(address) && !reflection.agrees(on: address) { return .elsewhere }
+    return lacksFamily(of: address) ? .family : nil
+  }
+
+  /// Whether there is no way out for the address's family; as long as nothing is known of interfaces there
+  /// may be one.
+  private func lacksFamily(of address: IPAddress) -> Bool {
+    var isFound = interfaces.isEmpty
+    for interface in interfaces where interface.address.isV4 == address.isV4 && isTold(interface.address) {
+      isFound = true
+    }
+    return !isFound
   }
 
   private func isBroadcast(_ address: IPAddress, of interface: IPPrefix) -> Bool {
@@ -46,9 +86,6 @@ public struct Underlay: Sendable {
   func isVirtual(_ address: IPAddress) -> Bool { virtualNetworks.contains { $0.contains(address) } }
 
   func isOwn(_ address: IPAddress) -> Bool { interfaces.contains { $0.address == address } }
-
-  /// How the box in front of us maps.
-  public var mapping: Mapping { reflection.mapping(of: port) { isOwn($0) } }
 
   /// Remembers our endpoint as a peer saw it.
   /// - Returns: whether that is news for those who try to reach us.
@@ -70,20 +107,17 @@ public struct Underlay: Sendable {
     return mapping != .varies || !before.contains { $0.address == after[0].address }
   }
 
-  /// How others see us where that differs from how we see ourselves.
-  private var reflexive: BoundedArray<4, Endpoint> {
-    var list = BoundedArray<4, Endpoint>()
+  /// Draws the conclusions.
+  private mutating func reflect() {
+    mapping = reflection.mapping(of: port) { isOwn($0) }
+    reflexive.removeAll()
     for isV4 in [false, true] {
       let seen = reflection.reflexive(isV4: isV4)
-      for i in 0..<seen.count where !isOwn(seen[i].address) || seen[i].port != port { list.append(seen[i]) }
+      for i in 0..<seen.count where !isOwn(seen[i].address) || seen[i].port != port {
+        reflexive.append(seen[i])
+      }
+      reflexiveV4 = isV4 && !seen.isEmpty ? seen[0] : nil
     }
-    return list
-  }
-
-  /// Our endpoint as others see it over IPv4; nil as long as nobody has said so.
-  var reflexiveV4: Endpoint? {
-    let seen = reflection.reflexive(isV4: true)
-    return seen.isEmpty ? nil : seen[0]
   }
 
   /// Where we tell others to reach us, if we may name one endpoint only.

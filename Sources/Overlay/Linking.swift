@@ -53,7 +53,7 @@ extension Links {
 
   /// The last link is gone: the bootstraps are asked at once and, as UDP has been silent for a while, with
   /// the next try over TCP.
-  mutating func hurryBootstraps(_ now: Instant) {
+  mutating func hurryBootstraps(at now: Instant) {
     isComfortable = false
     for i in 0..<bootstraps.count {
       bootstraps[i].tries = StreamTiming.datagramTries - 1

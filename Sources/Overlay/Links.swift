@@ -131,6 +131,8 @@ public struct Links: ~Copyable {
   /// Peers whose candidates are being probed, and when to go on.
   var punches: [Punch] = []
   var punchesAt: Instant = .never
+  /// What became of the endpoints of peers with traffic.
+  var trials = Trials()
   var birthday: Birthday?
   /// Nobody's ports are asked before this moment.
   var birthdayRestUntil: Instant = .start

@@ -198,6 +198,7 @@ extension Links {
     }
     guard probes.take(at: context.now) else { return wake(slot, at: context.now + Timing.probeWait) }
     counters.punchPings &+= 1
+    if let endpoint = peers[slot].paths[index]!.endpoint { noteAsked(slot, endpoint, .heard) }
     probe.dueAt = context.now + Timing.candidateProbes[Int(probe.tries)]
     sendPing(slot, index, probe: &probe, &context)
     peers[slot].paths[index]!.probe = probe

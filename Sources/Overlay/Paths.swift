@@ -47,7 +47,7 @@ extension Links {
       return
     }
     streams.remove(socket)
-    context.effects.append(.close(socket))
+    context.close(socket)
     if birthday != nil { birthday!.sockets.remove(socket) }
   }
 
@@ -86,6 +86,7 @@ extension Links {
     if !wasValid {
       routesAreStale = true
       notePassage(slot, index, context.now)
+      noteProved(slot, peers[slot].paths[index]!)
       // Its size is asked for together with the next ping: now.
       peers[slot].paths[index]!.probe.dueAt = context.now
       peers[slot].paths[index]!.probe.isUrgent = true
@@ -103,6 +104,7 @@ extension Links {
   /// The path is dead: others take over at once; without any, the link is lost.
   mutating func abandon(_ slot: Int, _ index: Int, _ context: inout Context) {
     let roundTrip = peers[slot].paths[index]!.roundTrip
+    noteSilent(slot, peers[slot].paths[index]!)
     if let endpoint = peers[slot].paths[index]!.endpoint?.listening, endpoint != .none,
       peers[slot].paths[index]!.isValid
     {
@@ -142,7 +144,7 @@ extension Links {
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     let isActive = isActive(slot, context.now)
     forget(slot, &context)
-    if upCount == 0 { hurryBootstraps(context.now) }
+    if upCount == 0 { hurryBootstraps(at: context.now) }
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.

@@ -119,7 +119,7 @@ public struct Peer: BitwiseCopyable {
   /// When it was last told ours.
   var candidatesSentAt: Instant = .start
   /// How the box in front of it maps, as it says.
-  var mapping = Mapping.unknown
+  public internal(set) var mapping = Mapping.unknown
   /// When many ports may be tried (`Birthday`); `.never` until fewer were in vain. And how long to wait then.
   var birthdayAt: Instant = .never
   var birthdayIn = Birthday.retryMin

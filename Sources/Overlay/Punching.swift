@@ -120,6 +120,7 @@ extension Links {
           punches[index].dueAt = context.now + Timing.probeWait
           return true
         }
+        noteAsked(slot, endpoint, .told)
         sendProbe(punches[index].ask(at: context.now), to: slot, at: endpoint, &context)
       }
       punches[index].turn(at: context.now)

@@ -4,6 +4,10 @@
 // endpoint, at which the others may be asked to probe, and how the box maps, in the terms of RFC 4787 (§4.1).
 // Both are advice: a wrong word costs probes, and nothing is sent on the word of one peer alone that would
 // not be sent without it, unless there is only one.
+//
+// A private address is believed only if peers of two networks see it, or one that is in such a network itself
+// (behind the same carrier's box, for one): else whoever is asked first could make this node knock, and call
+// others to knock, at machines inside of its own company.
 
 import Base
 
@@ -77,7 +81,22 @@ public struct Reflection: Sendable {
 
   /// Whether several observers, or the only one that there is, see this node at the address.
   func agrees(on address: IPAddress) -> Bool {
-    votes { $0.address == address } >= min(2, max(votes { $0.address.isV4 == address.isV4 }, 1))
+    isCredible(address)
+      && votes { $0.address == address } >= min(2, max(votes { $0.address.isV4 == address.isV4 }, 1))
+  }
+
+  /// Whether observers of two networks see this node at the address, or one that is in the same private range
+  /// as we reach it. The word of one is enough for a public address.
+  private func isCredible(_ address: IPAddress) -> Bool {
+    guard let range = address.privateRange else { return true }
+    var first: IPAddress?
+    for i in 0..<sightings.count where sightings[i].seen.address == address {
+      let observer = sightings[i].observer.address
+      if observer.privateRange == range { return true }
+      if let first, !first.isOneNetwork(with: observer) { return true }
+      first = first ?? observer
+    }
+    return false
   }
 
   /// The endpoints of one family that others may be told, most votes first. Single words for an address count
@@ -89,7 +108,9 @@ public struct Reflection: Sendable {
     for wanted in stride(from: Self.votesMax, through: 1, by: -1) {
       for i in 0..<sightings.count where sightings[i].seen.address.isV4 == isV4 {
         let seen = sightings[i].seen
-        guard !isAgreed || agrees(on: seen.address), votes({ $0 == seen }) == wanted else { continue }
+        guard isAgreed ? agrees(on: seen.address) : isCredible(seen.address),
+          votes({ $0 == seen }) == wanted
+        else { continue }
         // Without a second vote for the port, one of an address is enough.
         if list.contains(where: { $0 == seen || (wanted == 1 && $0.address == seen.address) }) { continue }
         list.append(seen)

@@ -265,7 +265,7 @@ extension Links {
     else {
       guard context.now - stream.beganAt > StreamTiming.patience else { return }
       streams.remove(stream.endpoint.socket)
-      context.effects.append(.close(stream.endpoint.socket))
+      context.close(stream.endpoint.socket)
       return
     }
     let (hasDatagrams, hasOther) = beside(index, slot)

@@ -27,7 +27,7 @@ final class StreamSocket {
   let endpoint: Endpoint
   let beganAt: Instant
   var state: State
-  /// When a frame last came.
+  /// When the last byte of a frame last came.
   var heardAt: Instant
   var hasSpoken = false
   /// Something was queued in this turn.

@@ -2,8 +2,11 @@
 //
 // Anybody may connect, so what is accepted is bounded: a connection is *half-open* until this node has
 // answered its first frame, which must be a handshake, within 3 s; there are at most 32 of these, 4 from one
-// /24 or /64, and 256 accepted ones in all. Whoever is silent for a minute is forgotten (paths are asked
-// every 25 s).
+// network, and 256 accepted ones in all, 32 from one network. A network is a /24, or for IPv6 a /48, so that
+// nobody takes all places with addresses of his own. Who sends no whole frame for a minute is forgotten
+// (paths are asked every 25 s): single bytes hold no place.
+//
+// When the process has no descriptor left, the listener rests for a second and the system keeps who waits.
 //
 // One read takes at most 32 KiB of a connection, from which whole frames are copied into slots of the pool;
 // the beginning of a frame waits for its end in the connection's own memory. What is to be sent is queued,
@@ -36,7 +39,9 @@ public final class StreamTable {
   }
 
   public static let halfOpenMax = 32
-  public static let halfOpenPerPrefixMax = 4
+  public static let halfOpenPerNetworkMax = 4
+  /// An eighth of all: those that share an address whose UDP is stopped find room, and seven more do.
+  public static let acceptedPerNetworkMax = SocketNumber.acceptedStreamsMax / 8
   /// For the handshake of a connection that was accepted.
   public static let handshakeTime = Interval.seconds(3)
   /// For connecting.
@@ -73,6 +78,7 @@ public final class StreamTable {
   private var inboxBytes = 0
   private var inboxAt = 0
   private var reading: StreamSocket?
+  private var servedAt = Instant.start
 
   /// - Parameters:
   ///   - listener: nil when others cannot connect.
@@ -151,10 +157,9 @@ public final class StreamTable {
     let place = accepted.firstIndex { $0 == nil }
     let number = SocketNumber.acceptedStream(place: place ?? 0, life: lives)
     let stream = StreamSocket(fd: fd, endpoint: from.through(number), .halfOpen, at: now)
-    guard let place, halfOpenCount < Self.halfOpenMax,
-      acceptedCount({ $0.state == .halfOpen && Self.isSamePrefix($0.endpoint.address, from.address) })
-        < Self.halfOpenPerPrefixMax,
-      (try? loop.add(fd, token: token(stream))) != nil
+    let (all, halfOpen) = neighbours(of: from.address)
+    guard let place, halfOpenCount < Self.halfOpenMax, halfOpen < Self.halfOpenPerNetworkMax,
+      all < Self.acceptedPerNetworkMax, (try? loop.add(fd, token: token(stream))) != nil
     else {
       counters.refused &+= 1
       return stream.forgetOnClose()
@@ -164,10 +169,14 @@ public final class StreamTable {
     deadline = min(deadline, now + Self.handshakeTime)
   }
 
-  /// Whether two addresses are of one /24 or /64.
-  private static func isSamePrefix(_ a: IPAddress, _ b: IPAddress) -> Bool {
-    if a.isV4 || b.isV4 { return a.isV4 && b.isV4 && a.v4 >> 8 == b.v4 >> 8 }
-    return a.high == b.high
+  /// How many connections one network has here.
+  private func neighbours(of address: IPAddress) -> (all: Int, halfOpen: Int) {
+    var count = (all: 0, halfOpen: 0)
+    for case let stream? in accepted where stream.endpoint.address.isOneNetwork(with: address) {
+      count.all += 1
+      if stream.state == .halfOpen { count.halfOpen += 1 }
+    }
+    return count
   }
 
   // MARK: - Ending
@@ -243,7 +252,7 @@ public final class StreamTable {
       if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
       return end(stream)
     }
-    stream.heardAt = now
+    servedAt = now
     inboxBytes = stream.restBytes + count
     inboxAt = 0
     reading = stream
@@ -273,6 +282,7 @@ public final class StreamTable {
         break
       }
       stream.hasSpoken = true
+      stream.heardAt = servedAt
       guard let slot = pool.take(copying: datagram) else {
         counters.noSlot &+= 1
         continue
@@ -316,8 +326,8 @@ public final class StreamTable {
 
   /// Sends what was queued, as far as the system takes it.
   public func flush() {
-    for number in dirty {
-      guard let stream = find(number) else { continue }
+    for i in 0..<dirty.count {
+      guard let stream = find(dirty[i]) else { continue }
       stream.isDirty = false
       if stream.state != .connecting, !stream.isWatchedForWrites, !write(stream) { end(stream) }
     }

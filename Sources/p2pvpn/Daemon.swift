@@ -54,6 +54,8 @@ final class Daemon {
   private static let effects = 1_024
   /// Changes of the network come in bursts; the interfaces are read once for all of them.
   private static let underlayPause = Interval.milliseconds(250)
+  /// That descriptors are used up is said this rarely.
+  private static let fullPause = Interval.minutes(10)
 
   let log: Logger
   let configuration: NodeConfiguration
@@ -79,6 +81,8 @@ final class Daemon {
   private let directory: StateDirectory
   private var underlay: [IPPrefix] = []
   private var underlayAt: Instant = .never
+  /// When the log last said that no descriptor is left.
+  private var fullSaidAt: Instant?
   /// Sockets beside the main one that have something to read, as tokens of the loop.
   private var readySpares: [UInt32] = []
 
@@ -178,7 +182,7 @@ final class Daemon {
     }
     if isReady(Source.device) { readDevice() }
     if isReady(Source.socket) { read(sockets.main) }
-    if isReady(Self.listenerToken) { sockets.streams.accept(at: context.now) }
+    if isReady(Self.listenerToken) { accept() }
     sockets.streams.expire(at: context.now)
     for token in readySpares {
       if let socket = sockets.socket(token: token) { read(socket) } else { readStream(token) }
@@ -253,6 +257,18 @@ final class Daemon {
       core.receive(arrival.packet, from: arrival.from, &context)
       drain()
     }
+  }
+
+  /// Takes the TCP connections that others have made.
+  private func accept() {
+    let before = sockets.streams.counters.exhausted
+    sockets.streams.accept(at: context.now)
+    guard sockets.streams.counters.exhausted > before else { return }
+    if let fullSaidAt, context.now - fullSaidAt < Self.fullPause { return }
+    fullSaidAt = context.now
+    log.warning(
+      "no file descriptor is left for those who connect over TCP",
+      metadata: ["advice": "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service)"])
   }
 
   private func readStream(_ token: UInt32) {

@@ -44,14 +44,7 @@ enum Presentation {
 
   private static func reach(_ reach: JSON) -> String {
     let seen = reach["seen_at"].asArray.compactMap(\.asString).joined(separator: ", ")
-    let nat =
-      switch reach["nat"].asString {
-      case "none": "no NAT"
-      case "easy": "easy NAT: one port for all destinations"
-      case "hard": "hard NAT: a new port for each destination"
-      default: "not known yet"
-      }
-    let udp = reach["udp"].asString == "blocked" ? "UDP is blocked" : nat
+    let udp = reach["udp"].asString == "blocked" ? "UDP is blocked" : nat(reach["nat"])
     return seen.isEmpty ? udp : "\(udp); seen at \(seen)"
   }
 
@@ -113,16 +106,55 @@ enum Presentation {
     return ["ring", "\(hops) hop\(hops == 1 ? "" : "s")\(through), \(time)"]
   }
 
-  /// A row for each way that exists or is being tried.
-  static func ways(_ paths: JSON) -> [[String]] {
-    paths["ways"].asArray.map { way in
-      var text = way["path"].asString ?? "?"
-      if let endpoint = way["endpoint"].asString { text += " \(endpoint)" }
-      if let via = way["via"].asString { text += " via \(via.prefix(10))" }
-      text += ": \(way["state"].asString ?? "?")"
-      if let time = way["rtt_ms"].asNumber { text += ", \(milliseconds(time)) ms" }
-      return ["way", text]
+  /// What stands in front of both nodes.
+  static func boxes(_ paths: JSON) -> [String] {
+    ["nat", "\(nat(paths["nat"])); the peer: \(nat(paths["peer_nat"]))"]
+  }
+
+  private static func nat(_ kind: JSON) -> String {
+    switch kind.asString {
+    case "none": "no NAT"
+    case "easy": "easy NAT: one port for all destinations"
+    case "hard": "hard NAT: a new port for each destination"
+    default: "not known yet"
     }
+  }
+
+  /// A line for each endpoint at which the peer was looked for, and for each other way.
+  static func ways(_ paths: JSON) -> [String] {
+    let (ways, candidates) = (paths["ways"].asArray, paths["candidates"].asArray)
+    var rows: [[String]] = [["PATH", "ENDPOINT", "ASKED", "RTT", "OUTCOME"]]
+    var shown: [String] = []
+    for candidate in candidates {
+      let endpoint = candidate["endpoint"].asString ?? "?"
+      let isMany = candidate["source"].asString == "many ports"
+      let way = isMany ? nil : ways.first { $0["endpoint"].asString == endpoint }
+      if way != nil { shown.append(endpoint) }
+      let place = isMany ? manyPorts(endpoint) : endpoint
+      rows.append(row(way?["path"] ?? .null, place, candidate, sizeBytes: way?["size_bytes"] ?? .null))
+    }
+    for way in ways {
+      let endpoint = way["endpoint"].asString
+      if let endpoint, shown.contains(endpoint) { continue }
+      let place = endpoint ?? way["via"].asString.map { "via \($0.prefix(10))" } ?? "-"
+      rows.append(row(way["path"], place, way, sizeBytes: way["size_bytes"]))
+    }
+    return rows.count == 1 ? ["no way is known"] : aligned(rows, right: [2, 3])
+  }
+
+  private static func manyPorts(_ endpoint: String) -> String {
+    endpoint.hasSuffix(":0") ? "\(endpoint.dropLast())*" : "\(endpoint) from many ports"
+  }
+
+  private static func row(_ path: JSON, _ place: String, _ found: JSON, sizeBytes: JSON) -> [String] {
+    var outcome = found["state"].asString ?? "?"
+    if let reason = found["reason"].asString { outcome += ": \(reason)" }
+    if path.asString != nil, let size = sizeBytes.asInteger { outcome += ", up to \(size) bytes" }
+    let asked = found["asked"].asInteger ?? 0
+    return [
+      path.asString ?? "-", place, asked > 0 ? "\(asked)" : "-",
+      found["rtt_ms"].asNumber.map { "\(milliseconds($0)) ms" } ?? "-", outcome,
+    ]
   }
 
   static func chosen(_ paths: JSON) -> String {

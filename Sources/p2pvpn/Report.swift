@@ -3,6 +3,7 @@
 
 import Base
 import Node
+import Overlay
 
 enum Report {
   /// What the core does not know.
@@ -30,13 +31,6 @@ enum Report {
 
   /// Where others see this node, and what stands in front of it.
   private static func reach(_ reach: ReachSnapshot) -> JSON {
-    let nat =
-      switch reach.mapping {
-      case .unknown: "unknown"
-      case .open: "none"
-      case .independent: "easy"
-      case .varies: "hard"
-      }
     let udp =
       switch reach.udp {
       case .unknown: "unknown"
@@ -44,8 +38,18 @@ enum Report {
       case .stopped: "blocked"
       }
     return [
-      "nat": .string(nat), "udp": .string(udp), "seen_at": .array(reach.seenAt.map { .string("\($0)") }),
+      "nat": .string(nat(reach.mapping)), "udp": .string(udp),
+      "seen_at": .array(reach.seenAt.map { .string("\($0)") }),
     ]
+  }
+
+  private static func nat(_ mapping: Mapping) -> String {
+    switch mapping {
+    case .unknown: "unknown"
+    case .open: "none"
+    case .independent: "easy"
+    case .varies: "hard"
+    }
   }
 
   private static func community(_ community: CommunitySnapshot, _ facts: Facts) -> JSON {
@@ -83,15 +87,63 @@ enum Report {
     ]
   }
 
-  /// All ways to a peer.
-  static func paths(_ peer: PeerSnapshot, _ paths: [PathSnapshot]) -> JSON {
+  /// All ways to a peer, and what became of the endpoints at which it was looked for.
+  static func paths(
+    _ peer: PeerSnapshot, _ paths: [PathSnapshot], _ trials: [Trial], _ mapping: Mapping
+  ) -> JSON {
     [
       "schema": 1, "id": JSON(peer.id), "path": JSON("\(peer.path)"), "via": JSON(peer.via),
       "endpoint": JSON(peer.endpoint),
       "rtt_ms": peer.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
       "reason": JSON(reason(peer)),
-      "ways": .array(paths.map(way)),
+      "nat": .string(nat(mapping)), "peer_nat": .string(nat(peer.mapping)),
+      "ways": .array(paths.map(way)), "candidates": .array(trials.map { candidate($0, peer, paths) }),
     ]
+  }
+
+  private static func candidate(_ trial: Trial, _ peer: PeerSnapshot, _ paths: [PathSnapshot]) -> JSON {
+    let (endpoint, isOneSocket) = (trial.endpoint, trial.source != .manyPorts)
+    let path = isOneSocket ? paths.first { $0.endpoint == endpoint } : nil
+    let source =
+      switch trial.source {
+      case .told: "told"
+      case .heard: "heard"
+      case .manyPorts: "many ports"
+      }
+    let isTrying = peer.obstacle == .trying || (!isOneSocket && peer.obstacle == .tryingManyPorts)
+    var (state, reason): (String, String?) = ("not asked", nil)
+    if let path, path.isBest || path.isProved {
+      state = path.isBest ? "chosen" : "works"
+    } else if trial.fellSilent {
+      state = "fell silent"
+    } else if path != nil || (isTrying && trial.asked > 0) {
+      state = "being tried"
+    } else if trial.roundTrip != nil {
+      state = "answered"
+    } else if trial.asked > 0 {
+      state = "no answer"
+    } else {
+      reason = trial.refusal.map { refusal($0, trial.endpoint) } ?? "a better path is there"
+    }
+    let roundTrip = path?.roundTrip ?? trial.roundTrip
+    return [
+      "endpoint": JSON(trial.endpoint), "source": .string(source), "asked": .integer(Int64(trial.asked)),
+      "state": .string(state), "reason": JSON(reason),
+      "rtt_ms": roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
+    ]
+  }
+
+  /// Why an endpoint was not asked.
+  private static func refusal(_ refusal: Refusal, _ endpoint: Endpoint) -> String {
+    switch refusal {
+    case .port: "a port of the system's services"
+    case .address: "no address of a machine out there"
+    case .virtual: "inside a virtual network of this node"
+    case .own: "this node's own"
+    case .elsewhere: "a private address of another network"
+    case .family: "this machine has no IPv\(endpoint.address.isV4 ? 4 : 6) address"
+    case .budget: "eight others were tried within 30 s"
+    }
   }
 
   private static func way(_ path: PathSnapshot) -> JSON {

@@ -1,5 +1,5 @@
 // `p2pvpn trace`: how packets get to a peer, step by step, each with its time: who has the address, which
-// nodes lead there over the ring, which ways were tried, and which one data takes.
+// nodes lead there over the ring, what came of each endpoint of the peer, and which way data takes.
 
 import ArgumentParser
 import Glibc
@@ -35,11 +35,13 @@ struct TraceCommand: ParsableCommand {
       let trace: JSON = [
         "schema": 1, "target": .string(peer), "id": .string(id), "resolve_ms": .number(resolved),
         "ring": route ?? nil, "ping": answer ?? nil, "path": paths["path"], "via": paths["via"],
-        "rtt_ms": paths["rtt_ms"], "reason": paths["reason"], "ways": paths["ways"],
+        "rtt_ms": paths["rtt_ms"], "reason": paths["reason"], "nat": paths["nat"],
+        "peer_nat": paths["peer_nat"], "ways": paths["ways"], "candidates": paths["candidates"],
       ]
       return print(trace.text)
     }
-    for row in Presentation.ways(paths) { show(row) }
+    show(Presentation.boxes(paths))
+    Presentation.show(Presentation.ways(paths))
     show(["chosen", Presentation.chosen(paths)])
   }
 

@@ -46,7 +46,9 @@ extension Daemon {
         return .failure(
           Failure(.notFound, "no link to \(text) is up: send it something first, `p2pvpn ping \(text)`"))
       }
-      return .success(Report.paths(peer, core.paths(of: peer.id, at: context.now)))
+      return .success(
+        Report.paths(
+          peer, core.paths(of: peer.id, at: context.now), core.trials(of: peer.id), core.reach.mapping))
     }
   }
 }

@@ -70,6 +70,19 @@ import Testing
     #expect(outbox.append(4) == true)
     #expect(outbox.dropped == 1)
   }
+
+  @Test func effectsThatMustNotBeLostHaveAReserve() {
+    var outbox = Outbox<Int>(capacity: 2)
+    for i in 0..<5 { outbox.append(i) }
+    var taken: [Bool] = []
+    for i in 5..<9 { taken.append(outbox.append(i, reserve: 3)) }
+    #expect(taken == [true, true, true, false])
+    let isOpen = outbox.append(9)
+    #expect(!isOpen && outbox.dropped == 5)
+    var seen: [Int] = []
+    outbox.drain { seen.append($0) }
+    #expect(seen == [0, 1, 5, 6, 7])
+  }
 }
 
 @Suite struct SlotTableTests {

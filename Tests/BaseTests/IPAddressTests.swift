@@ -90,6 +90,24 @@ import Testing
   ])
   func privateRange(_ text: String, _ expected: Bool) { #expect(IPAddress(text)?.isPrivate == expected) }
 
+  @Test(arguments: [
+    ("10.1.2.3", "10.255.0.1", true), ("172.16.0.1", "172.31.0.1", true), ("10.0.0.1", "172.16.0.1", false),
+    ("fd00:1:2::1", "fd00:1:2:ffff::1", true), ("fd00:1:2::1", "fd00:1:3::1", false),
+  ])
+  func privateRangeIsTheSame(_ a: String, _ b: String, _ expected: Bool) {
+    #expect((IPAddress(a)!.privateRange! == IPAddress(b)!.privateRange!) == expected)
+  }
+
+  @Test(arguments: [
+    ("10.0.0.1", "10.0.0.255", true), ("10.0.0.1", "10.0.1.1", false),
+    ("2001:db8:1::1", "2001:db8:1:ffff::2", true), ("2001:db8:1::1", "2001:db8:2::1", false),
+    ("::1", "0.0.0.1", false),
+  ])
+  func networkIsWhatOneCustomerHas(_ a: String, _ b: String, _ expected: Bool) {
+    #expect(IPAddress(a)!.isOneNetwork(with: IPAddress(b)!) == expected)
+    #expect(IPAddress(b)!.isOneNetwork(with: IPAddress(a)!) == expected)
+  }
+
   @Test func wireFormIsSixteenBytes() throws {
     let scratch = Scratch(capacity: 16)
     let address = try #require(IPAddress("2001:db8::7"))

@@ -28,6 +28,33 @@ private let warmUp = 100
     #expect(result.allocations == 0)
   }
 
+  @Test func packetsOverTCPAllocateNothing() throws {
+    var options = WorldOptions(seed: 42)
+    options.isLaboratory = true
+    options.cryptography = .real
+    let world = World(options)
+    world.add(.seed, bootstraps: [])
+    world.add(.member(home), bootstraps: [0])
+    world.add(.member(home), bootstraps: [1], site: Site(.blocked))
+    try #require(world.run(upTo: .seconds(20)) { world.hosts.allSatisfy { $0.snapshot.isReady } } != nil)
+    try #require(path(world) == .tcp)
+    let (a, b) = (world.hosts[1], world.hosts[2])
+    let there = try #require(a.snapshot.peers.first { $0.id == b.core.id }?.endpoint)
+    let back = try #require(b.snapshot.peers.first { $0.id == a.core.id }?.endpoint)
+    let (from, to) = (home.ula(of: a.core.id), home.ula(of: b.core.id))
+    let scratch = Scratch(capacity: 1_200)
+    let header: [UInt8] = [0x60, 0, 0, 0, 0x04, 0x88, 59, 64]
+    let names = [from.high, from.low, to.high, to.low].flatMap { word in
+      (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) }
+    }
+    scratch.frame.write(header + names)
+    let result = Self.counted {
+      Self.send(scratch.frame, &a.core, &a.context, back, &b.core, &b.context, there)
+    }
+    #expect(result.delivered == packets + warmUp)
+    #expect(result.allocations == 0)
+  }
+
   @Test func packetsInTwoPartsAllocateNothing() throws {
     let world = try network { Set([$0, $1]) != [1, 2] }
     pin(world)

@@ -38,16 +38,53 @@ import Testing
   ])
   func refused(_ text: String) { #expect(!mayProbe(text)) }
 
+  @Test func withoutAnAddressOfTheFamilyNobodyIsAsked() {
+    var underlay = underlay
+    let (v4, v6) = (Endpoint("8.8.8.8:7741")!, Endpoint("[2001:db8:2::1]:7741")!)
+    #expect(underlay.refusal(of: v4) == nil && underlay.refusal(of: v6) == nil)
+    underlay.interfaces = [IPPrefix("192.168.7.20/24")!, IPPrefix("fe80::1/64")!, IPPrefix("::1/128")!]
+    #expect(underlay.refusal(of: v4) == nil && underlay.refusal(of: v6) == .family)
+    underlay.interfaces = [IPPrefix("2001:db8:1::20/64")!, IPPrefix("127.0.0.1/8")!]
+    #expect(underlay.refusal(of: v4) == .family && underlay.refusal(of: v6) == nil)
+    underlay.interfaces = []
+    #expect(underlay.mayProbe(v4) && underlay.mayProbe(v6), "nothing is known yet")
+  }
+
   @Test func privateAddressBehindOurOwnNATIsAllowed() {
     var underlay = underlay
     let peer = Endpoint("100.64.9.9:40000")!
     #expect(!underlay.mayProbe(peer))
-    let isNew = underlay.observe(Endpoint("100.64.9.9:50000")!, by: observer(1))
-    #expect(isNew && underlay.mayProbe(peer), "the only one there is")
+    let isNew = underlay.observe(Endpoint("100.64.9.9:50000")!, by: Endpoint("100.64.8.8:7741")!)
+    #expect(isNew && underlay.mayProbe(peer), "one behind the same carrier")
+    #expect(told(underlay).contains("100.64.9.9:50000"))
     _ = underlay.observe(Endpoint("5.5.5.5:50000")!, by: observer(2))
     #expect(!underlay.mayProbe(peer), "one of two")
-    _ = underlay.observe(Endpoint("100.64.9.9:50000")!, by: observer(3))
+    _ = underlay.observe(Endpoint("100.64.9.9:50000")!, by: Endpoint("8.8.4.4:7741")!)
     #expect(underlay.mayProbe(peer), "two of three")
+  }
+
+  /// A seed says that we are where it wants somebody knocked at.
+  @Test(arguments: [
+    ("10.1.2.3:50000", "9.9.9.9:7741"), ("10.1.2.3:50000", "192.168.7.9:7741"),
+    ("100.64.1.1:50000", "100.128.0.1:7741"), ("[fd00:1:2::3]:50000", "[2001:db8:9::9]:7741"),
+    ("[fd00:1:2::3]:50000", "[fd00:1:3::9]:7741"),
+  ]) func oneHostileSeedDoesNotSendUsIntoOurOwnNetwork(_ word: String, _ seed: String) {
+    var underlay = underlay
+    let (word, seed) = (Endpoint(word)!, Endpoint(seed)!)
+    let target = Endpoint(word.address, port: 8_080)
+    let before = told(underlay)
+    for port in [seed.port, 7_742, 7_743] {
+      _ = underlay.observe(word, by: Endpoint(seed.address, port: port))
+      #expect(!underlay.mayProbe(target) && told(underlay) == before)
+    }
+    // Another address of the same owner.
+    let beside = IPAddress(high: seed.address.high, low: seed.address.low ^ 1)
+    _ = underlay.observe(word, by: Endpoint(beside, port: 7_741))
+    #expect(!underlay.mayProbe(target) && told(underlay) == before)
+    #expect(underlay.principal != word)
+    let stranger = Endpoint(seed.address.isV4 ? "8.8.4.4:7741" : "[2600::1]:7741")!
+    _ = underlay.observe(word, by: stranger)
+    #expect(underlay.mayProbe(target), "two networks agree")
   }
 
   /// Peers at different addresses.

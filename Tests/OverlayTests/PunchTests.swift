@@ -56,6 +56,7 @@ import Testing
   @Test func allCandidatesAreProbedIPv6First() throws {
     let wires = try relayed()
     let (a, b) = (wires.sides[0], wires.sides[1])
+    a.links.underlay.interfaces.append(IPPrefix("2001:db8:1::20/64")!)
     let begin = wires.now
     let before = a.counters.punchPings
     let many = (1...6).map { Endpoint(IPAddress(v4: 0x0909_0900 + $0), port: 7_741) }

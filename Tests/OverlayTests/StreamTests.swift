@@ -72,6 +72,21 @@ private final class Scene {
     #expect(a.links.udpPassage == .open && a.counters.streamsBegun == 0)
   }
 
+  @Test(arguments: [SocketNumber(7), .ownStream(place: 3, life: 1), .acceptedStream(place: 9, life: 1)])
+  func socketOfAPathThatGoesIsClosedAlsoWhenNothingElseIsCarriedOut(_ socket: SocketNumber) {
+    let node = LoneNode()
+    let slot = node.raise(Identity.stub(number: 2).publicKey)
+    let index = node.links.addPath(slot, Endpoint("5.5.5.5:7741")!.through(socket), &node.context)!
+    while node.context.effects.append(.notify(.noLongerAlone)) {}
+    node.links.dropPath(slot, index, &node.context)
+    var last: Effect?
+    node.context.effects.drain { last = $0 }
+    guard case .close(socket) = last else {
+      Issue.record("the socket stays open for ever")
+      return
+    }
+  }
+
   @Test func connectionIsLetGoWhenUDPWorksAgain() throws {
     let scene = Scene()
     let (a, b) = (scene.a, scene.b)

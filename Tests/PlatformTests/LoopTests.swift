@@ -1,9 +1,10 @@
 // Clock, Entropy, EventLoop, Wakeup, SignalDescriptor, HostName, ProcessFacts, CallError.
 import Base
 import Glibc
-import Platform
 import Synchronization
 import Testing
+
+@testable import Platform
 
 @Suite struct ClockTests {
   @Test func timeNeverGoesBack() {
@@ -65,6 +66,31 @@ import Testing
       loop.wait(until: deadline) { _ in Issue.record("nothing is ready") }
       #expect(Clock.now() >= deadline)
     }
+  }
+
+  /// Such waits are ended by a timer that a suspended machine does not stop.
+  @Test func longWaitEndsAtItsDeadlineToo() throws {
+    let loop = try EventLoop()
+    loop.longWait = .zero
+    let wakeup = try Wakeup()
+    try loop.add(wakeup.fd, token: 1)
+    for microseconds: UInt64 in [1_500, 20_000, 1_500] {
+      let deadline = Clock.now() + .microseconds(microseconds)
+      loop.wait(until: deadline) { _ in Issue.record("nothing is ready") }
+      #expect(Clock.now() >= deadline)
+      // One that something ends, and another that its timer may end early.
+      wakeup.signal()
+      var tokens: [UInt32] = []
+      loop.wait(until: Clock.now() + .milliseconds(5)) { tokens.append($0) }
+      wakeup.clear()
+      #expect(tokens == [1])
+    }
+    loop.longWait = .seconds(1)
+    let begin = Clock.now()
+    loop.wait(until: begin + .milliseconds(200)) { _ in Issue.record("nothing is ready") }
+    let next = Clock.now()
+    loop.wait(until: next + .milliseconds(10)) { _ in Issue.record("nothing is ready") }
+    #expect(Clock.now() >= next + .milliseconds(10), "it fires once")
   }
 
   @Test func moreThanABatchIsReportedInTurns() throws {

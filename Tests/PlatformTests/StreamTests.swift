@@ -170,13 +170,13 @@ private func framed(_ bytes: [UInt8]) -> [UInt8] {
   @Test func halfOpenOnesAreFewAndFewOfOneNetwork() throws {
     let node = try Node()
     var raws: [Raw] = []
-    for i in 0..<UInt32(StreamTable.halfOpenPerPrefixMax + 1) {
+    for i in 0..<UInt32(StreamTable.halfOpenPerNetworkMax + 1) {
       raws.append(try Raw(to: node.endpoint, from: 0x7F00_0101 + i))
     }
     #expect(turns([node]) { node.table.counters.refused == 1 })
-    #expect(node.table.halfOpenCount == StreamTable.halfOpenPerPrefixMax)
-    for network in 2...UInt32(StreamTable.halfOpenMax / StreamTable.halfOpenPerPrefixMax) {
-      for i in 0..<UInt32(StreamTable.halfOpenPerPrefixMax) {
+    #expect(node.table.halfOpenCount == StreamTable.halfOpenPerNetworkMax)
+    for network in 2...UInt32(StreamTable.halfOpenMax / StreamTable.halfOpenPerNetworkMax) {
+      for i in 0..<UInt32(StreamTable.halfOpenPerNetworkMax) {
         raws.append(try Raw(to: node.endpoint, from: 0x7F00_0001 + network << 8 + i))
       }
     }
@@ -190,6 +190,79 @@ private func framed(_ bytes: [UInt8]) -> [UInt8] {
     node.send([2], to: node.got[0].from)
     raws.append(try Raw(to: node.endpoint, from: 0x7F00_6401))
     #expect(turns([node]) { node.table.count == StreamTable.halfOpenMax + 1 })
+  }
+
+  @Test func oneNetworkHasAnEighthOfThePlacesAtMost() throws {
+    let node = try Node()
+    var raws: [Raw] = []
+    for i in 0..<UInt32(StreamTable.acceptedPerNetworkMax) {
+      raws.append(try Raw(to: node.endpoint, from: 0x7F00_0101 + i))
+      raws.last!.write(framed([1]))
+      try #require(turns([node]) { node.got.count == raws.count })
+      node.send([2], to: node.got.last!.from)
+    }
+    #expect(node.table.halfOpenCount == 0 && node.table.count == StreamTable.acceptedPerNetworkMax)
+    raws.append(try Raw(to: node.endpoint, from: 0x7F00_01F0))
+    #expect(turns([node]) { node.table.counters.refused == 1 })
+    raws.append(try Raw(to: node.endpoint, from: 0x7F00_0201))
+    #expect(turns([node]) { node.table.count == StreamTable.acceptedPerNetworkMax + 1 })
+    // One that goes makes room.
+    raws.removeFirst()
+    #expect(turns([node]) { node.ended.count == 1 })
+    raws.append(try Raw(to: node.endpoint, from: 0x7F00_01F0))
+    #expect(turns([node]) { node.table.count == StreamTable.acceptedPerNetworkMax + 1 })
+    #expect(node.table.counters.refused == 1)
+  }
+
+  @Test func singleBytesHoldNoPlace() throws {
+    let node = try Node()
+    let raw = try Raw(to: node.endpoint)
+    raw.write(framed([1]))
+    try #require(turns([node]) { node.got.count == 1 })
+    node.send([2], to: node.got[0].from)
+    node.turn()
+    let frame = framed([UInt8](repeating: 3, count: 7))
+    // The frame is whole after 50 s, and the place was held so long.
+    for byte in frame.prefix(2) {
+      node.now = node.now + .seconds(25)
+      raw.write([byte])
+      node.turn()
+    }
+    raw.write(Array(frame.dropFirst(2)))
+    #expect(turns([node]) { node.got.count == 2 })
+    for _ in 0..<3 {
+      #expect(node.table.count == 1)
+      node.now = node.now + .seconds(25)
+      raw.write([1])
+      node.turn()
+    }
+    #expect(turns([node]) { node.table.count == 0 })
+    #expect(node.ended == [node.got[0].from.socket])
+  }
+
+  /// In a process of its own: the limit is the process's.
+  @Test func listenerRestsWhileNoDescriptorIsLeft() async {
+    await #expect(processExitsWith: .success) {
+      let node = try Node()
+      let raw = try Raw(to: node.endpoint)
+      var before = rlimit()
+      try #require(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) == 0)
+      let next = dup(raw.fd)
+      close(next)
+      var limit = rlimit(rlim_cur: rlim_t(next), rlim_max: before.rlim_max)
+      try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+      try #require(turns([node]) { node.table.counters.exhausted == 1 })
+      let deadline = node.now + StreamTable.acceptPause
+      try #require(node.table.deadline == deadline)
+      // Who waits is reported no more, so nothing spins, and is looked at a second later.
+      for _ in 0..<3 { node.turn() }
+      try #require(node.table.counters.exhausted == 1)
+      node.now = deadline
+      try #require(turns([node]) { node.table.counters.exhausted == 2 })
+      try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) == 0)
+      node.now = node.table.deadline
+      try #require(turns([node]) { node.table.counters.accepted == 1 })
+    }
   }
 
   @Test func refusedAndEndedConnectionsAreToldOnce() throws {

@@ -137,6 +137,55 @@ import Testing
     #expect(Presentation.peers(["peers": [[:], nil]]).count == 3)
   }
 
+  /// A peer whose endpoints came to all kinds of ends.
+  private static var looked: (paths: [PathSnapshot], trials: [Trial]) {
+    func endpoint(_ text: String) -> Endpoint { Endpoint(text)! }
+    func trial(_ text: String, _ source: Trial.Source = .told, _ change: (inout Trial) -> Void) -> Trial {
+      var trial = Trial(endpoint(text), source)
+      change(&trial)
+      return trial
+    }
+    let trials = [
+      trial("[2001:db8::7]:7741") { $0.refusal = .family },
+      trial("203.0.113.7:7741") { $0.asked = 10 },
+      trial("203.0.113.7:31044", .heard) { $0.asked = 2 },
+      trial("203.0.113.8:7741") { $0.fellSilent = true },
+      trial("203.0.113.7:0", .manyPorts) { $0.asked = 1_400 },
+      trial("192.0.2.9:7741") { _ in },
+    ]
+    let paths = [
+      PathSnapshot(
+        kind: .direct, endpoint: endpoint("203.0.113.7:31044"), isBest: true, isProved: true,
+        roundTrip: .microseconds(21_300), size: 1_452),
+      PathSnapshot(kind: .proxy, via: id(1), isBest: false, isProved: true, roundTrip: nil, size: 1_200),
+    ]
+    return (paths, trials)
+  }
+
+  @Test func outcomesOfCandidatesReadWell() {
+    var peer = Self.peer(4, .direct)
+    peer.mapping = .varies
+    let answer = Report.paths(peer, Self.looked.paths, Self.looked.trials, .independent)
+    #expect(answer["nat"] == "easy" && answer["peer_nat"] == "hard")
+    let states = answer["candidates"].asArray.map { $0["state"].asString }
+    #expect(states == ["not asked", "no answer", "chosen", "fell silent", "no answer", "not asked"])
+    let keys = ["endpoint", "source", "asked", "state", "reason", "rtt_ms"]
+    #expect(answer["candidates"].asArray.allSatisfy { Self.keys($0) == keys })
+    #expect(
+      Presentation.ways(answer) == [
+        "PATH    ENDPOINT            ASKED      RTT  OUTCOME",
+        "-       [2001:db8::7]:7741      -        -  not asked: this machine has no IPv6 address",
+        "-       203.0.113.7:7741       10        -  no answer",
+        "direct  203.0.113.7:31044       2  21.3 ms  chosen, up to 1452 bytes",
+        "-       203.0.113.8:7741        -        -  fell silent",
+        "-       203.0.113.7:*        1400        -  no answer",
+        "-       192.0.2.9:7741          -        -  not asked: a better path is there",
+        "proxy   via 0000000100          -        -  works, up to 1200 bytes",
+      ])
+    #expect(Presentation.boxes(answer)[1].contains("the peer: hard NAT"))
+    #expect(Presentation.ways([:]) == ["no way is known"])
+  }
+
   @Test(arguments: [
     (0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h 0 min"), (172_800, "2 days"),
   ]) func durationsReadWell(_ seconds: Int64, _ text: String) {

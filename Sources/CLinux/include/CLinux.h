@@ -51,6 +51,12 @@ int linux_epoll_add(int epoll, int fd, uint32_t token);
 /// Changes what is waited for at `fd`: that it can be read, and also, when `writes` is not 0, be written.
 int linux_epoll_change(int epoll, int fd, uint32_t token, int writes);
 
+/// Makes a timer that goes on while the machine is suspended; `epoll` says its token once when it fires.
+int linux_epoll_add_timer(int epoll, uint32_t token);
+
+/// Sets the timer to fire after `ns`.
+void linux_timer_set(int timer, int64_t ns);
+
 /// Waits until something is ready or `timeout_ns` have passed (for ever when negative); writes up to `count`
 /// tokens.
 int linux_epoll_wait(int epoll, uint32_t *tokens, int count, int64_t timeout_ns);
