@@ -15,7 +15,7 @@ Host a runs a seed and a member, host b a second member, which is what is measur
 Then, in another laboratory, two members and a seed, each with a cable to one router:
 
   relay       goodput between the members when a firewall lets them talk through the seed only (path
-              `proxy`), what the seed's process uses of a core for each GB, and the same two directly;
+              `proxy`), what the seed's process uses of a core for each GB by TCP and UDP, and the same two directly;
               beside it, through the kernel of the seed's machine, which changes addresses and forwards
               (nftables). No cable here carries more than one packet at a time (no offloads), so that
               all of them forward packets of the same size.
@@ -37,6 +37,7 @@ from netlab import exit_on_signals, obstacle
 from traffic import first_reply, percentile, round_trips, throughput, udp_throughput
 
 PINGS, INTERVAL = 500, 0.01
+CALM = 100e6        # bit/s that any relay passes on without loss: what a packet costs it
 BUSY = 0.1          # share of the machine that others may use before we say so
 
 
@@ -121,9 +122,13 @@ def relayed(args, say):
         relay = throughput(p2, p3, b.address(), args.seconds) / 1e6
         used = cpu_seconds(seed.process.pid) - before
         relay_udp = udp_throughput(p2, p3, b.address(), args.seconds) / 1e6
+        before = cpu_seconds(seed.process.pid)
+        calm = udp_throughput(p2, p3, b.address(), args.seconds, top=CALM) / 1e6
+        used_udp = cpu_seconds(seed.process.pid) - before
         return {"kernel_tcp_mbit": kernel[0], "kernel_udp_mbit": kernel[1], "direct_tcp_mbit": direct,
                 "relay_tcp_mbit": relay, "relay_udp_mbit": relay_udp,
-                "relay_cpu_s_per_gb": used / (relay * args.seconds / 8000)}
+                "relay_cpu_s_per_gb": used / (relay * args.seconds / 8000),
+                "relay_udp_cpu_s_per_gb": used_udp / (calm * args.seconds / 8000) if calm else 0}
 
 
 def connect(fleet, seed, other, kind):
@@ -197,7 +202,8 @@ def table(s):
         kernel, ours = relay[f"kernel_{key}_mbit"], relay[f"relay_{key}_mbit"]
         lines.append(row(f"  {title}", f"{kernel:.0f}", f"{ours:.0f}", f"{ours / kernel:.3f}" if kernel else ""))
     lines += [row("  TCP directly, for comparison, Mbit/s", "", f"{relay['direct_tcp_mbit']:.0f}", ""),
-              row("  the relay's processor time, s per GB", "", f"{relay['relay_cpu_s_per_gb']:.2f}", "")]
+              row("  the relay's processor time, TCP, s per GB", "", f"{relay['relay_cpu_s_per_gb']:.2f}", ""),
+              row("  the same, UDP at 100 Mbit/s", "", f"{relay['relay_udp_cpu_s_per_gb']:.2f}", "")]
     return "\n".join(lines) + "\n"
 
 
