@@ -73,6 +73,14 @@ struct Birthday: BitwiseCopyable {
     /// It sends from a few sockets to where the other side will be.
     case meeting(Endpoint, round: Int)
 
+    /// Whether the next ports are predicted, rather than many tried.
+    var isPrediction: Bool {
+      switch self {
+      case .surveying, .proposing, .meeting: true
+      default: false
+      }
+    }
+
     /// Whether somebody's word decides where many questions go.
     var isOnTrust: Bool {
       switch self {

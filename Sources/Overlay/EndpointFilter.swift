@@ -89,17 +89,17 @@ public struct Underlay: Sendable {
 
   /// Remembers our endpoint as a peer saw it.
   /// - Returns: whether that is news for those who try to reach us.
-  mutating func observe(_ seen: Endpoint, by observer: Endpoint) -> Bool {
+  mutating func observe(_ seen: Endpoint, by observer: Endpoint, of peer: OverlayID) -> Bool {
     let address = seen.address
     guard seen.port != 0, !address.isUnspecified, !address.isLoopback, !address.isMulticast,
-      !isVirtual(address)
+      !isVirtual(address), address.isV4 == observer.address.isV4
     else { return false }
     // Who is in our own network says nothing of the boxes in front of it.
     if isOwn(address), address.isPrivate, seen.port == port { return false }
     // Most pongs end here.
     if reflection.knows(seen, by: observer) { return false }
     let (before, mapped) = (reflexive, mapping)
-    guard reflection.note(seen, by: observer) else { return false }
+    guard reflection.note(seen, by: observer, of: peer) else { return false }
     let after = reflexive
     if mapping != mapped { return true }
     if after.isEmpty || (!before.isEmpty && before[0] == after[0]) { return false }

@@ -94,7 +94,7 @@ public struct Links: ~Copyable {
   /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
   var bearings = Bearings()
   var vivaldi = Vivaldi()
-  /// Set by the ring: it has all the neighbours it wants, and needs no bootstrap.
+  /// Set by the ring: it has all the neighbours it wants, and needs no bootstrap. Not without any link.
   var isComfortable = false
   /// Set by the ring: both neighbours are reached directly, so that everybody finds us by our ID alone.
   var isWellConnected = false
@@ -298,6 +298,7 @@ public struct Links: ~Copyable {
     routes.forget(slot)
     routesAreStale = true
     if wasUp {
+      if upCount == 0 { hurryBootstraps(at: context.now) }
       wakeCircuits(at: .start)
       neighbourhood.recompute(id, order)
       events.append(.down(key))
@@ -306,7 +307,7 @@ public struct Links: ~Copyable {
 
   /// Makes sure that the peer's timers are looked at by `instant`.
   mutating func wake(_ slot: Int, at instant: Instant) {
-    if instant < alarms[slot] { alarms[slot] = instant }
+    alarms.add(slot, at: instant)
     if instant < deadline { deadline = instant }
   }
 

@@ -266,10 +266,11 @@ extension Links {
     } else {
       return
     }
-    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main,
-      underlay.observe(pong.observed, by: observer)
-    {
-      announceSoon(context.now)
+    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main {
+      let wasDisputed = underlay.reflection.disputed?.seen
+      if underlay.observe(pong.observed, by: observer, of: peers[slot].id) { announceSoon(context.now) }
+      // One peer sees this node elsewhere: do the others?
+      if let disputed = underlay.reflection.disputed, disputed.seen != wasDisputed { doubtAll(context.now) }
     }
     tick(slot, &context)
     readDeadline()

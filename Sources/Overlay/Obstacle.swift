@@ -15,6 +15,8 @@ public enum Obstacle: UInt8, Sendable, BitwiseCopyable {
   case notIntroduced
   /// Both boxes use another port for each destination: nobody can know where to send.
   case bothVary
+  /// One box does at least, and its next ports are being predicted.
+  case predicting
   /// One box does, and many ports are being tried.
   case tryingManyPorts
   /// The peer's candidates are being probed.
@@ -32,7 +34,9 @@ extension Links {
     if kind == .tcp { return .datagramsStoppedThere }
     if !peers[slot].isIntroduced { return .notIntroduced }
     let party = party(slot)
-    if let birthday, birthday.peer == party { return .tryingManyPorts }
+    if let birthday, birthday.peer == party {
+      return birthday.role.isPrediction ? .predicting : .tryingManyPorts
+    }
     if underlay.mapping.isHard && peers[slot].mapping.isHard { return .bothVary }
     return punches.contains { $0.peer == party } ? .trying : .unanswered
   }

@@ -1,7 +1,7 @@
 // A way to a peer, and how we know that it works.
 //
 // A session says who the peer is; a path says how bytes get there. Slot 0 of a peer is the way over the ring,
-// the last one a circuit, the others are endpoints. A path is used only after a nonce came back over it;
+// the last two circuits, the others are endpoints. A path is used only after a nonce came back over it;
 // afterwards it is asked again when it was silent, and left when several questions stay unanswered.
 
 import Base
@@ -122,6 +122,9 @@ public struct Path: BitwiseCopyable, SparseElement {
   /// What goes before what among endpoints, whatever the round trips: the own network, then datagrams, then a
   /// connection, which delays all for one that was lost.
   var rank: Int { isStream ? 0 : isLAN ? 2 : 1 }
+
+  /// Whether it leads out of the own network, of which a routed part may have a private address too.
+  var isOutside: Bool { !isLAN && endpoint?.address.isPrivate == false }
 
   /// Whether it is a TCP connection.
   var isStream: Bool { endpoint?.socket.isStream == true }

@@ -18,7 +18,7 @@ extension Links {
       free = i
     }
     guard let index = free else { return nil }
-    dropPath(slot, index, &context)
+    dropPath(slot, index, keeping: endpoint.socket, &context)
     peers[slot].paths[index] = Path(
       way: .endpoint(endpoint), isLAN: underlay.isOnLink(endpoint.address), at: context.now)
     adopt(endpoint.socket, by: slot)
@@ -112,7 +112,6 @@ extension Links {
     }
     dropPath(slot, index, &context)
     routesAreStale = true
-    if peers[slot].best == index { peers[slot].best = nil }
     // A far link that was direct is of use only while it is; for the others the ring may know a way.
     let isWorthDetour =
       peers[slot].roles.contains(.near) || peers[slot].isForTraffic || isCircuit(index)
@@ -144,7 +143,6 @@ extension Links {
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     let isActive = isActive(slot, context.now)
     forget(slot, &context)
-    if upCount == 0 { hurryBootstraps(at: context.now) }
     context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.

@@ -114,8 +114,10 @@ struct Survey: BitwiseCopyable {
   }
 
   /// Where the other side shall send to; nil when that cannot be said.
-  var meeting: Endpoint? {
-    guard let step else { return nil }
+  /// - Parameter own: the address that others see this node at; one observer's word for another is not passed
+  ///   on.
+  func meeting(at own: IPAddress?) -> Endpoint? {
+    guard let step, seen[2].address == own else { return nil }
     let port = Int(seen[2].port) + step * Prediction.sockets
     return port <= Int(UInt16.max) ? Endpoint(seen[2].address, port: UInt16(port)) : nil
   }
@@ -221,7 +223,8 @@ extension Links {
 
   private mutating func propose(_ survey: Survey, to peer: Party, _ context: inout Context) {
     underlay.reflection.counts = survey.step != nil
-    guard isPresent(peer), mayPredict(peer.slot, context.now), let meeting = survey.meeting else {
+    let meeting = survey.meeting(at: underlay.reflexiveV4?.address)
+    guard isPresent(peer), mayPredict(peer.slot, context.now), let meeting else {
       if survey.step == nil { surveyFrom = context.now + Prediction.rest }
       return giveUpSurvey(survey, &context)
     }

@@ -83,8 +83,6 @@ extension Links {
         counters.malformed &+= 1
         return .none
       }
-      peers[slot].receivedBytes &+= UInt64(body.length)
-      peers[slot].usedAt = context.now
       return .data(peer: slot, content: content, counter: counter, body)
     }
   }
@@ -172,12 +170,13 @@ extension Links {
 
   /// The peer lets go of the session: so do we. A bootstrap may be full.
   private mutating func receiveClose(from slot: Int, _ context: inout Context) {
-    for i in 0..<bootstraps.count where bootstraps[i].key == peers[slot].key {
+    let key = peers[slot].key
+    forget(slot, &context)
+    for i in 0..<bootstraps.count where bootstraps[i].key == key {
       let wait = context.random.jittered(isComfortable ? Timing.bootstrapRetryCalm : Timing.bootstrapFull)
       let next = context.now + wait
       bootstraps[i].nextAt = isComfortable ? max(bootstraps[i].nextAt, next) : next
       deadline = min(deadline, bootstraps[i].nextAt)
     }
-    forget(slot, &context)
   }
 }

@@ -3,7 +3,7 @@
 // Each pong says from where the ping seemed to come. The newest words of a few observers tell the reflexive
 // endpoint, at which the others may be asked to probe, and how the box maps, in the terms of RFC 4787 (§4.1).
 // Both are advice: a wrong word costs probes, and nothing is sent on the word of one peer alone that would
-// not be sent without it, unless there is only one.
+// not be sent without it, unless there is only one. A peer has one vote, wherever it is reached.
 //
 // A private address is believed only if peers of two networks see it, or one that is in such a network itself
 // (behind the same carrier's box, for one): else whoever is asked first could make this node knock, and call
@@ -31,7 +31,9 @@ public enum Mapping: UInt8, Sendable, BitwiseCopyable {
 
 /// One peer's word for where this node is.
 public struct Sighting: BitwiseCopyable, Sendable {
-  /// Where the peer is, as we reach it.
+  /// Who says so. A peer may be reached at several endpoints, and has one vote.
+  let peer: OverlayID
+  /// Where it is, as we reach it.
   let observer: Endpoint
   let seen: Endpoint
 }
@@ -46,6 +48,8 @@ public struct Reflection: Sendable {
   private(set) var sightings = BoundedArray<8, Sighting>()
   /// Whether a box whose ports differ gives one after the other (`Survey`).
   var counts = false
+  /// What a peer saw before it saw this node elsewhere, while others still see it there.
+  private(set) var disputed: (seen: Endpoint, by: OverlayID)?
 
   /// Whether a word can change nothing: its observer has said it before, or all say it of whom we keep words.
   func knows(_ seen: Endpoint, by observer: Endpoint) -> Bool {
@@ -60,32 +64,44 @@ public struct Reflection: Sendable {
 
   /// Notes what an observer sees.
   /// - Returns: whether it had not said so before.
-  mutating func note(_ seen: Endpoint, by observer: Endpoint) -> Bool {
+  mutating func note(_ seen: Endpoint, by observer: Endpoint, of peer: OverlayID) -> Bool {
     if let old = sightings.firstIndex(where: { $0.observer == observer }) {
       let before = sightings[old].seen
       if before == seen { return false }
       sightings.remove(at: old)
-      // What one sees elsewhere now is gone for all who saw the same: the box has begun anew.
-      while let stale = sightings.firstIndex(where: { $0.seen == before }) { sightings.remove(at: stale) }
+      leave(before, peer)
     }
-    sightings.insert(Sighting(observer: observer, seen: seen), at: 0)
+    sightings.insert(Sighting(peer: peer, observer: observer, seen: seen), at: 0)
     return true
+  }
+
+  /// A peer does not see this node there any more. When a second one says the same it is gone for all: the
+  /// box has begun anew.
+  private mutating func leave(_ seen: Endpoint, _ peer: OverlayID) {
+    if let disputed, disputed.seen == seen, disputed.by != peer {
+      while let stale = sightings.firstIndex(where: { $0.seen == seen }) { sightings.remove(at: stale) }
+      self.disputed = nil
+    } else if sightings.contains(where: { $0.seen == seen && $0.peer != peer }) {
+      disputed = (seen, peer)
+    }
   }
 
   /// The machine has moved: all that was said was about another place.
   mutating func forget() {
     sightings.removeAll()
     counts = false
+    disputed = nil
   }
 
-  /// How many observers at different addresses see what the test accepts; at most `votesMax`.
+  /// How many peers at different addresses see what the test accepts; at most `votesMax`.
   func votes(_ isMeant: (Endpoint) -> Bool) -> Int {
-    var addresses = BoundedArray<4, IPAddress>()
+    var counted = BoundedArray<4, Sighting>()
     for i in 0..<sightings.count where isMeant(sightings[i].seen) {
-      let address = sightings[i].observer.address
-      if !addresses.contains(where: { $0 == address }) { addresses.append(address) }
+      let (peer, address) = (sightings[i].peer, sightings[i].observer.address)
+      if counted.contains(where: { $0.peer == peer || $0.observer.address == address }) { continue }
+      counted.append(sightings[i])
     }
-    return addresses.count
+    return counted.count
   }
 
   /// Whether several observers, or the only one that there is, see this node at the address.
@@ -94,16 +110,16 @@ public struct Reflection: Sendable {
       && votes { $0.address == address } >= min(2, max(votes { $0.address.isV4 == address.isV4 }, 1))
   }
 
-  /// Whether observers of two networks see this node at the address, or one that is in the same private range
+  /// Whether peers of two networks see this node at the address, or one that is in the same private range
   /// as we reach it. The word of one is enough for a public address.
   private func isCredible(_ address: IPAddress) -> Bool {
     guard let range = address.privateRange else { return true }
-    var first: IPAddress?
+    var first: Sighting?
     for i in 0..<sightings.count where sightings[i].seen.address == address {
-      let observer = sightings[i].observer.address
+      let (peer, observer) = (sightings[i].peer, sightings[i].observer.address)
       if observer.privateRange == range { return true }
-      if let first, !first.isOneNetwork(with: observer) { return true }
-      first = first ?? observer
+      if let first, first.peer != peer, !first.observer.address.isOneNetwork(with: observer) { return true }
+      first = first ?? sightings[i]
     }
     return false
   }
@@ -137,6 +153,8 @@ public struct Reflection: Sendable {
     if isOwn(address) { return .open }
     var count = 0
     for i in 0..<sightings.count where sightings[i].seen.address == address {
+      // Others will say whether the box gives another port now, or this one is wrong.
+      if let disputed, sightings[i].peer == disputed.by { continue }
       count += 1
       if sightings[i].seen != reflexive[0] { return counts ? .counts : .varies }
     }

@@ -73,14 +73,15 @@ struct Alarms {
     return first
   }
 
-  /// The next moment for a slot; `.never` when nothing is due. Setting it leaves the wait for an answer as it
-  /// is.
+  /// The next moment for a slot; `.never` when nothing is due.
   subscript(slot: Int) -> Instant {
-    get { slot < moments.count ? min(moments[slot], answers[slot]) : .never }
-    set {
-      grow(to: slot)
-      moments[slot] = newValue
-    }
+    slot < moments.count ? min(moments[slot], answers[slot]) : .never
+  }
+
+  /// Something is due at the moment, or sooner. It stays so when the answer comes that is waited for.
+  mutating func add(_ slot: Int, at moment: Instant) {
+    grow(to: slot)
+    if moment < moments[slot] { moments[slot] = moment }
   }
 
   /// Until when the peer's answer is waited for; `.never` when it is not, or no more.

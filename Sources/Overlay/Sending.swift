@@ -166,6 +166,13 @@ extension Links {
     if wakesAt(slot) > now + silence { wake(slot, at: now + silence) }
   }
 
+  /// Data of a community came from the peer, which is a member. What others send is no traffic: a peer with
+  /// traffic is worth many packets to us.
+  public mutating func noteReceived(_ bytes: Int, from slot: Int, _ now: Instant) {
+    peers[slot].receivedBytes &+= UInt64(bytes)
+    peers[slot].usedAt = now
+  }
+
   // MARK: - Over the ring
 
   /// Sends a whole datagram of a session over the ring. Takes the slot.

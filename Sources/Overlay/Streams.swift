@@ -217,10 +217,8 @@ extension Links {
   var reachesOutside: Bool {
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
       for i in 1..<Peer.circuitSlot {
-        guard let path = peers[slot].paths[i], path.isValid, !path.isLAN, let endpoint = path.endpoint else {
-          continue
-        }
-        if !endpoint.socket.isStream { return true }
+        guard let path = peers[slot].paths[i], path.isValid, path.isOutside else { continue }
+        if !path.isStream { return true }
       }
     }
     return false
@@ -234,7 +232,7 @@ extension Links {
       guard endpoint.socket.isOwnStream else { return }
       peers[slot].streamTries = 0
       if !udpPassage.isStopped, !reachesOutside { udpPassage = .stopped(at: endpoint.listening, since: now) }
-    } else if !path.isLAN {
+    } else if path.isOutside {
       if udpPassage.isStopped { streams.hurryDatagrams(at: now) }
       deadline = min(deadline, streams.deadline)
       udpPassage = .open

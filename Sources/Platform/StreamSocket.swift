@@ -27,8 +27,8 @@ final class StreamSocket {
   let endpoint: Endpoint
   let beganAt: Instant
   var state: State
-  /// When the last byte of a frame last came.
-  var heardAt: Instant
+  /// When it was last of use to this node.
+  var usedAt: Instant
   var hasSpoken = false
   /// Something was queued in this turn.
   var isDirty = false
@@ -45,7 +45,7 @@ final class StreamSocket {
     self.endpoint = endpoint
     self.state = state
     beganAt = now
-    heardAt = now
+    usedAt = now
     let bytes = StreamQueue.headerBytes + PacketPool.payloadMax
     rest = Frame(base: .allocate(byteCount: bytes, alignment: 8), count: bytes)
     set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -93,7 +93,15 @@ final class StreamSocket {
   }
 
   /// Closing resets the connection, and leaves nothing of it in the system.
-  func forgetOnClose() {
+  func forgetOnClose() { Self.forgetOnClose(fd) }
+
+  /// Resets a connection that nobody has taken.
+  static func refuse(_ fd: Int32) {
+    forgetOnClose(fd)
+    close(fd)
+  }
+
+  private static func forgetOnClose(_ fd: Int32) {
     var linger = linger(l_onoff: 1, l_linger: 0)
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
   }

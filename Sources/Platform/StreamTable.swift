@@ -46,7 +46,7 @@ public final class StreamTable {
   public static let handshakeTime = Interval.seconds(3)
   /// For connecting.
   public static let connectTime = Interval.seconds(5)
-  /// Without a frame.
+  /// Without a record of ours. A path is asked more often, and what the other side sends proves nothing here.
   public static let silenceMax = Interval.seconds(60)
   /// Without descriptors, connections are not looked at for this long.
   public static let acceptPause = Interval.seconds(1)
@@ -54,6 +54,7 @@ public final class StreamTable {
   private static let acceptMax = 16
   /// The first byte of a handshake init (`PROTOCOL.md`).
   private static let initKind: UInt8 = 1
+  private static let recordKind: UInt8 = 4
   private static let resetKind: UInt8 = 7
   private static let readBytes = 32 << 10
 
@@ -78,7 +79,6 @@ public final class StreamTable {
   private var inboxBytes = 0
   private var inboxAt = 0
   private var reading: StreamSocket?
-  private var servedAt = Instant.start
 
   /// - Parameters:
   ///   - listener: nil when others cannot connect.
@@ -117,15 +117,15 @@ public final class StreamTable {
     return stream?.endpoint.socket == number ? stream : nil
   }
 
-  private func token(_ stream: StreamSocket) -> UInt32 { firstToken + UInt32(stream.endpoint.socket.value) }
+  private func token(_ stream: StreamSocket) -> UInt32 { token(stream.endpoint.socket) }
+
+  private func token(_ number: SocketNumber) -> UInt32 { firstToken + UInt32(number.value) }
 
   // MARK: - Beginning
 
   /// Begins a connection under the number in the endpoint. What is sent meanwhile waits.
   public func connect(to endpoint: Endpoint, at now: Instant) throws(CallError) {
     precondition(endpoint.socket.isOwnStream)
-    // The word that the last one is over may have been lost.
-    close(endpoint.socket)
     let stream = try StreamSocket.connect(to: endpoint, from: source, at: now)
     try loop.add(stream.fd, token: token(stream))
     own[endpoint.socket.place] = stream
@@ -153,20 +153,22 @@ public final class StreamTable {
   }
 
   private func admit(_ fd: Int32, _ from: Endpoint, at now: Instant) {
-    lives &+= 1
-    let place = accepted.firstIndex { $0 == nil }
-    let number = SocketNumber.acceptedStream(place: place ?? 0, life: lives)
-    let stream = StreamSocket(fd: fd, endpoint: from.through(number), .halfOpen, at: now)
     let (all, halfOpen) = neighbours(of: from.address)
-    guard let place, halfOpenCount < Self.halfOpenMax, halfOpen < Self.halfOpenPerNetworkMax,
-      all < Self.acceptedPerNetworkMax, (try? loop.add(fd, token: token(stream))) != nil
-    else {
-      counters.refused &+= 1
-      return stream.forgetOnClose()
-    }
+    guard let place = accepted.firstIndex(where: { $0 == nil }), halfOpenCount < Self.halfOpenMax,
+      halfOpen < Self.halfOpenPerNetworkMax, all < Self.acceptedPerNetworkMax
+    else { return refuse(fd) }
+    lives &+= 1
+    let number = SocketNumber.acceptedStream(place: place, life: lives)
+    guard (try? loop.add(fd, token: token(number))) != nil else { return refuse(fd) }
+    let stream = StreamSocket(fd: fd, endpoint: from.through(number), .halfOpen, at: now)
     accepted[place] = stream
     counters.accepted &+= 1
     deadline = min(deadline, now + Self.handshakeTime)
+  }
+
+  private func refuse(_ fd: Int32) {
+    counters.refused &+= 1
+    StreamSocket.refuse(fd)
   }
 
   /// How many connections one network has here.
@@ -220,7 +222,7 @@ public final class StreamTable {
       switch stream.state {
       case .connecting: stream.beganAt + Self.connectTime
       case .halfOpen: stream.beganAt + Self.handshakeTime
-      case .open: stream.heardAt + Self.silenceMax
+      case .open: stream.usedAt + Self.silenceMax
       }
     guard endsAt <= now else {
       deadline = min(deadline, endsAt)
@@ -241,7 +243,7 @@ public final class StreamTable {
     guard let stream = find(SocketNumber(UInt16(truncatingIfNeeded: token &- firstToken))) else { return }
     if stream.state == .connecting {
       guard stream.finishConnecting() else { return end(stream) }
-      stream.heardAt = now
+      stream.usedAt = now
       deadline = min(deadline, now + Self.silenceMax)
     }
     if stream.isWatchedForWrites, !write(stream) { return end(stream) }
@@ -252,7 +254,6 @@ public final class StreamTable {
       if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
       return end(stream)
     }
-    servedAt = now
     inboxBytes = stream.restBytes + count
     inboxAt = 0
     reading = stream
@@ -282,7 +283,6 @@ public final class StreamTable {
         break
       }
       stream.hasSpoken = true
-      stream.heardAt = servedAt
       guard let slot = pool.take(copying: datagram) else {
         counters.noSlot &+= 1
         continue
@@ -309,8 +309,10 @@ public final class StreamTable {
       // A reset answers anybody: it is no sign that the peer is known.
       if stream.state == .halfOpen, datagram[0] != Self.resetKind {
         stream.state = .open
+        stream.usedAt = now
         deadline = min(deadline, now + Self.silenceMax)
       }
+      if datagram[0] == Self.recordKind { stream.usedAt = now }
       if stream.queue.append(datagram, at: now) {
         counters.queued &+= 1
         if !stream.isDirty { dirty.append(endpoint.socket) }

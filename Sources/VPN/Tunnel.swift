@@ -154,6 +154,7 @@ public struct Tunnel: ~Copyable {
       counters.noMember &+= 1
       return context.pool.release(packet)
     }
+    network.links.noteReceived(Int(packet.length), from: slot, context.now)
     guard content & ~Content.classMask != 0 else {
       return accept(packet, from: slot, &network, &context)
     }

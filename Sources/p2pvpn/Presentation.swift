@@ -125,20 +125,19 @@ enum Presentation {
   static func ways(_ paths: JSON) -> [String] {
     let (ways, candidates) = (paths["ways"].asArray, paths["candidates"].asArray)
     var rows: [[String]] = [["PATH", "ENDPOINT", "ASKED", "RTT", "OUTCOME"]]
-    var shown: [String] = []
+    var shown: [Int] = []
     for candidate in candidates {
       let endpoint = candidate["endpoint"].asString ?? "?"
       let isMany = candidate["source"].asString == "many ports"
-      let way = isMany ? nil : ways.first { $0["endpoint"].asString == endpoint }
-      if way != nil { shown.append(endpoint) }
+      let index = candidate["way"].asInteger.map { Int($0) }
+      let way = index.flatMap { ways.indices.contains($0) ? ways[$0] : nil }
+      if let index { shown.append(index) }
       let isPredicted = candidate["source"].asString == "predicted"
       let place = isMany ? manyPorts(endpoint) : isPredicted ? "\(endpoint) (predicted)" : endpoint
       rows.append(row(way?["path"] ?? .null, place, candidate, sizeBytes: way?["size_bytes"] ?? .null))
     }
-    for way in ways {
-      let endpoint = way["endpoint"].asString
-      if let endpoint, shown.contains(endpoint) { continue }
-      let place = endpoint ?? way["via"].asString.map { "via \($0.prefix(10))" } ?? "-"
+    for (index, way) in ways.enumerated() where !shown.contains(index) {
+      let place = way["endpoint"].asString ?? way["via"].asString.map { "via \($0.prefix(10))" } ?? "-"
       rows.append(row(way["path"], place, way, sizeBytes: way["size_bytes"]))
     }
     return rows.count == 1 ? ["no way is known"] : aligned(rows, right: [2, 3])

@@ -104,7 +104,8 @@ enum Report {
 
   private static func candidate(_ trial: Trial, _ peer: PeerSnapshot, _ paths: [PathSnapshot]) -> JSON {
     let (endpoint, isOneSocket) = (trial.endpoint, trial.source != .manyPorts)
-    let path = isOneSocket ? paths.first { $0.endpoint == endpoint } : nil
+    let index = isOneSocket ? paths.firstIndex { $0.endpoint == endpoint } : nil
+    let path = index.map { paths[$0] }
     let source =
       switch trial.source {
       case .told: "told"
@@ -125,12 +126,15 @@ enum Report {
     } else if trial.asked > 0 {
       state = "no answer"
     } else {
-      reason = trial.refusal.map { refusal($0, trial.endpoint) } ?? "a better path is there"
+      let hasDirectPath = paths.contains { $0.endpoint != nil && $0.isProved }
+      reason =
+        trial.refusal.map { refusal($0, trial.endpoint) }
+        ?? (hasDirectPath ? "a better path is there" : "its turn has not come")
     }
     let roundTrip = path?.roundTrip ?? trial.roundTrip
     return [
       "endpoint": JSON(trial.endpoint), "source": .string(source), "asked": .integer(Int64(trial.asked)),
-      "state": .string(state), "reason": JSON(reason),
+      "state": .string(state), "reason": JSON(reason), "way": index.map { .integer(Int64($0)) } ?? nil,
       "rtt_ms": roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
     ]
   }
@@ -168,6 +172,7 @@ enum Report {
     case .datagramsStoppedThere: return "UDP does not get out of its network"
     case .notIntroduced: return "a link of the ring only, without traffic"
     case .bothVary: return "both NATs use a new port for each destination"
+    case .predicting: return "a NAT uses a new port for each destination: predicting the next"
     case .tryingManyPorts: return "a NAT uses a new port for each destination: trying many ports"
     case .trying: return "trying its addresses"
     case .unanswered: return "none of its addresses has answered\(retry)"

@@ -87,6 +87,18 @@ import Testing
     #expect(underlay.mayProbe(target), "two networks agree")
   }
 
+  /// Endpoints of both families, or of several networks, are one peer's all the same.
+  @Test func onePeerHasOneVote() {
+    var underlay = underlay
+    let (id, word) = (Fixed.identities[3].publicKey.id, Endpoint("10.1.2.3:50000")!)
+    for text in ["9.9.9.9:7741", "8.8.8.8:7741", "[2600::1]:7741", "[2601::1]:7741"] {
+      _ = underlay.observe(word, by: Endpoint(text)!, of: id)
+    }
+    #expect(!underlay.mayProbe(Endpoint("10.1.2.3:8080")!))
+    _ = underlay.observe(word, by: Endpoint("[2600::1]:7741")!, of: Fixed.identities[2].publicKey.id)
+    #expect(!underlay.mayProbe(Endpoint("10.1.2.3:8080")!), "nobody sees IPv4 over IPv6")
+  }
+
   /// Peers at different addresses.
   private func observer(_ number: UInt32) -> Endpoint {
     Endpoint(IPAddress(v4: 0x0909_0900 + number), port: 7_741)
@@ -167,12 +179,16 @@ import Testing
     #expect(open.mapping == .open && open.candidates.count == 1)
   }
 
-  @Test func boxThatBeginsAnewIsNewsAtOnceAndNoContradiction() {
+  @Test func boxThatBeginsAnewIsNewsWhenASecondPeerSaysSo() {
     var underlay = underlay
-    for n in 0..<UInt32(3) { _ = underlay.observe(Endpoint("5.5.5.5:5000")!, by: observer(n)) }
-    let isNews = underlay.observe(Endpoint("5.5.5.5:6000")!, by: observer(1))
-    #expect(isNews && underlay.reflection.sightings.count == 1)
-    _ = underlay.observe(Endpoint("5.5.5.5:6000")!, by: observer(2))
+    for n in 0..<UInt32(4) { _ = underlay.observe(Endpoint("5.5.5.5:5000")!, by: observer(n)) }
+    for port in [UInt16(6_000), 5_000, 6_001, 5_000, 6_000] {
+      let isNews = underlay.observe(Endpoint(Endpoint("5.5.5.5:1")!.address, port: port), by: observer(1))
+      #expect(!isNews && underlay.reflection.disputed?.seen == Endpoint("5.5.5.5:5000")!)
+      #expect(underlay.mapping == .independent && underlay.reflexiveV4 == Endpoint("5.5.5.5:5000")!)
+    }
+    let isNews = underlay.observe(Endpoint("5.5.5.5:6000")!, by: observer(2))
+    #expect(isNews && underlay.reflection.sightings.count == 2)
     #expect(underlay.mapping == .independent && underlay.reflexiveV4 == Endpoint("5.5.5.5:6000")!)
     let moved = underlay.observe(Endpoint("5.5.5.9:6000")!, by: observer(2))
     #expect(moved)

@@ -65,3 +65,12 @@ extension Random {
     return PublicKey(bytes: bytes)!
   }
 }
+
+extension Underlay {
+  /// The word of a peer that is nobody else at any other address.
+  mutating func observe(_ seen: Endpoint, by observer: Endpoint) -> Bool {
+    let address = observer.address
+    let id = OverlayID(high: address.high, middle: address.low, low: 0)
+    return observe(seen, by: observer, of: id)
+  }
+}

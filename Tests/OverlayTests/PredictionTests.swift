@@ -33,8 +33,12 @@ import Testing
   }
 
   @Test func meetingIsAsFarAheadAsThereAreSockets() {
-    #expect(survey(["5.5.5.5:5000", "5.5.5.5:5002", "5.5.5.5:5004"]).meeting == Endpoint("5.5.5.5:5052")!)
-    #expect(survey(["5.5.5.5:65520", "5.5.5.5:65521", "5.5.5.5:65522"]).meeting == nil, "no such port")
+    let survey = survey(["5.5.5.5:5000", "5.5.5.5:5002", "5.5.5.5:5004"])
+    let own = Endpoint("5.5.5.5:1")!.address
+    #expect(survey.meeting(at: own) == Endpoint("5.5.5.5:5052")!)
+    #expect(survey.meeting(at: Endpoint("5.5.5.6:1")!.address) == nil && survey.meeting(at: nil) == nil)
+    let last = self.survey(["5.5.5.5:65520", "5.5.5.5:65521", "5.5.5.5:65522"])
+    #expect(last.meeting(at: own) == nil, "no such port")
   }
 
   @Test func onlyAnswersToItsQuestionsCount() {

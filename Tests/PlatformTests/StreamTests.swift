@@ -214,30 +214,30 @@ private func framed(_ bytes: [UInt8]) -> [UInt8] {
     #expect(node.table.counters.refused == 1)
   }
 
-  @Test func singleBytesHoldNoPlace() throws {
+  /// Whoever was answered once would hold a place for ever.
+  @Test func onlyRecordsOfOurOwnHoldAPlace() throws {
     let node = try Node()
     let raw = try Raw(to: node.endpoint)
     raw.write(framed([1]))
     try #require(turns([node]) { node.got.count == 1 })
-    node.send([2], to: node.got[0].from)
-    node.turn()
-    let frame = framed([UInt8](repeating: 3, count: 7))
-    // The frame is whole after 50 s, and the place was held so long.
-    for byte in frame.prefix(2) {
+    let from = node.got[0].from
+    node.send([2], to: from)
+    for _ in 0..<4 {
       node.now = node.now + .seconds(25)
-      raw.write([byte])
+      node.send([4, 0], to: from)
       node.turn()
     }
-    raw.write(Array(frame.dropFirst(2)))
-    #expect(turns([node]) { node.got.count == 2 })
-    for _ in 0..<3 {
-      #expect(node.table.count == 1)
+    #expect(node.table.count == 1)
+    for n in 2...3 {
       node.now = node.now + .seconds(25)
-      raw.write([1])
-      node.turn()
+      raw.write(framed([4, 0]))
+      node.send([7], to: from)
+      try #require(turns([node]) { node.got.count == n })
     }
+    #expect(node.table.count == 1)
+    node.now = node.now + .seconds(25)
     #expect(turns([node]) { node.table.count == 0 })
-    #expect(node.ended == [node.got[0].from.socket])
+    #expect(node.ended == [from.socket])
   }
 
   /// In a process of its own: the limit is the process's.

@@ -169,7 +169,7 @@ import Testing
     #expect(answer["nat"] == "easy" && answer["peer_nat"] == "hard")
     let states = answer["candidates"].asArray.map { $0["state"].asString }
     #expect(states == ["not asked", "no answer", "chosen", "fell silent", "no answer", "not asked"])
-    let keys = ["endpoint", "source", "asked", "state", "reason", "rtt_ms"]
+    let keys = ["endpoint", "source", "asked", "state", "reason", "way", "rtt_ms"]
     #expect(answer["candidates"].asArray.allSatisfy { Self.keys($0) == keys })
     #expect(
       Presentation.ways(answer) == [

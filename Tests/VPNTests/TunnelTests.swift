@@ -120,10 +120,15 @@ extension Host {
     #expect(b.delivered.count == delivered + 2)
     try feed(world, [1, 2, 3], to: b, from: a)
     #expect(counters(b).malformed == 1)
+    let found = b.core.network.links.peer(a.core.id)
+    let slot = try #require(found)
+    let received = b.core.network.links.peers[slot].receivedBytes
+    #expect(received > 0)
     for content in UInt8(8)..<16 where content != b.receiveSlot(of: a) {
       try feed(world, Packets.v4([1], from: address(a), to: address(b)), to: b, from: a, content: content)
     }
     #expect(counters(b).noMember == 7 && b.delivered.count == delivered + 2)
+    #expect(b.core.network.links.peers[slot].receivedBytes == received, "what is no member's is no traffic")
     #expect(b.context.pool.available == free)
   }
 
