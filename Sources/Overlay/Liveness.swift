@@ -266,10 +266,10 @@ extension Links {
     } else {
       return
     }
-    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main,
-      underlay.observe(pong.observed, by: observer)
-    {
-      announceSoon(context.now)
+    if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main {
+      let isNews = underlay.observe(pong.observed, by: observer)
+      // Who moves tells everybody anyway.
+      if !rebindIfOfUse(&context), isNews { announceSoon(context.now) }
     }
     tick(slot, &context)
     readDeadline()
