@@ -25,6 +25,8 @@ extension World {
         load(table, ticket, key, of: host)
       case .open(let number):
         host.sockets.insert(number)
+      case .rebind:
+        rebind(host)
       case .close(let number):
         if number.isStream { closeStream(number, of: host) } else { host.sockets.remove(number) }
       case .connect(let endpoint):
@@ -38,6 +40,12 @@ extension World {
       i += 1
     }
     context.pointee.effects.removeAll()
+  }
+
+  private func rebind(_ host: Host) {
+    host.sockets.rebind(node: host.number)
+    records[host.number].flags.insert(.rebound)
+    host.core.setUnderlay(interfaces(host.number), port: host.sockets.main, &host.context)
   }
 
   private func deliver(_ packet: Frame, to host: Host) {

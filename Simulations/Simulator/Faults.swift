@@ -119,7 +119,7 @@ extension World {
     }
     let host = hosts[node]
     host.endpoint = endpoint(of: node)
-    act(host) { host.core.setUnderlay(interfaces(node), port: Internet.port, &host.context) }
+    act(host) { host.core.setUnderlay(interfaces(node), port: host.sockets.main, &host.context) }
   }
 
   private func isBehind(_ box: Int, _ node: Int) -> Bool {

@@ -50,6 +50,10 @@ extension World {
   }
 
   private func hasHard(_ boxes: ArraySlice<Int>) -> Bool {
-    boxes.contains { internet.boxes[$0].nat.behaviour.mapping != .endpointIndependent }
+    boxes.contains {
+      let behaviour = internet.boxes[$0].nat.behaviour
+      // Who is on a port of its own there is seen at that one everywhere.
+      return behaviour.mapping != .endpointIndependent && behaviour.ports != .overloading
+    }
   }
 }

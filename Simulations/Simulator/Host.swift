@@ -116,13 +116,24 @@ public final class Host {
   }
 }
 
-/// The UDP sockets of a machine. The main one is always there.
+/// The UDP sockets of a machine. The main one is always there, and so is the port of its start.
 struct OpenSockets {
+  /// The port of the main socket.
+  private(set) var main = Internet.port
+  /// Of the system's choice, in the same order everywhere: above those of all spare sockets.
+  private static let firstOther: UInt16 = 32_768
   /// A bit a socket, by number from 1 on; empty until the first is opened.
   private var words: [UInt64] = []
 
   /// The port of a socket: what a system would choose is here the main port and the number.
   static func port(_ number: SocketNumber) -> UInt16 { Internet.port + number.value }
+
+  /// Moves the main socket to another port.
+  /// - Parameter node: each takes others, as systems do that draw them.
+  mutating func rebind(node: Int) {
+    main = main == Internet.port ? Self.firstOther + UInt16(node % Int(Self.firstOther)) : main &+ 1
+    main = max(main, Self.firstOther)
+  }
 
   mutating func insert(_ number: SocketNumber) {
     precondition(number.isSpare)
@@ -137,7 +148,7 @@ struct OpenSockets {
 
   /// The socket that is bound to a port.
   @inline(__always) func number(at port: UInt16) -> SocketNumber? {
-    if port == Internet.port { return .main }
+    if port == Internet.port || port == main { return .main }
     let number = SocketNumber(port &- Internet.port)
     guard number.isSpare, !words.isEmpty else { return nil }
     return words[Int(number.value) / 64] & 1 << UInt64(number.value % 64) == 0 ? nil : number
@@ -195,6 +206,8 @@ struct NodeFlags: OptionSet, BitwiseCopyable {
   static let downlinkIsBad = NodeFlags(rawValue: 32)
   /// A fault holds its access link (`Weather`).
   static let weather = NodeFlags(rawValue: 64)
+  /// Its main socket has another port than at the start.
+  static let rebound = NodeFlags(rawValue: 128)
 
   @inline(__always) mutating func set(_ flag: NodeFlags, _ isSet: Bool) {
     if isSet { insert(flag) } else { remove(flag) }

@@ -22,6 +22,9 @@ public struct NATBehaviour: Sendable, Equatable {
   public enum Ports: UInt8, Sendable {
     /// That of the inside, while it is free; else the next free one.
     case preserving
+    /// That of the inside, unless another inside has it with the same destination: one port serves many
+    /// destinations, as with Linux ("overloading", §4.2.1). For a mapping of each destination.
+    case overloading
     /// One after the other, `step` apart.
     case sequential
     case random
@@ -58,6 +61,10 @@ public struct NATBehaviour: Sendable, Equatable {
   /// One port for all destinations; inwards only from endpoints that were sent to.
   public static let portRestricted = NATBehaviour(
     mapping: .endpointIndependent, filtering: .addressAndPortDependent)
+  /// Linux's masquerade: all destinations see the port of the inside, but those that another inside has
+  /// visited from the same port.
+  public static let masquerade = NATBehaviour(
+    mapping: .addressAndPortDependent, filtering: .addressAndPortDependent, ports: .overloading)
   /// A random port for each destination: nobody can say which one the next destination will see.
   public static let hard = NATBehaviour(
     mapping: .addressAndPortDependent, filtering: .addressAndPortDependent, ports: .random)
@@ -102,19 +109,20 @@ struct NATBox {
   /// - Returns: its source as the other side sees it; nil when there is no room for a mapping.
   mutating func outbound(from inside: SimEndpoint, to remote: SimEndpoint, at now: Instant) -> SimEndpoint? {
     let scope = Self.scope(behaviour.mapping, remote)
+    let use = portScope(remote)
     let expires = (now + behaviour.timeout).ns
     let port: UInt16
     if let i = mappings.find(inside.word, scope, at: now.ns) {
       port = UInt16(truncatingIfNeeded: mappings[i].value)
       mappings[i].expires = expires
-      if let j = ports.find(UInt64(port), 0, at: now.ns) { ports[j].expires = expires }
+      if let j = ports.find(UInt64(port), use, at: now.ns) { ports[j].expires = expires }
     } else {
-      guard let free = freePort(preferring: inside.port, at: now.ns) else { return nil }
+      guard let free = freePort(preferring: inside.port, for: use, at: now.ns) else { return nil }
       port = free
       let mapping = ExpiringTable.Entry(
         key: inside.word, scope: scope, value: UInt64(port), extra: 0, expires: expires)
-      let use = ExpiringTable.Entry(key: UInt64(port), scope: 0, value: 0, extra: 0, expires: expires)
-      guard ports.set(use, at: now.ns), mappings.set(mapping, at: now.ns) else { return nil }
+      let taken = ExpiringTable.Entry(key: UInt64(port), scope: use, value: 0, extra: 0, expires: expires)
+      guard ports.set(taken, at: now.ns), mappings.set(mapping, at: now.ns) else { return nil }
     }
     let source = Self.scope(behaviour.filtering, remote)
     if let i = permits.find(UInt64(port), source, at: now.ns) {
@@ -137,7 +145,7 @@ struct NATBox {
       let expires = (now + behaviour.timeout).ns
       permits[i].expires = expires
       if let j = mappings.find(permit.value, permit.extra, at: now.ns) { mappings[j].expires = expires }
-      if let j = ports.find(UInt64(port), 0, at: now.ns) { ports[j].expires = expires }
+      if let j = ports.find(UInt64(port), portScope(remote), at: now.ns) { ports[j].expires = expires }
     }
     return SimEndpoint(UInt32(truncatingIfNeeded: permit.value >> 16), port: UInt16(permit.value & 0xFFFF))
   }
@@ -156,22 +164,30 @@ struct NATBox {
     reboot()
   }
 
-  private mutating func freePort(preferring wanted: UInt16, at now: UInt64) -> UInt16? {
-    if behaviour.ports == .preserving, isFree(wanted, now) { return wanted }
+  /// For which of its remotes a port is taken, as a word.
+  private func portScope(_ remote: SimEndpoint) -> UInt64 {
+    behaviour.ports == .overloading ? remote.word : 0
+  }
+
+  private mutating func freePort(preferring wanted: UInt16, for use: UInt64, at now: UInt64) -> UInt16? {
+    let keeps = behaviour.ports == .preserving || behaviour.ports == .overloading
+    if keeps, isFree(wanted, use, now) { return wanted }
     for _ in 0..<Self.triesMax {
       let port: UInt16
-      if behaviour.ports == .random {
+      if behaviour.ports == .random || behaviour.ports == .overloading {
         port = drawPort()
       } else {
         port = nextPort
         nextPort = nextPort > .max - behaviour.step ? Self.portMin : nextPort + behaviour.step
       }
-      if isFree(port, now) { return port }
+      if isFree(port, use, now) { return port }
     }
     return nil
   }
 
-  private func isFree(_ port: UInt16, _ now: UInt64) -> Bool { ports.find(UInt64(port), 0, at: now) == nil }
+  private func isFree(_ port: UInt16, _ use: UInt64, _ now: UInt64) -> Bool {
+    ports.find(UInt64(port), use, at: now) == nil
+  }
 
   private mutating func drawPort() -> UInt16 {
     Self.portMin + UInt16(random.below(UInt64(UInt16.max - Self.portMin) + 1))

@@ -61,8 +61,9 @@ extension World {
     if endpoint.socket.isStream { return transmitFrame(bytes, from: node, to: endpoint) }
     guard let destination = SimEndpoint(endpoint) else { return drop(.unroutable) }
     if record.pointee.flags.contains(.blocked) { return drop(.blocked) }
-    let port = OpenSockets.port(endpoint.socket)
+    var port = OpenSockets.port(endpoint.socket)
     if endpoint.socket != .main, hosts[node].sockets.number(at: port) == nil { return drop(.unroutable) }
+    if endpoint.socket == .main, record.pointee.flags.contains(.rebound) { port = hosts[node].sockets.main }
     var flight = Flight(
       source: SimEndpoint(record.pointee.address, port: port), destination: destination,
       sender: UInt32(truncatingIfNeeded: node), length: UInt16(truncatingIfNeeded: bytes.count), flags: 0)

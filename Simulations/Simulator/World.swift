@@ -139,7 +139,7 @@ public final class World {
     let host = hosts[checked(node)]
     guard records[node].flags.contains(.alive) else { return }
     precondition(!state.scalars.pointee.isActing, "a core is being called")
-    records[node].flags.subtract([.alive, .paused])
+    records[node].flags.subtract([.alive, .paused, .rebound])
     records[node].generation &+= 1
     records[node].wakeAt = .max
     host.isAlive = false

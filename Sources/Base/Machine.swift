@@ -69,6 +69,9 @@ public enum Effect: BitwiseCopyable, Sendable {
   /// Begin a TCP connection under the number in the endpoint. What is sent meanwhile waits; `closed` says
   /// when it is over or cannot be made.
   case connect(Endpoint)
+  /// Move the main socket to another port of the system's choice, and say which by `setUnderlay`. What comes
+  /// to the port of the start is still handed over.
+  case rebind
   /// Close a socket that was opened, connected or accepted.
   case close(SocketNumber)
   /// Something that people may want to know; never needed for control flow.

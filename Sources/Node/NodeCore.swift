@@ -26,6 +26,8 @@ public struct NodeConfiguration: Sendable {
   public var relay: RelayTerms
   /// Where the operator says that the node can be reached, four at most; port 0 is the one listened on.
   public var advertised: [Endpoint] = []
+  /// Whether others may have been told the port: else a member leaves it where another one has taken it.
+  public var hasChosenPort = false
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
@@ -71,6 +73,8 @@ public struct NodeCore: ~Copyable {
       identity: configuration.identity, sessions: sessions,
       relay: RelayLimit(configuration.relay, unixSeconds: configuration.unixSeconds, at: now),
       seed: entropy.key().bytes, at: now)
+    links.underlay.keepsPort =
+      configuration.hasChosenPort || configuration.tunnel == nil || !configuration.advertised.isEmpty
     for endpoint in configuration.advertised { links.underlay.advertised.append(endpoint) }
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
@@ -131,6 +135,8 @@ public struct NodeCore: ~Copyable {
     let hasMoved =
       before == interfaces || network.links.underlay.isOffline
       || before.contains { old in !interfaces.contains { $0.address == old.address } }
+    // It was not our own socket that moved.
+    if network.links.underlay.port == port { network.links.underlay.hasRebound = false }
     network.links.underlay.isOffline = isChange && interfaces.isEmpty
     network.links.underlay.interfaces = interfaces
     network.links.underlay.port = port

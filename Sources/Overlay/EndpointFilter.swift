@@ -33,6 +33,10 @@ public struct Underlay: Sendable {
   public var virtualNetworks: [IPPrefix] = []
   /// The port our socket is bound to.
   public var port: UInt16 = 0 { didSet { reflect() } }
+  /// Whether our socket stays on its port whatever the box in front of us makes of it.
+  public var keepsPort = true
+  /// Whether it has moved to another port in this place (`Rebinding`).
+  public var hasRebound = false
   /// Where the operator says that this node can be reached; port 0 is that of the socket.
   public var advertised = BoundedArray<4, Endpoint>()
   /// Where peers see us.
@@ -149,7 +153,7 @@ public struct Underlay: Sendable {
     return list
   }
 
-  private func isTold(_ address: IPAddress) -> Bool {
+  func isTold(_ address: IPAddress) -> Bool {
     !address.isLoopback && !address.isLinkLocal && !isVirtual(address)
   }
 }

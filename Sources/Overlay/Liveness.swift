@@ -268,7 +268,9 @@ extension Links {
     }
     if let observer = peers[slot].paths[index]?.endpoint, observer.socket == .main {
       let wasDisputed = underlay.reflection.disputed?.seen
-      if underlay.observe(pong.observed, by: observer, of: peers[slot].id) { announceSoon(context.now) }
+      let isNews = underlay.observe(pong.observed, by: observer, of: peers[slot].id)
+      // Who moves tells everybody anyway.
+      if !rebindIfOfUse(&context), isNews { announceSoon(context.now) }
       // One peer sees this node elsewhere: do the others?
       if let disputed = underlay.reflection.disputed, disputed.seen != wasDisputed { doubtAll(context.now) }
     }

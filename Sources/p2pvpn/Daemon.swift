@@ -37,7 +37,7 @@ final class Daemon {
     case failed(Failure)
   }
 
-  private enum Source {
+  enum Source {
     static let signals: UInt32 = 0
     static let mailbox: UInt32 = 1
     static let monitor: UInt32 = 2
@@ -79,7 +79,8 @@ final class Daemon {
   private let server: ControlServer
   /// Held for its lock.
   private let directory: StateDirectory
-  private var underlay: [IPPrefix] = []
+  /// The addresses of this machine, as the core knows them.
+  private(set) var underlay: [IPPrefix] = []
   private var underlayAt: Instant = .never
   /// When the log last said that no descriptor is left.
   private var fullSaidAt: Instant?
@@ -181,7 +182,10 @@ final class Daemon {
       underlayAt = min(underlayAt, context.now + Self.underlayPause)
     }
     if isReady(Source.device) { readDevice() }
-    if isReady(Source.socket) { read(sockets.main) }
+    if isReady(Source.socket) {
+      read(sockets.main)
+      if let former = sockets.former { read(former) }
+    }
     if isReady(Self.listenerToken) { accept() }
     sockets.streams.expire(at: context.now)
     for token in readySpares {

@@ -36,6 +36,8 @@ extension Daemon {
       open(number)
     case .connect(let endpoint):
       connect(endpoint)
+    case .rebind:
+      rebind()
     case .close(let number):
       sockets.close(number, pool: &context.pool)
     case .notify(let event):
@@ -49,6 +51,18 @@ extension Daemon {
     } catch {
       log.debug("cannot open another socket", metadata: ["reason": "\(error)"])
       core.closed(number, &context)
+    }
+  }
+
+  private func rebind() {
+    do {
+      try sockets.rebind(token: Source.socket, pool: &context.pool)
+      log.info(
+        "left the UDP port, which may be in use by another member behind the same NAT: took a free one",
+        metadata: ["port": "\(sockets.main.local.port)"])
+      core.setUnderlay(underlay, port: sockets.main.local.port, &context)
+    } catch {
+      log.debug("cannot open another socket", metadata: ["reason": "\(error)"])
     }
   }
 

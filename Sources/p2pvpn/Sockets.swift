@@ -9,7 +9,9 @@ final class Sockets {
   /// one.
   static let firstToken: UInt32 = 16
 
-  let main: UDPSocket
+  private(set) var main: UDPSocket
+  /// The main one of the start, if there is another one now: who knows its port still comes in.
+  private(set) var former: UDPSocket?
   let streams: StreamTable
   private let loop: EventLoop
   /// By number, from 1 on; empty until the first is wanted.
@@ -58,6 +60,19 @@ final class Sockets {
     try loop.add(socket.fd, token: Self.firstToken + UInt32(number.value))
     if spares.isEmpty { spares = [UDPSocket?](repeating: nil, count: Int(SocketNumber.sparesMax)) }
     spares[Int(number.value) - 1] = socket
+  }
+
+  /// Puts a socket on a port of the system's choice in the place of the main one, with its token of the loop.
+  func rebind(token: UInt32, pool: inout PacketPool) throws(CallError) {
+    let fresh = try UDPSocket(listen: Endpoint(main.local.address, port: 0), batch: main.batch)
+    try loop.add(fresh.fd, token: token)
+    if former == nil {
+      former = main
+    } else {
+      flush(&pool)
+      loop.remove(main.fd)
+    }
+    main = fresh
   }
 
   /// Closes a socket; what was queued for it leaves first.

@@ -296,7 +296,7 @@ final class Town {
       holder.direct { directory, links, _, context in
         directory.loaded(ticket, value.map { room.frame.prefix($0.count) }, &links, &context)
       }
-    case .deliver, .configure, .notify, .open, .connect, .close:
+    case .deliver, .configure, .notify, .open, .connect, .rebind, .close:
       break
     }
   }

@@ -200,7 +200,7 @@ private let warmUp = 100
         from.pool.release(ref)
       case .deliver(let ref), .store(_, _, let ref), .load(_, _, let ref):
         from.pool.release(ref)
-      case .configure, .notify, .open, .connect, .close:
+      case .configure, .notify, .open, .connect, .rebind, .close:
         break
       }
     }
@@ -217,7 +217,7 @@ private let warmUp = 100
         context.pool.release(ref)
       case .transmit(let ref, _), .store(_, _, let ref), .load(_, _, let ref):
         context.pool.release(ref)
-      case .configure, .notify, .open, .connect, .close:
+      case .configure, .notify, .open, .connect, .rebind, .close:
         break
       }
     }

@@ -158,4 +158,18 @@ private final class Wall {
       }
     }
   }
+
+  @Test func masqueradeKeepsThePortButWhereAnotherHasBeen() throws {
+    let wall = Wall(.masquerade)
+    let other = SimEndpoint(inside.address + 1, port: inside.port)
+    #expect(wall.outbound(from: inside, to: a1, at: now)?.port == inside.port)
+    let second = try #require(wall.outbound(from: other, to: a1, at: now)?.port)
+    #expect(second != inside.port && wall.outbound(from: other, to: a1, at: now)?.port == second)
+    #expect(wall.outbound(from: other, to: b1, at: now)?.port == inside.port)
+    #expect(try #require(wall.outbound(from: inside, to: b1, at: now)).port != inside.port)
+    #expect(wall.inbound(to: inside.port, from: a1, at: now) == inside)
+    #expect(wall.inbound(to: inside.port, from: b1, at: now) == other)
+    #expect(wall.inbound(to: second, from: a1, at: now) == other)
+    #expect(wall.inbound(to: second, from: b1, at: now) == nil)
+  }
 }

@@ -12,7 +12,7 @@ import Testing
   final class Pair {
     let world: World
     let community = Community.shared(name: "home", secret: [UInt8](1...32))
-    private(set) var members: [Int] = []
+    var members: [Int] = []
 
     /// - Parameters:
     ///   - open: nodes in the open.
@@ -180,6 +180,36 @@ import Testing
       #expect(pair.counters(i).birthdays == 0 && pair.spares(i) == 0)
       #expect(pair.counters(i).punchPings < 150, "\(pair.counters(i).punchPings) in a minute")
     }
+  }
+
+  @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6], [1, 3]) func secondMemberBehindABoxIsAsEasyAsTheFirst(
+    seed: UInt64, open: Int
+  ) throws {
+    let pair = Pair([[.masquerade], [.hard]], open: open, seed: seed)
+    let site = Site(.behind(box: pair.world.box(of: pair.members[0])!))
+    try #require(pair.becomesReady())
+    let second = pair.world.add(.member(pair.community), bootstraps: [0], site: site)
+    let others = [pair.members[0], pair.members[1]]
+    pair.members[0] = second
+    try #require(pair.becomesReady())
+    #expect(pair.talk(upTo: .seconds(25)) != nil, "no direct path")
+    #expect(pair.world.hosts[second].snapshot.reach.mapping == .independent)
+    #expect(pair.world.hosts[second].sockets.main != Internet.port, "on a port of its own")
+    #expect(pair.world.hosts[others[0]].sockets.main == Internet.port, "the first one stays")
+    #expect(pair.world.canBeDirect(second, others[1]))
+  }
+
+  @Test func portIsLeftOnceInAPlace() throws {
+    let pair = Pair([[.hard], [.hard]], open: 3, seed: 3)
+    try #require(pair.becomesReady())
+    pair.world.run(for: .seconds(5))
+    let first = pair.world.hosts[pair.members[0]].sockets.main
+    pair.world.run(for: .minutes(5))
+    #expect(first != Internet.port && pair.world.hosts[pair.members[0]].sockets.main == first)
+    pair.world.apply(.roam(pair.members[0]))
+    pair.world.run(for: .seconds(60))
+    #expect(pair.world.hosts[pair.members[0]].sockets.main != first, "another place")
+    #expect(pair.world.hosts[0].sockets.main == Internet.port, "the seed stays")
   }
 
   @Test func withoutTrafficNobodyTriesManyPorts() throws {
