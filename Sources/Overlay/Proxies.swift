@@ -2,7 +2,7 @@
 //
 // The end with the smaller ID offers nodes that it reaches directly and quickly. The other one takes at once
 // the best of those that it reaches directly too; meanwhile it makes links with others that promise to be
-// clearly quicker (*proxies*), measures, and takes these if they are. Where the two have nothing in common it
+// quicker (*proxies*), measures, and takes these if they clearly are. Where the two have nothing in common it
 // offers nodes of its own, so that both neighbourhoods are seen, and if still no single node can be had, the
 // first end tries two in a row: one that it reaches and one that the other reaches.
 //
@@ -252,7 +252,8 @@ extension Links {
 
   // MARK: - Proxies
 
-  /// Makes links with those on offer that promise to be the best, or at least a spare.
+  /// Makes links with those on offer that promise to be the best, or at least a spare. Any gain will do:
+  /// predictions are coarse, and it is the measured round trip that must be clearly less.
   private mutating func meetProxies(_ search: CircuitSearch, _ slot: Int, _ context: inout Context) {
     var limit = bestCircuit(slot).flatMap { peers[slot].paths[$0]?.roundTrip.smoothed }
     var promising = BoundedArray<4, (cost: Interval, offer: Int)>()
@@ -272,7 +273,7 @@ extension Links {
     }
     let wantsSpare = isBusy(slot, context.now) && circuitEnds.count(peer: slot) < Peer.circuitSlots.count
     for i in 0..<min(promising.count, CircuitSearch.proxiesMax) {
-      let isBetter = limit.map { isClearlyLess(promising[i].cost, than: $0) } ?? true
+      let isBetter = limit.map { promising[i].cost < $0 } ?? true
       guard isBetter || wantsSpare, proxyCount < CircuitSearch.allProxiesMax,
         approaches.take(at: context.now)
       else { return }

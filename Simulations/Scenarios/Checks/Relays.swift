@@ -2,7 +2,9 @@
 // use by the time through the best one that there is.
 //
 // The best one is sought among all living nodes that both can reach directly, as the simulated network knows
-// it; the times are those of the wires, without jitter.
+// it; the times are those of the wires, without jitter. An end behind a firewall that lets no UDP through
+// reaches open nodes over TCP. What it measures there includes what TCP sends again, so pairs with such an
+// end are told by themselves.
 
 import Base
 import Simulator
@@ -11,6 +13,8 @@ import Simulator
 public struct Relays: Sendable {
   /// The time through the circuit in use, by the time through the best single relay.
   public fileprivate(set) var stretch = Sample()
+  /// The same, where an end has TCP only.
+  public fileprivate(set) var stretchTCP = Sample()
   public fileprivate(set) var pairs = 0
   /// Those of which both use circuits; those with two relays in a row.
   public fileprivate(set) var circuits = 0
@@ -27,10 +31,14 @@ public struct Relays: Sendable {
       else { continue }
       relays.circuits += 1
       // Each side may prefer another one: then each way is judged by itself.
-      let isChain = !(stage.world.canBeDirect(talk.second, near) && stage.world.canBeDirect(talk.first, far))
+      let isChain = !(reaches(talk.second, near, stage) && reaches(talk.first, far, stage))
       if isChain { relays.chains += 1 }
       guard !isChain, let best = best(talk, stage) else { continue }
-      for relay in [near, far] { relays.stretch.add(through(relay, talk, stage) / best) }
+      let isTCP = talk.reach.0 == .blocked || talk.reach.1 == .blocked
+      for relay in [near, far] {
+        let stretch = through(relay, talk, stage) / best
+        if isTCP { relays.stretchTCP.add(stretch) } else { relays.stretch.add(stretch) }
+      }
     }
     return relays
   }
@@ -50,20 +58,30 @@ public struct Relays: Sendable {
 
   private static func best(_ talk: Talk, _ stage: Stage) -> Double? {
     stage.census.living.lazy.map(\.node).filter { node in
-      node != talk.first && node != talk.second && stage.world.canBeDirect(talk.first, node)
-        && stage.world.canBeDirect(talk.second, node)
+      node != talk.first && node != talk.second && reaches(talk.first, node, stage)
+        && reaches(talk.second, node, stage)
     }.map { through($0, talk, stage) }.min()
+  }
+
+  /// Whether an end can have a direct path to a relay, over UDP or over TCP.
+  private static func reaches(_ end: Int, _ relay: Int, _ stage: Stage) -> Bool {
+    if stage.world.canBeDirect(end, relay) { return true }
+    let reaches = [stage.world.reach(of: end), stage.world.reach(of: relay)]
+    return reaches.contains(.blocked) && reaches.contains(.open)
   }
 
   /// What a scenario with conversations tells of them.
   static func figures(_ record: Record) -> [Figure] {
     var stretch = record.relays.stretch
+    var stretchTCP = record.relays.stretchTCP
     return [
       Figure("relayed", "pairs of members that can have no direct path", Double(record.relays.pairs)),
       Figure("circuits", "of these use a circuit", Double(record.relays.circuits)),
       Figure("chains", "of these through two relays", Double(record.relays.chains)),
       Figure("relay_stretch_p50", "time through the relay by that of the best one, median", stretch.median()),
       Figure("relay_stretch_p90", "the same, 90th percentile", stretch.quantile(0.9)),
+      Figure("relay_stretch_tcp_p50", "the same where an end has TCP only, median", stretchTCP.median()),
+      Figure("relay_stretch_tcp_p90", "the same, 90th percentile", stretchTCP.quantile(0.9)),
     ]
   }
 }
