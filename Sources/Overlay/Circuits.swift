@@ -69,11 +69,11 @@ extension Links {
     return isClearlyLess(first.smoothed, than: second.smoothed)
   }
 
-  /// Whether the first round trip is shorter by 10 % and by 5 ms: less is not worth a change. It is half of
-  /// what is asked of endpoints: a change of circuits loses nothing, and the relay shall come near the best
-  /// one that there is.
+  /// Whether the first round trip is shorter by 5 % and by 2 ms: less is not worth a change. It is a quarter
+  /// of what is asked of endpoints: a change of circuits loses nothing, and the relay shall come near the
+  /// best one that there is.
   func isClearlyLess(_ new: Interval, than old: Interval) -> Bool {
-    new.ns < old.ns / 10 * 9 && new + .milliseconds(5) < old
+    new.ns < old.ns / 20 * 19 && new + .milliseconds(2) < old
   }
 
   // MARK: - Asking a relay

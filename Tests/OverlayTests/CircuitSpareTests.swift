@@ -60,15 +60,15 @@ import Testing
       }
     }
     scene.pretend(scene.a, scene.b, through: used, .milliseconds(100))
-    scene.pretend(scene.a, scene.b, through: spare, .milliseconds(92))
+    scene.pretend(scene.a, scene.b, through: spare, .milliseconds(96))
     choose()
-    #expect(scene.relay(of: scene.a, scene.b) == used.id, "8 % are not worth it")
+    #expect(scene.relay(of: scene.a, scene.b) == used.id, "4 % are not worth it")
     scene.pretend(scene.a, scene.b, through: spare, .milliseconds(70))
     choose()
     #expect(scene.relay(of: scene.a, scene.b) == spare.id)
-    scene.pretend(scene.a, scene.b, through: used, .milliseconds(66))
+    scene.pretend(scene.a, scene.b, through: used, .milliseconds(67))
     choose()
-    #expect(scene.relay(of: scene.a, scene.b) == spare.id, "nor is it worth going back")
+    #expect(scene.relay(of: scene.a, scene.b) == spare.id, "nor are these worth going back")
   }
 
   @Test func leavingACircuitLosesNothingThatIsOnItsWay() throws {
