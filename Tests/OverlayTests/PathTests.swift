@@ -10,24 +10,9 @@ import Testing
 @Suite struct PathTests {
   private let elsewhere = Endpoint("10.0.0.99:9000")!
 
-  /// Two that reach each other only through a third.
-  private func relayed() throws -> Wires {
-    let wires = Wires(count: 3)
-    let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
-    let ends = [a.endpoint, b.endpoint]
-    wires.passes = { !(ends.contains($0.from) && ends.contains($0.to)) }
-    try wires.link(a, relay)
-    try wires.link(b, relay)
-    wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
-    try #require(wires.run(upTo: .seconds(3)) { a.isUp(b) && b.isUp(a) } != nil)
-    b.links.peers[b.slot(a)].roles.insert(.onDemand)
-    wires.run(for: .seconds(2))
-    return wires
-  }
-
   /// Two that shall reach each other over the ring.
   private func pinned() throws -> Wires {
-    let wires = try relayed()
+    let wires = try Wires.relayed(settling: .seconds(2))
     let (a, b) = (wires.sides[0], wires.sides[1])
     for (one, other) in [(a, b), (b, a)] {
       wires.act(one) { one.links.pin(one.slot(other), toOverlay: true, &one.context) }
@@ -82,7 +67,7 @@ import Testing
   }
 
   @Test func candidatesLeadToADirectPath() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(settling: .seconds(2))
     let (a, b) = (wires.sides[0], wires.sides[1])
     wires.passes = { _ in true }
     introduce(wires, a, b)
@@ -96,7 +81,7 @@ import Testing
   }
 
   @Test func closedDirectWayIsTriedEverAgainAndFoundWhenItOpens() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(settling: .seconds(2))
     let (a, b) = (wires.sides[0], wires.sides[1])
     introduce(wires, a, b)
     wires.run(for: .seconds(60))
@@ -106,7 +91,7 @@ import Testing
   }
 
   @Test func candidatesAreProbedFiveTimesWithFewBytes() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(settling: .seconds(2))
     let (a, b) = (wires.sides[0], wires.sides[1])
     let begin = wires.now
     introduce(wires, a, b)
@@ -206,7 +191,7 @@ import Testing
   }
 
   @Test func silenceUnderTrafficIsNoticedWithinSeconds() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(settling: .seconds(2))
     let (a, b) = (wires.sides[0], wires.sides[1])
     wires.passes = { _ in true }
     introduce(wires, a, b)

@@ -78,16 +78,8 @@ import Testing
   }
 
   @Test func proposalMakesNobodyAskMuch() throws {
-    let wires = Wires(count: 3)
-    let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
-    let ends = [a.endpoint, b.endpoint]
-    wires.passes = { !(ends.contains($0.from) && ends.contains($0.to)) }
-    try wires.link(a, relay)
-    try wires.link(b, relay)
-    wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
-    try #require(wires.run(upTo: .seconds(5)) { a.isUp(b) && b.isUp(a) } != nil)
-    b.links.peers[b.slot(a)].roles.insert(.onDemand)
-    wires.run(for: .seconds(5))
+    let wires = try Wires.relayed()
+    let (a, b) = (wires.sides[0], wires.sides[1])
     let victim = Endpoint("9.9.9.9:5000")!
     func propose(_ endpoint: Endpoint) -> Int {
       let begin = wires.now

@@ -12,22 +12,6 @@ import Testing
   private let v6 = Endpoint("[2001:db8:9::1]:7741")!
   private let v4 = Endpoint("9.9.9.9:7741")!
 
-  /// Two that reach each other only through a third, and know each other's place.
-  private func relayed(delay: Interval = .milliseconds(10)) throws -> Wires {
-    let wires = Wires(count: 3)
-    wires.delay = delay
-    let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
-    let ends = [a.endpoint, b.endpoint]
-    wires.passes = { !(ends.contains($0.from) && ends.contains($0.to)) }
-    try wires.link(a, relay)
-    try wires.link(b, relay)
-    wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
-    try #require(wires.run(upTo: .seconds(5)) { a.isUp(b) && b.isUp(a) } != nil)
-    b.links.peers[b.slot(a)].roles.insert(.onDemand)
-    wires.run(for: .seconds(5))
-    return wires
-  }
-
   /// Gives a side candidates of another one.
   private func tell(
     _ wires: Wires, _ a: Side, of b: Side, _ endpoints: [Endpoint], _ mapping: Mapping = .unknown
@@ -39,7 +23,7 @@ import Testing
   }
 
   @Test(arguments: [UInt64(5), 20, 80]) func firstProbesOfBothSidesCross(delay: UInt64) throws {
-    let wires = try relayed(delay: .milliseconds(delay))
+    let wires = try Wires.relayed(delay: .milliseconds(delay))
     let (a, b) = (wires.sides[0], wires.sides[1])
     wires.act(b) { b.links.peers[b.slot(a)].isIntroduced = true }
     let begin = wires.now
@@ -54,7 +38,7 @@ import Testing
   }
 
   @Test func allCandidatesAreProbedIPv6First() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(delay: .milliseconds(10))
     let (a, b) = (wires.sides[0], wires.sides[1])
     a.links.underlay.interfaces.append(IPPrefix("2001:db8:1::20/64")!)
     let begin = wires.now
@@ -75,7 +59,7 @@ import Testing
   }
 
   @Test func manyPeersShareTheRateOfProbes() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(delay: .milliseconds(10))
     let (a, b) = (wires.sides[0], wires.sides[1])
     let begin = wires.now
     for n in 0..<UInt32(20) {
@@ -89,7 +73,7 @@ import Testing
   }
 
   @Test func answerFromAnotherEndpointProvesNothing() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(delay: .milliseconds(10))
     let (a, b) = (wires.sides[0], wires.sides[1])
     // What goes from `b` to `a` straight is heard on the way, and comes from another place that `a` asks too.
     wires.passes = { datagram in
@@ -176,7 +160,7 @@ import Testing
   // MARK: - Many ports
 
   @Test func nobodyIsMadeToTryManyPorts() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed(delay: .milliseconds(10))
     let (a, b) = (wires.sides[0], wires.sides[1])
     a.links.peers[a.slot(b)].isIntroduced = true
     var isTalking = true

@@ -10,20 +10,6 @@ import Testing
 @Suite struct TrialTests {
   private let nowhere = Endpoint("9.9.9.9:7741")!
 
-  /// Two that can reach each other only through a third, with traffic between them.
-  private func relayed() throws -> Wires {
-    let wires = Wires(count: 3)
-    let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
-    let ends = [a.endpoint, b.endpoint]
-    wires.passes = { !(ends.contains($0.from) && ends.contains($0.to)) }
-    try wires.link(a, relay)
-    try wires.link(b, relay)
-    wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
-    try #require(wires.run(upTo: .seconds(5)) { a.isUp(b) && b.isUp(a) } != nil)
-    wires.run(for: .seconds(5))
-    return wires
-  }
-
   private func tell(_ wires: Wires, _ a: Side, of b: Side, _ endpoints: [Endpoint]) {
     var list = BoundedArray<8, Endpoint>()
     for endpoint in endpoints { list.append(endpoint) }
@@ -41,7 +27,7 @@ import Testing
   }
 
   @Test func everyCandidateHasItsOutcome() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed()
     let (a, b) = (wires.sides[0], wires.sides[1])
     a.links.peers[a.slot(b)].candidates = (6, wires.now)
     let names = ["8.8.8.8:80", "172.16.1.1:7741", "[2001:db8:9::1]:7741", "9.9.9.9:7741", "7.7.7.7:7741"]
@@ -59,7 +45,7 @@ import Testing
   }
 
   @Test func answerAndSilenceAreKept() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed()
     let (a, b) = (wires.sides[0], wires.sides[1])
     wires.passes = { _ in true }
     tell(wires, a, of: b, [nowhere, b.endpoint])
@@ -78,7 +64,7 @@ import Testing
   }
 
   @Test func onlyPeersWithTrafficAreKeptAndFewOfThem() throws {
-    let wires = try relayed()
+    let wires = try Wires.relayed()
     let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
     tell(wires, a, of: relay, [nowhere])
     #expect(trials(a, of: relay).isEmpty, "a ring link without traffic")

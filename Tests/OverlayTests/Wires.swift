@@ -308,4 +308,21 @@ final class Wires {
   func count(from: Side, to: Side, since begin: Instant = .start) -> Int {
     sent.filter { $0.from == from.endpoint && $0.to == to.endpoint && $0.at > begin }.count
   }
+
+  /// Two sides, the first ones, that can reach each other only through the third, with a link for traffic.
+  /// - Parameter settling: how long they are left alone then.
+  static func relayed(delay: Interval? = nil, settling: Interval = .seconds(5)) throws -> Wires {
+    let wires = Wires(count: 3)
+    if let delay { wires.delay = delay }
+    let (a, b, relay) = (wires.sides[0], wires.sides[1], wires.sides[2])
+    let ends = [a.endpoint, b.endpoint]
+    wires.passes = { !(ends.contains($0.from) && ends.contains($0.to)) }
+    try wires.link(a, relay)
+    try wires.link(b, relay)
+    wires.act(a) { a.links.connect(b.key, role: .onDemand, via: relay.id, firstHand: true, &a.context) }
+    try #require(wires.run(upTo: .seconds(5)) { a.isUp(b) && b.isUp(a) } != nil)
+    b.links.peers[b.slot(a)].roles.insert(.onDemand)
+    wires.run(for: settling)
+    return wires
+  }
 }
