@@ -64,7 +64,7 @@ public final class StreamTable {
   private let loop: EventLoop
   /// A connection's token is this and its number; that of the listener is its own.
   private let firstToken: UInt32
-  private let listener: StreamListener?
+  private var listener: StreamListener?
   private let listenerToken: UInt32
   private let source: IPAddress
   private var own: [StreamSocket?]
@@ -98,6 +98,15 @@ public final class StreamTable {
     let bytes = StreamQueue.headerBytes + PacketPool.payloadMax + Self.readBytes
     inbox = Frame(base: .allocate(byteCount: bytes, alignment: 64), count: bytes)
     if let listener { try loop.add(listener.fd, token: listenerToken) }
+  }
+
+  /// Takes connections at another port from now on. Those that stand stay.
+  public func listen(by fresh: StreamListener) throws(CallError) {
+    if let listener { loop.remove(listener.fd) }
+    listener = nil
+    listensAgainAt = .never
+    try loop.add(fresh.fd, token: listenerToken)
+    listener = fresh
   }
 
   deinit { inbox.base.deallocate() }

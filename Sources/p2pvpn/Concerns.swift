@@ -25,5 +25,15 @@ struct Concerns: Sendable {
     }
   }
 
+  /// Another sentence for a trouble, if there is that trouble.
+  mutating func amend(_ concern: Concern, _ text: String) {
+    if entries.contains(where: { $0.concern == concern }) { set(concern, text) }
+  }
+
+  /// The sentence about a port that another program has.
+  static func portInUse(_ port: UInt16, now: UInt16) -> String {
+    "port \(port) was in use: this node listens on port \(now)"
+  }
+
   mutating func clear(_ concern: Concern) { entries.removeAll { $0.concern == concern } }
 }

@@ -60,6 +60,7 @@ extension Daemon {
       log.info(
         "left the UDP port, which may be in use by another member behind the same NAT: took a free one",
         metadata: ["port": "\(sockets.main.local.port)"])
+      concerns.amend(.port, Concerns.portInUse(Arguments.defaultPort, now: sockets.main.local.port))
       core.setUnderlay(underlay, port: sockets.main.local.port, &context)
     } catch {
       log.debug("cannot open another socket", metadata: ["reason": "\(error)"])

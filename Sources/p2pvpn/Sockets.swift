@@ -62,7 +62,8 @@ final class Sockets {
     spares[Int(number.value) - 1] = socket
   }
 
-  /// Puts a socket on a port of the system's choice in the place of the main one, with its token of the loop.
+  /// Puts a socket on a port of the system's choice in the place of the main one, with its token of the loop,
+  /// and listens for connections on the same port where it can be had.
   func rebind(token: UInt32, pool: inout PacketPool) throws(CallError) {
     let fresh = try UDPSocket(listen: Endpoint(main.local.address, port: 0), batch: main.batch)
     try loop.add(fresh.fd, token: token)
@@ -73,6 +74,7 @@ final class Sockets {
       loop.remove(main.fd)
     }
     main = fresh
+    if let listener = try? StreamListener(listen: fresh.local) { try streams.listen(by: listener) }
   }
 
   /// Closes a socket; what was queued for it leaves first.

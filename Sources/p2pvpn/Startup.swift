@@ -141,7 +141,7 @@ struct Startup {
       log.warning(
         "port \(Arguments.defaultPort) is in use by another program: took a free one",
         metadata: ["port": "\(socket.local.port)"])
-      concerns.set(.port, "port \(port) was in use: this node listens on port \(socket.local.port)")
+      concerns.set(.port, Concerns.portInUse(port, now: socket.local.port))
       return socket
     }
   }

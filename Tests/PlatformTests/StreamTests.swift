@@ -241,6 +241,24 @@ private func framed(_ bytes: [UInt8]) -> [UInt8] {
   }
 
   /// In a process of its own: the limit is the process's.
+  @Test func listenerMoves() throws {
+    let (one, other) = (try Node(), try Node())
+    let before = one.endpoint
+    let old = try Raw(to: before)
+    #expect(turns([one]) { one.table.count == 1 })
+    let fresh = try StreamListener(listen: Endpoint("127.0.0.1:0")!)
+    try one.table.listen(by: fresh)
+    try other.table.connect(to: fresh.local.through(Self.first), at: other.now)
+    other.send([1, 5, 6], to: fresh.local.through(Self.first))
+    #expect(turns([one, other]) { !one.got.isEmpty }, "the new port takes connections")
+    old.write(framed([1, 8, 9]))
+    #expect(turns([one]) { one.got.count == 2 }, "what came in by the old port stays")
+    let late = try Raw(to: before)
+    for _ in 0..<3 { one.turn() }
+    #expect(one.table.count == 2, "nobody comes in by the old one")
+    withExtendedLifetime(late) {}
+  }
+
   @Test func listenerRestsWhileNoDescriptorIsLeft() async {
     await #expect(processExitsWith: .success) {
       let node = try Node()

@@ -65,7 +65,10 @@ import Testing
     concerns.set(.port, "port")
     concerns.set(.alone, "still alone")
     #expect(concerns.texts == ["still alone", "port"])
+    concerns.amend(.port, "another port")
+    concerns.amend(.ipv6, "no IPv6")
+    #expect(concerns.texts == ["still alone", "another port"])
     concerns.clear(.alone)
-    #expect(concerns.texts == ["port"])
+    #expect(concerns.texts == ["another port"])
   }
 }

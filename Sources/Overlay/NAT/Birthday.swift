@@ -273,8 +273,9 @@ extension Links {
       birthday!.opened += 1
       let socket = SocketNumber(birthday!.opened)
       if isInUse(socket) { continue }
+      // A full outbox opens none: nothing may be sent from it.
+      guard context.effects.append(.open(socket)) else { return nil }
       birthday!.sockets.insert(socket)
-      context.effects.append(.open(socket))
       return socket
     }
     return nil
