@@ -35,7 +35,7 @@ extension NodeCore {
     let near = network.links.neighbourhood
     for i in 0..<near.left.count { left.append(network.links.peers[Int(near.left[i])].id) }
     for i in 0..<near.right.count { right.append(network.links.peers[Int(near.right[i])].id) }
-    let lengths = near.contiguous(network.links.peers)
+    let lengths = network.links.main.contiguous(network.links.peers)
     return RingView(
       id: id, isSettled: network.ring.isSettled, isReady: network.isReady, left: left, right: right,
       contiguousLeft: lengths.left, contiguousRight: lengths.right,

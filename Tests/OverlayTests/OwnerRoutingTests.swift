@@ -36,10 +36,10 @@ import Testing
       let other = nodes[number(node.id(slot))]
       let near = other.links.neighbourhood
       guard let left = near.predecessor, let right = near.successor else { return }
-      node.links.peers[slot].namesUsSuccessor = other.id(right) == node.id
-      node.links.peers[slot].namesUsPredecessor = other.id(left) == node.id
-      node.links.peers[slot].namedRight = other.links.peers[right].id.high
-      node.links.peers[slot].namedLeft = other.links.peers[left].id.high
+      node.links.main[slot].namesUsSuccessor = other.id(right) == node.id
+      node.links.main[slot].namesUsPredecessor = other.id(left) == node.id
+      node.links.main[slot].namedRight = other.links.peers[right].id.high
+      node.links.main[slot].namedLeft = other.links.peers[left].id.high
     }
 
     func number(_ id: OverlayID) -> Int { nodes.firstIndex { $0.id == id }! }

@@ -122,7 +122,7 @@ import Testing
     // The table is full, and the peer that goes is the only one that may be replaced by those it names.
     side.links.peers[slot].isUp = true
     side.context.now = .start + .seconds(1)
-    side.links.neighbourhood = Neighbourhood()
+    side.links.main.neighbourhood = Neighbourhood()
     var ring = Ring(isFounder: true, at: .start)
     var leave = Leave()
     for n in 2..<4 { leave.left.append(NamedNode(key: Fixed.identities[n].publicKey, endpoint: .none)) }

@@ -114,7 +114,7 @@ import Testing
       // not may be looked for a step away.
       let isLast =
         mode == .owner
-        && next == side.links.neighbourhood.owner(of: target, around: side.id, side.links.peers)
+        && next == side.links.main.owner(of: target, around: side.id, side.links.peers)
       let isDetour =
         mode != .nearest && side.links.neighbourhood.covers(target, around: side.id, side.links.peers)
       #expect(isNearer || isLast || isDetour)
@@ -219,7 +219,7 @@ import Testing
       let owner = ids.first { $0 >= key } ?? ids[0]
       let decision = decide(side, header(.owner, key, from: side.links.peers[0].id), from: 0)
       #expect((decision == .deliver) == (owner == side.id))
-      if let near = side.links.neighbourhood.owner(of: key, around: side.id, side.links.peers) {
+      if let near = side.links.main.owner(of: key, around: side.id, side.links.peers) {
         #expect(side.links.peers[near].id == owner && owner != side.id)
         #expect(near == 0 || decision == .forward(near))
       }
@@ -234,21 +234,21 @@ import Testing
     func key(_ slot: Int32) -> UInt64 { side.links.peers[Int(slot)].id.high }
     for i in 0..<4 {
       let (l, r) = (Int(near.left[i]), Int(near.right[i]))
-      side.links.peers[l].namesUsSuccessor = i == 0 && left > 0
-      side.links.peers[r].namesUsPredecessor = i == 0 && right > 0
+      side.links.main[l].namesUsSuccessor = i == 0 && left > 0
+      side.links.main[r].namesUsPredecessor = i == 0 && right > 0
       if i < 3 {
         // Whoever is the last without a gap knows another one behind itself.
-        side.links.peers[l].namedLeft = i + 1 == left ? 77 : key(near.left[i + 1])
-        side.links.peers[r].namedRight = i + 1 == right ? 77 : key(near.right[i + 1])
+        side.links.main[l].namedLeft = i + 1 == left ? 77 : key(near.left[i + 1])
+        side.links.main[r].namedRight = i + 1 == right ? 77 : key(near.right[i + 1])
       }
     }
-    let lengths = near.contiguous(side.links.peers)
+    let lengths = side.links.main.contiguous(side.links.peers)
     #expect(lengths == (left, right))
     // Keys on the contiguous stretch have an owner in sight, others have none; the successor is always asked.
     for i in 0..<4 {
       let (l, r) = (Int(near.left[i]), Int(near.right[i]))
-      let onLeft = near.owner(of: side.links.peers[l].id, around: side.id, side.links.peers)
-      let onRight = near.owner(of: side.links.peers[r].id, around: side.id, side.links.peers)
+      let onLeft = side.links.main.owner(of: side.links.peers[l].id, around: side.id, side.links.peers)
+      let onRight = side.links.main.owner(of: side.links.peers[r].id, around: side.id, side.links.peers)
       #expect(onLeft == (i + 1 < left ? l : nil))
       #expect(onRight == (i < max(right, 1) ? r : nil))
     }

@@ -73,7 +73,7 @@ import Testing
     let isTaken = guests < 8
     #expect(b.peer(a)!.isGuest == isTaken)
     #expect(a.peer(b)!.roles.contains(.shortcut) == isTaken)
-    #expect(a.links.shortcutCount == (isTaken ? 1 : 0))
+    #expect(a.links.shortcutCount(on: .main) == (isTaken ? 1 : 0))
   }
 
   @Test func slowestFarLinkIsGivenUpFirst() {
@@ -87,18 +87,18 @@ import Testing
     // Slow, but no far link.
     node.links.peers[3].paths[1]!.roundTrip.add(.milliseconds(500))
     for slowest in [2, 4, 1] {
-      node.links.releaseSlowestShortcut()
+      node.links.releaseSlowestShortcut(on: .main)
       #expect(node.links.peers[slowest].roles == .onDemand)
     }
-    #expect(node.links.shortcutCount == 0)
-    node.links.releaseSlowestShortcut()
+    #expect(node.links.shortcutCount(on: .main) == 0)
+    node.links.releaseSlowestShortcut(on: .main)
   }
 
   @Test func neighboursAndThoseBeingAskedAreNoFarLinks() {
     var random = Random(seed: 4)
     let node = LoneNode()
     let key = random.publicKey()
-    func mayBecomeShortcut() -> Bool { node.links.mayBecomeShortcut(key) }
+    func mayBecomeShortcut() -> Bool { node.links.mayBecomeShortcut(key, on: .main) }
     #expect(mayBecomeShortcut())
     let slot = node.raise(key)
     #expect(mayBecomeShortcut(), "a link that is there anyway")

@@ -27,7 +27,7 @@ import Testing
       if linked.contains(other) { return }
       linked.append(other)
       let slot = node.raise(random.publicKey(), at: ring[other])
-      node.links.peers[slot].bearings.size = ownGuess(ring, other)
+      node.links.main[slot].size = ownGuess(ring, other)
     }
     for step in 1...Neighbourhood.side {
       link((place + step) % size)
@@ -74,14 +74,14 @@ import Testing
     var random = Random(seed: 3)
     let node = LoneNode()
     node.raise(16, &random)
-    for slot in 0..<16 { node.links.peers[slot].bearings.size = 1_000 }
+    for slot in 0..<16 { node.links.main[slot].size = 1_000 }
     let ring = Ring(isFounder: true, at: .start)
-    node.links.peers[3].bearings.size = .max
+    node.links.main[3].size = .max
     #expect(ring.sizeEstimate(node.links) == 1_000)
-    node.links.peers[4].bearings.size = 1
+    node.links.main[4].size = 1
     #expect(ring.sizeEstimate(node.links) == 1_000)
     // Those who say nothing do not count.
-    for slot in 0..<12 { node.links.peers[slot].bearings.size = 0 }
+    for slot in 0..<12 { node.links.main[slot].size = 0 }
     #expect(ring.sizeEstimate(node.links) == 1_000)
   }
 }

@@ -142,7 +142,7 @@ private final class Speaker {
     wires.act(a.side) {
       let slot = a.side.slot(b.side)
       a.side.links.peers[slot].roles.remove(.near)
-      a.side.links.assignNear(at: wires.now)
+      a.side.links.assignNear(on: .main, at: wires.now)
       isAsked = a.side.links.peers[slot].bestPath!.probe.isUrgent
     }
     return isAsked
@@ -161,7 +161,7 @@ private final class Speaker {
     wires.run(for: RoundTrip.timeoutInitial)
     // Lists of which `a` needs nothing but its own place wait in the socket while it sleeps.
     wires.act(b.side) {
-      b.side.links.peers[b.side.slot(a.side)].viewSent = 0
+      b.side.links.main[b.side.slot(a.side)].viewSent = 0
       b.ask(a)
     }
     wires.run(for: .milliseconds(11))

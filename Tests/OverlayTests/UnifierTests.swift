@@ -63,7 +63,7 @@ import Testing
     node.links.peers[far[1]].roles.remove(.shortcut)
     var drawn: [Int] = []
     for _ in 0..<200 {
-      let chosen = node.links.randomFarLinks(other: far[0], &node.context)
+      let chosen = node.links.randomFarLinks(on: .main, other: far[0], &node.context)
       let slots = (0..<chosen.count).map { Int(chosen[$0]) }
       #expect(slots.count == Unifier.fanOut && Set(slots).count == slots.count)
       drawn += slots

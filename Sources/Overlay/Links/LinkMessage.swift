@@ -22,6 +22,8 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case reflect = 14
   case circuit = 15
   case claim = 16
+  /// A message between members of a community (`MemberMessageType`).
+  case member = 17
 }
 
 /// Sixteen random bytes that only the receiver of a ping can send back.

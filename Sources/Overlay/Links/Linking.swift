@@ -203,7 +203,9 @@ extension Links {
     // New keys of a session that is up prove nothing about the way: somebody may have copied the datagram.
     if restarted || !wasUp { prove(origin, of: slot, &context) } else { note(slot, from: origin, &context) }
     if restarted || !wasUp {
-      peers[slot].forgetRing()
+      peers[slot].forgetLinks()
+      main.forget(slot)
+      members.forget(slot)
       routes.forget(slot)
       peers[slot].upAt = context.now
       wakeCircuits(at: context.now)

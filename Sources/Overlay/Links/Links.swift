@@ -86,11 +86,13 @@ public struct Links: ~Copyable {
   public let identity: Identity
   public var sessions: SessionTable
   public internal(set) var peers: RecordTable<Peer>
-  /// Which of them are up, in the order of the ring; when something is due for each.
-  private(set) var order = RingOrder()
+  /// Those of them that are up are on the ring of all nodes, and those that are members of our community on
+  /// that of the members.
+  public internal(set) var main = RingTable()
+  public internal(set) var members = RingTable()
+  /// When something is due for each.
   private(set) var alarms = Alarms()
   public var underlay = Underlay()
-  public internal(set) var neighbourhood = Neighbourhood()
   /// What peers are told of where this node is: the size by the ring, the coordinate by measurements.
   var bearings = Bearings()
   var vivaldi = Vivaldi()
@@ -197,7 +199,7 @@ public struct Links: ~Copyable {
   }
 
   /// How many peers are up.
-  public var upCount: Int { order.count }
+  public var upCount: Int { main.count }
 
   // MARK: - What others want
 
@@ -285,7 +287,8 @@ public struct Links: ~Copyable {
   mutating func forget(_ slot: Int, _ context: inout Context) {
     let key = peers[slot].key
     let wasUp = peers[slot].isUp
-    order.remove(slot, peers[slot].id)
+    main.remove(slot, peers[slot].id, around: id)
+    members.remove(slot, peers[slot].id, around: id)
     alarms.clear(slot)
     if let session = peers[slot].session {
       bySession.remove(session.slot)
@@ -300,7 +303,6 @@ public struct Links: ~Copyable {
     if wasUp {
       if upCount == 0 { hurryBootstraps(at: context.now) }
       wakeCircuits(at: .start)
-      neighbourhood.recompute(id, order)
       events.append(.down(key))
     }
   }
@@ -334,8 +336,7 @@ public struct Links: ~Copyable {
   /// The peer is up from now on.
   mutating func raise(_ slot: Int) {
     peers[slot].isUp = true
-    order.insert(slot, peers[slot].id)
-    neighbourhood.recompute(id, order)
+    main.insert(slot, peers[slot].id, around: id)
   }
 
   /// Does all that is due.

@@ -19,6 +19,14 @@ public struct Roles: OptionSet, Sendable, BitwiseCopyable {
   public static let onDemand = Roles(rawValue: 4)
   /// Offered as a relay for somebody else, and not met before.
   public static let proxy = Roles(rawValue: 16)
+  /// One of the nearest on the ring of the members, and a far link there.
+  public static let nearMember = Roles(rawValue: 32)
+  public static let farMember = Roles(rawValue: 64)
+
+  /// The roles of a link that serves a ring and not only traffic.
+  static let lasting: Roles = [.near, .shortcut, .nearMember, .farMember]
+  /// The node keeps the other as a far link.
+  static let farLinks: Roles = [.shortcut, .farMember]
 }
 
 /// Handshakes that are sent until one is answered.
@@ -47,25 +55,14 @@ public struct Peer: BitwiseCopyable {
   private var bestPlace: Int8 = -1
   /// The peer keeps this node as its far link.
   var isGuest = false
-  /// Whether its last lists have us as its nearest neighbour, clockwise and counter-clockwise.
-  var namesUsSuccessor = false
-  var namesUsPredecessor = false
   /// Whether it was told our candidates in this session.
   var isIntroduced = false
   /// It seemed dead, and is back: it may stand on another ring.
   var isRevived = false
-  /// It stands on another ring, next to our place.
-  var isForeign = false
   /// Traffic is kept on the ring although a direct path may exist (asked for by the user, for diagnosis).
   public internal(set) var isPinnedToOverlay = false
   /// Slot 0 is the way over the ring, 1 … 4 are endpoints, 5 and 6 are circuits.
   var paths = SparseArray<7, Path>()
-  /// Fingerprints of the lists that it has of us, as far as we know, and that we have of it.
-  var viewSent: UInt32 = 0
-  var viewSeen: UInt32 = 0
-  /// Whom its last lists name as its nearest neighbours, by the first 64 bits of their IDs; 0: nobody.
-  var namedRight: UInt64 = 0
-  var namedLeft: UInt64 = 0
 
   var attempt: Attempt?
   public internal(set) var heardAt: Instant = .start
@@ -76,14 +73,8 @@ public struct Peer: BitwiseCopyable {
   var wantedAt: Instant = .start
   /// When a question was sent that nothing was heard after yet.
   var askedAt: Instant = .never
-  /// When it stopped being one of the nearest.
-  var trimAt: Instant = .never
   public internal(set) var session: SessionID?
   public internal(set) var bearings = Bearings()
-  /// When it last said anything about the ring.
-  var toldAt: Instant = .start
-  /// When lists were sent to it last: of those with whom we were linked then, it has heard.
-  var viewSentAt: Instant = .start
   /// Not to be linked on hearsay before this moment.
   var deadUntil: Instant = .start
   var hello = HelloState.answering(left: Timing.helloTries)
@@ -158,15 +149,8 @@ public struct Peer: BitwiseCopyable {
     hints = BoundedArray()
   }
 
-  /// What a former life of the peer said of the ring, and was told, counts no more.
-  mutating func forgetRing() {
-    namesUsSuccessor = false
-    namesUsPredecessor = false
-    namedRight = 0
-    namedLeft = 0
-    viewSent = 0
-    viewSeen = 0
-    viewSentAt = .start
+  /// What a former life of the peer said of its links, and was told, counts no more.
+  mutating func forgetLinks() {
     acquaintancesHeld = 0
     isGuest = false
     askedAt = .never
@@ -175,7 +159,7 @@ public struct Peer: BitwiseCopyable {
   public func path(_ index: Int) -> Path? { paths[index] }
 
   /// Whether the link serves the ring and not only traffic.
-  var isLasting: Bool { isGuest || !roles.isDisjoint(with: [.near, .shortcut]) }
+  var isLasting: Bool { isGuest || !roles.isDisjoint(with: .lasting) }
 
   /// Whether data goes over the link, or shall: then the largest datagram of its path matters.
   var isForTraffic: Bool { roles.contains(.onDemand) || sentBytes > 0 || receivedBytes > 0 }

@@ -142,7 +142,7 @@ extension Links {
 
   /// Asks whether the peer is at the endpoint.
   mutating func sendProbe(_ nonce: Nonce, to slot: Int, at endpoint: Endpoint, _ context: inout Context) {
-    let ping = Ping(nonce: nonce, isGuest: peers[slot].roles.contains(.shortcut))
+    let ping = Ping(nonce: nonce, isGuest: !peers[slot].roles.isDisjoint(with: .farLinks))
     counters.punchPings &+= 1
     peers[slot].pingsSent &+= 1
     send(.ping, to: slot, .endpoint(endpoint), via: nil, &context) { ping.encode(to: &$0) }

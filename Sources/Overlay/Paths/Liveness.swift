@@ -170,7 +170,7 @@ extension Links {
     let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     // A far link is told now and then that it is one, however busy it is.
-    if peers[slot].roles.contains(.shortcut) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
+    if !peers[slot].roles.isDisjoint(with: .farLinks) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
     let silence = path.relay == nil ? Timing.silence : CircuitTiming.silence
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
       return max(regular, path.probe.sentAt + silence)
@@ -207,7 +207,7 @@ extension Links {
 
   private mutating func sendPing(_ slot: Int, _ index: Int, probe: inout Probe, _ context: inout Context) {
     let ping = Ping(
-      nonce: probe.ask(&secure, at: context.now), isGuest: peers[slot].roles.contains(.shortcut))
+      nonce: probe.ask(&secure, at: context.now), isGuest: !peers[slot].roles.isDisjoint(with: .farLinks))
     peers[slot].pingsSent &+= 1
     send(.ping, to: slot, path: index, &context) { ping.encode(to: &$0) }
   }
@@ -240,7 +240,7 @@ extension Links {
     if case .endpoint(let endpoint) = origin, !endpoint.socket.isStream { observed = endpoint }
     if ping.isGuest { receiveGuest(slot, &context) }
     let pong = Pong(
-      nonce: ping.nonce, observed: observed, isGuest: peers[slot].roles.contains(.shortcut),
+      nonce: ping.nonce, observed: observed, isGuest: !peers[slot].roles.isDisjoint(with: .farLinks),
       bearings: bearings)
     reply(.pong, to: slot, origin, &context) { pong.encode(to: &$0) }
   }
@@ -258,6 +258,7 @@ extension Links {
       ?? punched(slot, origin, pong.nonce)
     {
       peers[slot].bearings = pong.bearings
+      main[slot].size = pong.bearings.size
       if pong.isGuest { receiveGuest(slot, &context) }
       if peers[slot].paths[index]!.roundTrip.samples == 0 { routesAreStale = true }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
@@ -336,12 +337,8 @@ extension Links {
 
   private mutating func letGoIfIdle(_ slot: Int, _ context: inout Context) {
     let now = context.now
-    if peers[slot].trimAt <= now {
-      peers[slot].trimAt = .never
-      peers[slot].roles.remove(.near)
-    } else if peers[slot].trimAt != .never {
-      wake(slot, at: peers[slot].trimAt)
-    }
+    trim(slot, on: .main, now)
+    trim(slot, on: .members, now)
     if peers[slot].isGuest, peers[slot].wantedAt + Timing.wanted <= now { peers[slot].isGuest = false }
     if peers[slot].deadUntil > now { wake(slot, at: peers[slot].deadUntil) }
     if peers[slot].attempt != nil || peers[slot].deadUntil > now { return }
@@ -358,11 +355,22 @@ extension Links {
     forget(slot, &context)
   }
 
+  /// Who has not been one of the nearest of a ring for a while is kept for it no more.
+  private mutating func trim(_ slot: Int, on ring: RingKind, _ now: Instant) {
+    let trimAt = self[ring][slot].trimAt
+    if trimAt <= now {
+      self[ring][slot].trimAt = .never
+      peers[slot].roles.remove(ring.near)
+    } else if trimAt != .never {
+      wake(slot, at: trimAt)
+    }
+  }
+
   /// A node that counted as dead may be spoken of again. Who has it among its neighbours said so before it
   /// was lost here, or meanwhile, and would not repeat it: the neighbour on its side is asked for its lists.
   private mutating func askAgain(about lost: OverlayID) {
     guard neighbourhood.wants(lost, around: id, peers) else { return }
     let isRight = id.clockwise(to: lost) < lost.clockwise(to: id)
-    if let slot = isRight ? neighbourhood.successor : neighbourhood.predecessor { peers[slot].viewSeen = 0 }
+    if let slot = isRight ? neighbourhood.successor : neighbourhood.predecessor { main[slot].viewSeen = 0 }
   }
 }

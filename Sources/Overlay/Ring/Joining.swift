@@ -14,13 +14,13 @@ extension Ring {
     _ context: inout Context
   ) {
     let message = RingMessage.find(nonce: nonce, names: names)
-    links.routeMessage(.ring, mode: mode, to: target, wantsNotice: true, &context) { message.encode(to: &$0) }
+    links.route(message, on: kind, mode: mode, to: target, wantsNotice: true, &context)
   }
 
   /// Asks for its own place: soon again while unsettled, later as a look from outside now and then.
   mutating func findPlace(_ links: inout Links, _ context: inout Context) {
     findAt = context.now + context.random.jittered(isSettled ? .minutes(5) : Timing.find)
-    guard links.upCount > 0 else { return }
+    guard links[kind].count > 0 else { return }
     placedAt = min(placedAt, context.now + Timing.find)
     findNonce = context.random.next()
     find(links.id, names: Self.placeNames, nonce: findNonce, &links, &context)
@@ -64,16 +64,14 @@ extension Ring {
     guard finds.take(at: context.now) else { return }
     var nodes = BoundedArray<9, PlacedNode>()
     nodes.append(PlacedNode(node: links.own, coordinate: links.bearings.coordinate))
-    let near = links.neighbourhood.all
+    let near = links[kind].neighbourhood.all
     for i in 0..<near.count where nodes.count < Int(names) {
       let peer = Int(near[i])
       nodes.append(PlacedNode(node: links.named(peer), coordinate: links.peers[peer].bearings.coordinate))
     }
     let hops = Links.hopsMax &- header.hops &+ 1
     let answer = RingMessage.welcome(nonce: nonce, hops: hops, nodes: nodes)
-    links.routeMessage(.ring, mode: .exact, to: header.source, via: header.sourceVia, &context) {
-      answer.encode(to: &$0)
-    }
+    links.route(answer, on: kind, mode: .exact, to: header.source, via: header.sourceVia, &context)
   }
 
   // MARK: - Candidates
@@ -100,10 +98,10 @@ extension Ring {
 
   /// Asks a node for a link when it would be among the nearest, also of those that are being asked.
   private mutating func approach(_ known: KnownNode, _ links: inout Links, _ context: inout Context) {
-    guard placedAt <= context.now, links.linkingCount < Links.linkingMax, links.wantsNeighbour(known.id)
+    guard placedAt <= context.now, links.linkingCount < Links.linkingMax, links.wantsNeighbour(known.id, on: kind)
     else { return }
     let via = known.voucher == known.id ? nil : known.voucher
-    links.approach(known.node, role: .near, via: via, &context)
+    links.approach(known.node, role: kind.near, via: via, &context)
   }
 
   /// Whoever is known and would be a neighbour is asked, sides with too few neighbours first of all.
@@ -124,16 +122,16 @@ extension Links {
 
   /// Whether a node with this ID would be among the nearest of one side, reckoned with those that were just
   /// asked for a link.
-  func wantsNeighbour(_ candidate: OverlayID) -> Bool {
-    guard neighbourhood.wants(candidate, around: id, peers) else { return false }
+  func wantsNeighbour(_ candidate: OverlayID, on ring: RingKind) -> Bool {
+    guard self[ring].neighbourhood.wants(candidate, around: id, peers) else { return false }
     let forth = id.clockwise(to: candidate)
     let back = candidate.clockwise(to: id)
     var nearerRight = 0
     var nearerLeft = 0
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let isPromising =
-        peers[slot].attempt.map { $0.tries <= 2 && peers[slot].roles.contains(.near) } ?? false
-      guard peers[slot].isUp || isPromising else { continue }
+        peers[slot].attempt.map { $0.tries <= 2 && peers[slot].roles.contains(ring.near) } ?? false
+      guard self[ring].contains(slot) || isPromising else { continue }
       if peers[slot].id == candidate { return false }
       if id.clockwise(to: peers[slot].id) < forth { nearerRight += 1 }
       if peers[slot].id.clockwise(to: id) < back { nearerLeft += 1 }

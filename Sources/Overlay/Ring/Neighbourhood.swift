@@ -47,45 +47,6 @@ public struct Neighbourhood: Sendable, BitwiseCopyable {
     !left.isEmpty && wants(id, around: me, peers)
   }
 
-  /// How many entries of each list follow each other without a gap, by their own words: the first names this
-  /// node as its nearest on that side, and each names the next one.
-  public func contiguous(_ peers: borrowing RecordTable<Peer>) -> (left: Int, right: Int) {
-    var lengths = (left: 0, right: 0)
-    if let first = successor, peers[first].namesUsPredecessor {
-      lengths.right = 1
-      while lengths.right < right.count,
-        peers[Int(right[lengths.right - 1])].namedRight == peers[Int(right[lengths.right])].id.high
-      {
-        lengths.right += 1
-      }
-    }
-    if let first = predecessor, peers[first].namesUsSuccessor {
-      lengths.left = 1
-      while lengths.left < left.count,
-        peers[Int(left[lengths.left - 1])].namedLeft == peers[Int(left[lengths.left])].id.high
-      {
-        lengths.left += 1
-      }
-    }
-    return lengths
-  }
-
-  /// The neighbour that owns the key as far as this node can see: the first at or behind it. Nil for keys
-  /// that lie beyond the neighbours without a gap, and for our own.
-  func owner(of key: OverlayID, around me: OverlayID, _ peers: borrowing RecordTable<Peer>) -> Int? {
-    let lengths = contiguous(peers)
-    // The successor is asked in any case: nobody can know better.
-    for i in 0..<min(max(lengths.right, 1), right.count)
-    where key.isIn(after: me, through: peers[Int(right[i])].id) {
-      return Int(right[i])
-    }
-    for i in 0..<max(lengths.left - 1, 0) {
-      let (from, to) = (peers[Int(left[i + 1])].id, peers[Int(left[i])].id)
-      if key.isIn(after: from, through: to) { return Int(left[i]) }
-    }
-    return nil
-  }
-
   /// - Parameter order: the peers that are up.
   mutating func recompute(_ me: OverlayID, _ order: RingOrder) {
     left = order.nearest(to: me, isClockwise: false)

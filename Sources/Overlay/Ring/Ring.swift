@@ -31,9 +31,11 @@ public enum RingEvent: BitwiseCopyable, Sendable {
   case found(nonce: UInt64, PublicKey, hops: UInt8)
 }
 
-/// Membership of the ring.
+/// Membership of a ring.
 public struct Ring: ~Copyable {
   private let anchor = Anchor()
+  /// That of all nodes, or of a community's members: the rules are the same.
+  let kind: RingKind
   public private(set) var phase: RingPhase = .searching
   public var events = Outbox<RingEvent>(capacity: 64)
   var known = KnownNodes()
@@ -65,11 +67,12 @@ public struct Ring: ~Copyable {
   private var hasJoinedOnce = false
 
   /// - Parameter isFounder: whether to be a ring of one until others come (no bootstrap is configured).
-  public init(isFounder: Bool, at now: Instant) {
+  public init(_ kind: RingKind = .main, isFounder: Bool, at now: Instant) {
+    self.kind = kind
     self.isFounder = isFounder
     startedAt = now
     shortcuts = Shortcuts(at: now)
-    acquaintancesAt = now + Timing.newsSoon
+    acquaintancesAt = kind == .main ? now + Timing.newsSoon : .never
     changedAt = now
     stabiliseAt = now
     findAt = now
@@ -97,16 +100,16 @@ public struct Ring: ~Copyable {
   public mutating func onUp(_ slot: Int, _ links: inout Links, _ context: inout Context) {
     known.remove(links.peers[slot].key)
     reassess(&links, &context)
-    if links.peers[slot].roles.contains(.shortcut) {
+    if links.peers[slot].roles.contains(kind.far) {
       shortcuts.fruitless = 0
       links.introduce(slot, &context)
     }
-    if links.peers[slot].isForeign {
-      links.peers[slot].isForeign = false
-      let near = links.neighbourhood
+    if links[kind][slot].isForeign {
+      links[kind][slot].isForeign = false
+      let near = links[kind].neighbourhood
       if slot == near.predecessor || slot == near.successor { askForOthers(through: slot, &links, &context) }
     }
-    if links.neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
+    if links[kind].neighbourhood.contains(slot) || links.peers[slot].roles.contains(.bootstrap) {
       links.introduce(slot, &context)
       // Who asked for the link asks first; what the other has to say goes with its answer, or soon after.
       if case .sent = links.peers[slot].hello {
@@ -117,7 +120,7 @@ public struct Ring: ~Copyable {
     }
     let isContact = links.peers[slot].isRevived || links.peers[slot].roles.contains(.bootstrap)
     links.peers[slot].isRevived = false
-    if isContact, isSettled, !links.neighbourhood.contains(slot) { lookOutside(slot, &links, &context) }
+    if isContact, isSettled, !links[kind].neighbourhood.contains(slot) { lookOutside(slot, &links, &context) }
     if phase != .settled { findAt = min(findAt, context.now + Timing.findSoon) }
   }
 
@@ -141,7 +144,7 @@ public struct Ring: ~Copyable {
     if stabiliseAt <= now { stabiliseRound(&links, &context) }
     if findAt <= now { findPlace(&links, &context) }
     expireShortcuts(&links, &context)
-    expireAcquaintances(&links, &context)
+    if kind == .main { expireAcquaintances(&links, &context) }
   }
 
   /// Whether the machine slept before `now`: something is overdue, and nothing was done since `lastAt`, for
@@ -155,11 +158,11 @@ public struct Ring: ~Copyable {
   public mutating func wakeUp(_ links: inout Links, _ context: inout Context) {
     isDeafUntil = context.now + Timing.coalesce
     announceAt = isDeafUntil
-    let near = links.neighbourhood.all
+    let near = links[kind].neighbourhood.all
     for i in 0..<near.count {
-      links.peers[Int(near[i])].namesUsSuccessor = false
-      links.peers[Int(near[i])].namesUsPredecessor = false
-      links.peers[Int(near[i])].viewSeen = 0
+      links[kind][Int(near[i])].namesUsSuccessor = false
+      links[kind][Int(near[i])].namesUsPredecessor = false
+      links[kind][Int(near[i])].viewSeen = 0
     }
     links.doubtAll(context.now)
     reassess(&links, &context)
@@ -169,27 +172,23 @@ public struct Ring: ~Copyable {
 
   /// Brings roles and phase in line with the links as they are.
   mutating func reassess(_ links: inout Links, _ context: inout Context) {
-    links.assignNear(at: context.now)
+    links.assignNear(on: kind, at: context.now)
     let oldPhase = phase
     let oldEnds = (predecessor, successor)
-    let near = links.neighbourhood
+    let near = links[kind].neighbourhood
     predecessor = near.predecessor.map { links.peers[$0].id }
     successor = near.successor.map { links.peers[$0].id }
     if let left = near.predecessor, let right = near.successor {
-      let isNamed = links.peers[left].namesUsSuccessor && links.peers[right].namesUsPredecessor
+      let isNamed = links[kind][left].namesUsSuccessor && links[kind][right].namesUsPredecessor
       phase = isNamed ? .settled : .joining
     } else {
       phase = isFounder || hasJoinedOnce ? .settled : .searching
     }
-    links.bearings.size = UInt32(clamping: ownSizeEstimate(links))
-    links.isComfortable =
-      isSettled && near.left.isFull && near.right.isFull && links.hasDirectLinks(Timing.directLinksMin)
-    links.isWellConnected =
-      isSettled
-      && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }
+    links[kind].size = UInt32(clamping: ownSizeEstimate(links))
+    if kind == .main { tellLinks(&links) }
     if phase == .settled, !hasJoinedOnce {
       hasJoinedOnce = true
-      context.notify(.joined(neighbours: links.upCount))
+      if kind == .main { context.notify(.joined(neighbours: links.upCount)) }
     }
     if oldPhase != phase || oldEnds.0 != predecessor || oldEnds.1 != successor {
       changedAt = context.now
@@ -204,6 +203,17 @@ public struct Ring: ~Copyable {
     }
   }
 
+  /// What links make of this node's place among all nodes.
+  private func tellLinks(_ links: inout Links) {
+    let near = links.neighbourhood
+    links.bearings.size = links.main.size
+    links.isComfortable =
+      isSettled && near.left.isFull && near.right.isFull && links.hasDirectLinks(Timing.directLinksMin)
+    links.isWellConnected =
+      isSettled
+      && [near.predecessor, near.successor].allSatisfy { $0 == nil || links.peers[$0!].hasDirectPath }
+  }
+
   /// A change is told at once, a series of changes a few times a second.
   private mutating func announceSoon(_ now: Instant) {
     announceAt = min(announceAt, max(now + Timing.coalesce, announcedAt + Timing.announceRing))
@@ -211,12 +221,14 @@ public struct Ring: ~Copyable {
 
   /// Goes, and tells the neighbours about each other.
   public mutating func leave(_ links: inout Links, _ context: inout Context) {
-    let near = links.neighbourhood
+    let near = links[kind].neighbourhood
     var message = Leave()
     for i in 0..<near.left.count { message.left.append(links.named(Int(near.left[i]))) }
     for i in 0..<near.right.count { message.right.append(links.named(Int(near.right[i]))) }
     let all = near.all
-    for i in 0..<all.count { links.send(.leave, to: Int(all[i]), &context) { message.encode(to: &$0) } }
+    for i in 0..<all.count {
+      links.send(.leave, on: kind, to: Int(all[i]), &context) { message.encode(to: &$0) }
+    }
   }
 }
 
@@ -231,18 +243,19 @@ extension Links {
   }
 
   /// Gives the role `near` to the nearest, and takes it from others after a while.
-  mutating func assignNear(at now: Instant) {
+  mutating func assignNear(on ring: RingKind, at now: Instant) {
+    let near = self[ring].neighbourhood
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp {
-      if neighbourhood.contains(slot) {
-        if !peers[slot].roles.contains(.near) {
+      if near.contains(slot) {
+        if !peers[slot].roles.contains(ring.near) {
           routesAreStale = true
           // A quiet far link that takes the place of somebody who died may have died as well.
           if now - peers[slot].heardAt > Timing.quietLink { doubt(slot, now) }
         }
-        peers[slot].roles.insert(.near)
-        peers[slot].trimAt = .never
-      } else if peers[slot].roles.contains(.near), peers[slot].trimAt == .never {
-        peers[slot].trimAt = now + Timing.trim
+        peers[slot].roles.insert(ring.near)
+        self[ring][slot].trimAt = .never
+      } else if peers[slot].roles.contains(ring.near), self[ring][slot].trimAt == .never {
+        self[ring][slot].trimAt = now + Timing.trim
         wake(slot, at: now + Timing.trim)
       }
     }

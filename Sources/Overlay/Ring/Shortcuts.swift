@@ -47,7 +47,7 @@ extension Ring {
     guard shortcuts.nextAt <= context.now else { return }
     let size = sizeEstimate(links)
     let wanted = Shortcuts.count(size: size)
-    let have = links.shortcutCount
+    let have = links.shortcutCount(on: kind)
     let isLacking = isSettled && have < wanted
     let hurry = min(Shortcuts.hurry * (1 << min(shortcuts.fruitless, 10)), Shortcuts.rest)
     shortcuts.nextAt = context.now + context.random.jittered(isLacking ? hurry : Shortcuts.calm)
@@ -58,7 +58,7 @@ extension Ring {
       let target = target(size: size, links, &context)
       find(target, names: names, nonce: shortcuts.nonce, &links, &context)
     } else if have > wanted + Shortcuts.surplus {
-      links.releaseSlowestShortcut()
+      links.releaseSlowestShortcut(on: kind)
     }
   }
 
@@ -81,28 +81,28 @@ extension Ring {
     var best: (node: NamedNode, time: Interval)?
     for i in 0..<min(nodes.count, limit) {
       let node = nodes[i].node
-      guard node.key != links.identity.publicKey, links.mayBecomeShortcut(node.key),
+      guard node.key != links.identity.publicKey, links.mayBecomeShortcut(node.key, on: kind),
         links.identity.suite.admits(node.key)
       else { continue }
       let time = own.predictedRoundTrip(to: nodes[i].coordinate)
       if best == nil || time < best!.time { best = (node, time) }
     }
     guard let node = best?.node else { return }
-    if let slot = links.peer(node.key.id), links.peers[slot].isUp {
-      links.peers[slot].roles.insert(.shortcut)
+    if let slot = links.peer(node.key.id), links[kind].contains(slot) {
+      links.peers[slot].roles.insert(kind.far)
       shortcuts.fruitless = 0
       return links.introduce(slot, &context)
     }
-    links.approach(node, role: .shortcut, via: via == node.key.id ? nil : via, &context)
+    links.approach(node, role: kind.far, via: via == node.key.id ? nil : via, &context)
   }
 }
 
 extension Links {
   /// Far links that this node keeps itself.
-  var shortcutCount: Int {
+  func shortcutCount(on ring: RingKind) -> Int {
     var count = 0
     for slot in 0..<peers.highWater
-    where peers.isUsed(slot) && peers[slot].roles.contains(.shortcut)
+    where peers.isUsed(slot) && peers[slot].roles.contains(ring.far)
       && (peers[slot].isUp || peers[slot].attempt != nil)
     {
       count += 1
@@ -121,19 +121,25 @@ extension Links {
   }
 
   /// Whether the node is neither a far link already, nor a neighbour, nor being asked for a link.
-  func mayBecomeShortcut(_ key: PublicKey) -> Bool {
+  func mayBecomeShortcut(_ key: PublicKey, on ring: RingKind) -> Bool {
     guard let slot = peer(key.id) else { return true }
-    return peers[slot].attempt == nil && peers[slot].roles.isDisjoint(with: [.near, .shortcut])
+    return peers[slot].attempt == nil && peers[slot].roles.isDisjoint(with: [ring.near, ring.far])
   }
 
   /// Gives up the far link that takes longest.
-  mutating func releaseSlowestShortcut() {
+  mutating func releaseSlowestShortcut(on ring: RingKind) {
     var slowest: Int?
-    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].roles.contains(.shortcut) {
+    for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].roles.contains(ring.far) {
       let time = peers[slot].bestPath?.roundTrip.smoothed ?? .zero
       if slowest == nil || time > peers[slowest!].bestPath?.roundTrip.smoothed ?? .zero { slowest = slot }
     }
-    if let slowest { peers[slowest].roles.remove(.shortcut) }
+    if let slowest { peers[slowest].roles.remove(ring.far) }
+  }
+
+  /// Twice as many as a node keeps itself, for each of its rings.
+  private var guestsMax: Int {
+    let ofMain = 2 * max(Shortcuts.count(size: Int(bearings.size)), 4)
+    return members.count == 0 ? ofMain : ofMain + 2 * max(Shortcuts.count(size: Int(members.size)), 4)
   }
 
   /// A peer keeps this node as its far link. There may be too many of them already.
@@ -142,8 +148,7 @@ extension Links {
       peers[slot].wantedAt = context.now
       return
     }
-    let limit = 2 * max(Shortcuts.count(size: Int(bearings.size)), 4)
-    if guestCount(at: context.now) < limit || peers[slot].roles.contains(.near) {
+    if guestCount(at: context.now) < guestsMax || !peers[slot].roles.isDisjoint(with: [.near, .nearMember]) {
       peers[slot].isGuest = true
       peers[slot].wantedAt = context.now
       introduce(slot, &context)
@@ -153,5 +158,5 @@ extension Links {
   }
 
   /// The peer has too many guests.
-  mutating func receiveRefusal(from slot: Int) { peers[slot].roles.remove(.shortcut) }
+  mutating func receiveRefusal(from slot: Int) { peers[slot].roles.subtract(.farLinks) }
 }

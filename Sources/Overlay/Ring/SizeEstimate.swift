@@ -14,8 +14,8 @@ extension Ring {
     // All of a small ring is in sight.
     if own <= 2 * Neighbourhood.side { return own }
     var told: [Int] = [own]
-    for slot in 0..<links.peers.highWater where links.peers.isUsed(slot) && links.peers[slot].isUp {
-      let size = links.peers[slot].bearings.size
+    links[kind].forEach { slot in
+      let size = links[kind][slot].size
       if size > 0 { told.append(Int(size)) }
     }
     told.sort()
@@ -24,8 +24,8 @@ extension Ring {
 
   /// From the arc of the nearest neighbours alone.
   func ownSizeEstimate(_ links: borrowing Links) -> Int {
-    let near = links.neighbourhood
-    let total = links.upCount + 1
+    let near = links[kind].neighbourhood
+    let total = links[kind].count + 1
     guard total > Neighbourhood.side, !near.left.isEmpty, !near.right.isEmpty else { return total }
     let first = links.peers[Int(near.left[near.left.count - 1])].id
     let last = links.peers[Int(near.right[near.right.count - 1])].id

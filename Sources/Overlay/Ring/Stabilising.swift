@@ -16,8 +16,9 @@ extension Ring {
     guard context.now >= isDeafUntil else { return }
     let peer = links.peers[slot].id
     links.peers[slot].wantedAt = context.now
-    links.peers[slot].toldAt = context.now
-    links.peers[slot].bearings = message.bearings
+    links[kind][slot].toldAt = context.now
+    links.peers[slot].bearings.coordinate = message.bearings.coordinate
+    links[kind][slot].size = message.bearings.size
     let isComplete = learn(message, from: slot, &links, &context)
     // The peer may have gone while its lists were read.
     guard let slot = links.peer(peer), links.peers[slot].isUp else { return }
@@ -36,14 +37,14 @@ extension Ring {
   ) -> Bool {
     if !message.lacksNames {
       if message.seen == view { return false }
-      if links.peers[slot].viewSent != view { return true }
+      if links[kind][slot].viewSent != view { return true }
       let patience = links.peers[slot].bestPath?.roundTrip.timeout ?? RoundTrip.timeoutInitial
-      if now - links.peers[slot].viewSentAt < patience { return false }
+      if now - links[kind][slot].viewSentAt < patience { return false }
     }
     guard links.peers[slot].answers.take(at: now) else { return false }
     // They were lost, or names in them: it is told all.
-    links.peers[slot].viewSent = 0
-    links.peers[slot].viewSentAt = .start
+    links[kind][slot].viewSent = 0
+    links[kind][slot].viewSentAt = .start
     return true
   }
 
@@ -54,11 +55,11 @@ extension Ring {
     guard let lists = message.lists else { return true }
     let peer = links.peers[slot].id
     let me = links.id.high
-    links.peers[slot].viewSeen = message.view
-    links.peers[slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0] == me
-    links.peers[slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0] == me
-    links.peers[slot].namedRight = lists.right.isEmpty ? 0 : lists.right[0]
-    links.peers[slot].namedLeft = lists.left.isEmpty ? 0 : lists.left[0]
+    links[kind][slot].viewSeen = message.view
+    links[kind][slot].namesUsSuccessor = !lists.right.isEmpty && lists.right[0] == me
+    links[kind][slot].namesUsPredecessor = !lists.left.isEmpty && lists.left[0] == me
+    links[kind][slot].namedRight = lists.right.isEmpty ? 0 : lists.right[0]
+    links[kind][slot].namedLeft = lists.left.isEmpty ? 0 : lists.left[0]
     doubtMissing(in: lists, of: slot, &links, context.now)
     for i in 0..<message.names.count { consider(message.names[i], via: peer, &links, &context) }
     reassess(&links, &context)
@@ -81,7 +82,7 @@ extension Ring {
     let isWhole = !lists.left.isFull || !lists.right.isFull
     let from = isWhole ? links.id : OverlayID(high: lists.left[3], middle: 0, low: 0)
     let to = isWhole ? links.id : OverlayID(high: lists.right[3], middle: 0, low: 0)
-    let near = links.neighbourhood.all
+    let near = links[kind].neighbourhood.all
     for i in 0..<near.count where Int(near[i]) != slot {
       let other = Int(near[i])
       let id = links.peers[other].id
@@ -111,12 +112,12 @@ extension Ring {
   mutating func announce(_ links: inout Links, _ context: inout Context) {
     announceAt = .never
     announcedAt = context.now
-    let near = links.neighbourhood
+    let near = links[kind].neighbourhood
     let all = near.all
     for i in 0..<all.count {
       let slot = Int(all[i])
       let lists = lists(for: slot, links)
-      guard links.peers[slot].viewSent != fingerprint(lists) else { continue }
+      guard links[kind][slot].viewSent != fingerprint(lists) else { continue }
       let isNearest = slot == near.predecessor || slot == near.successor
       sendStabilise(lists, to: slot, wantsAnswer: isNearest && !isSettled, &links, &context)
     }
@@ -127,14 +128,14 @@ extension Ring {
     let isQuiet = now - changedAt > Timing.unquiet && isSettled
     let period = isQuiet ? Timing.stabilise : Timing.stabiliseSoon
     stabiliseAt = now + context.random.jittered(period)
-    let near = links.neighbourhood
+    let near = links[kind].neighbourhood
     let all = near.all
     guard !all.isEmpty else { return }
     turn &+= 1
     let third = Int(all[turn % all.count])
     for slot in [near.predecessor, near.successor] {
       // One question serves both sides.
-      guard let slot, slot != third || all.count < 3, now - links.peers[slot].toldAt > period / 2 else {
+      guard let slot, slot != third || all.count < 3, now - links[kind][slot].toldAt > period / 2 else {
         continue
       }
       sendStabilise(to: slot, wantsAnswer: true, &links, &context)
@@ -154,25 +155,32 @@ extension Ring {
     _ context: inout Context
   ) {
     let view = fingerprint(lists)
-    let isNews = links.peers[slot].viewSent != view
+    let isNews = links[kind][slot].viewSent != view
     var message = Stabilise(
-      wantsAnswer: wantsAnswer, settled: isSettled, view: view, seen: links.peers[slot].viewSeen,
-      bearings: links.bearings, lists: isNews ? lists : nil)
+      wantsAnswer: wantsAnswer, settled: isSettled, view: view, seen: links[kind][slot].viewSeen,
+      bearings: bearings(links), lists: isNews ? lists : nil)
     message.lacksNames = lacksNames
     if isNews {
-      message.names = names(in: lists, since: links.peers[slot].viewSentAt, links)
-      links.peers[slot].viewSent = view
-      links.peers[slot].viewSentAt = context.now
+      message.names = names(in: lists, since: links[kind][slot].viewSentAt, links)
+      links[kind][slot].viewSent = view
+      links[kind][slot].viewSentAt = context.now
     }
-    links.send(.stabilise, to: slot, &context) { message.encode(to: &$0) }
+    links.send(.stabilise, on: kind, to: slot, &context) { message.encode(to: &$0) }
     if wantsAnswer { links.expectAnswer(slot, context.now) }
+  }
+
+  /// Where this node believes to be, on this ring.
+  private func bearings(_ links: borrowing Links) -> Bearings {
+    kind == .main
+      ? links.bearings
+      : Bearings(size: links.members.size, coordinate: links.bearings.coordinate)
   }
 
   // MARK: - Views
 
   func lists(for receiver: Int?, _ links: borrowing Links) -> NeighbourLists {
     var lists = NeighbourLists()
-    let near = links.neighbourhood
+    let near = links[kind].neighbourhood
     for i in 0..<near.left.count { lists.left.append(links.peers[Int(near.left[i])].id.high) }
     for i in 0..<near.right.count { lists.right.append(links.peers[Int(near.right[i])].id.high) }
     if let receiver { lists.nearReceiver = nearest(to: receiver, links) }
@@ -206,8 +214,8 @@ extension Ring {
   /// The two nearest on each side of a peer, among those that we are linked to.
   private func nearest(to receiver: Int, _ links: borrowing Links) -> BoundedArray<4, UInt64> {
     let place = links.peers[receiver].id
-    let forth: BoundedArray<2, Int32> = links.order.nearest(to: place, isClockwise: true)
-    let back: BoundedArray<2, Int32> = links.order.nearest(to: place, isClockwise: false)
+    let forth: BoundedArray<2, Int32> = links[kind].order.nearest(to: place, isClockwise: true)
+    let back: BoundedArray<2, Int32> = links[kind].order.nearest(to: place, isClockwise: false)
     var nodes = BoundedArray<4, UInt64>()
     for list in [forth, back] {
       for i in 0..<list.count {

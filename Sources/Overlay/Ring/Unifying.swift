@@ -76,7 +76,7 @@ extension Ring {
   ) {
     guard let look = unifier.begin(at: place, through: links.peers[slot].id, &context) else { return }
     let message = RingMessage.find(nonce: look.nonce, names: Self.placeNames)
-    links.routeMessage(through: slot, to: place, &context) { message.encode(to: &$0) }
+    links.route(message, on: kind, through: slot, to: place, &context)
   }
 
   /// What a look from outside saw.
@@ -85,13 +85,13 @@ extension Ring {
     _ context: inout Context
   ) {
     guard look.place == links.id else { return tell(nodes, of: look.place, &links, &context) }
-    let near = links.neighbourhood
+    let near = links[kind].neighbourhood
     let ends = [near.predecessor, near.successor].compactMap { $0.map { links.peers[$0].key } }
     let own = links.identity.publicKey
     let isKnown = nodes.contains { $0.node.key == own || ends.contains($0.node.key) }
     for i in 0..<nodes.count { meet(nodes[i].node, via: via, &links, &context) }
-    guard !isKnown, links.upCount > 1 else { return }
-    context.notify(.foreignRing(nodes[0].node.key.id))
+    guard !isKnown, links[kind].count > 1 else { return }
+    if kind == .main { context.notify(.foreignRing(nodes[0].node.key.id)) }
     if let contact = links.peer(look.contact), links.peers[contact].isUp {
       askForOthers(through: contact, &links, &context)
     }
@@ -113,7 +113,7 @@ extension Ring {
     }
     var message = Unify(ahead)
     if behind.key != ahead.key { message.nodes.append(behind) }
-    links.send(.unify, to: slot, &context) { message.encode(to: &$0) }
+    links.send(.unify, on: kind, to: slot, &context) { message.encode(to: &$0) }
   }
 
   public mutating func receive(
@@ -129,13 +129,13 @@ extension Ring {
   ) {
     consider(node, via: via, &links, &context)
     guard let slot = links.peer(node.key.id), links.peers[slot].attempt != nil else { return }
-    links.peers[slot].isForeign = true
+    links[kind][slot].isForeign = true
   }
 
   /// Asks a node of another ring who stands there at the places of some far links.
   mutating func askForOthers(through contact: Int, _ links: inout Links, _ context: inout Context) {
     guard unifier.mayAsk(at: context.now) else { return }
-    let others = links.randomFarLinks(other: contact, &context)
+    let others = links.randomFarLinks(on: kind, other: contact, &context)
     for i in 0..<others.count {
       look(at: links.peers[Int(others[i])].id, through: contact, &links, &context)
     }
@@ -144,12 +144,13 @@ extension Ring {
 
 extension Links {
   /// Some lasting links beyond the neighbourhood that are reached directly.
-  func randomFarLinks(other: Int, _ context: inout Context) -> BoundedArray<3, Int32> {
+  func randomFarLinks(on ring: RingKind, other: Int, _ context: inout Context) -> BoundedArray<3, Int32> {
     var chosen = BoundedArray<3, Int32>()
     var count: UInt64 = 0
+    let near = self[ring].neighbourhood
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].hasDirectPath
     {
-      guard slot != other, peers[slot].isLasting, !neighbourhood.contains(slot) else { continue }
+      guard slot != other, peers[slot].isLasting, self[ring].contains(slot), !near.contains(slot) else { continue }
       count += 1
       if chosen.append(Int32(slot)) { continue }
       let place = Int(context.random.below(count))

@@ -117,7 +117,7 @@ extension Links {
     if header.isFinal {
       return routes.behind(key, before: id, excluding: excluded).map { .forward($0) } ?? .undeliverable
     }
-    if let owner = neighbourhood.owner(of: key, around: id, peers), routeKind(owner) != nil,
+    if let owner = main.owner(of: key, around: id, peers), routeKind(owner) != nil,
       !excluded.contains(where: { $0 == owner })
     {
       header.isFinal = true
