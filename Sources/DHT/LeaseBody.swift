@@ -16,6 +16,8 @@ public enum LeaseKind: UInt8, Sendable {
   case endpoints = 2
   /// The community's own settings. No name.
   case network = 3
+  /// A member that others may come in by. Name: the place, one byte, 0 … 15. No content.
+  case rendezvous = 4
 }
 
 /// The opened body of a lease.

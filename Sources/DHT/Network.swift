@@ -20,6 +20,8 @@ public enum NetworkEvent: BitwiseCopyable, Sendable {
   case directory(DirectoryEvent)
   /// A peer has answered `measure`.
   case measured(ticket: UInt32)
+  /// The machine slept: what peers say of this node is old.
+  case woke
   /// A datagram over the ring came no farther than this node.
   case unreached(OverlayID, by: OverlayID)
 }
@@ -28,6 +30,8 @@ public enum NetworkEvent: BitwiseCopyable, Sendable {
 public enum Delivery: BitwiseCopyable, Sendable {
   case none
   case claim(peer: Int, PacketRef)
+  /// A message of a member (`MemberMessageType`), from the slot of its community on.
+  case member(peer: Int, PacketRef)
   case data(peer: Int, content: UInt8, counter: UInt64, PacketRef)
 }
 
@@ -53,7 +57,10 @@ public struct Network: ~Copyable {
 
   public mutating func expire(_ context: inout Context) {
     // Nothing was done for long, though something was due: the machine slept.
-    if Ring.hasSlept(since: lastAt, due: deadline, at: context.now) { ring.wakeUp(&links, &context) }
+    if Ring.hasSlept(since: lastAt, due: deadline, at: context.now) {
+      ring.wakeUp(&links, &context)
+      events.append(.woke)
+    }
     lastAt = context.now
     links.expire(&context)
     pump(&context)
@@ -79,6 +86,7 @@ public struct Network: ~Copyable {
         return .none
       case .message(let peer, let type, let body):
         if type == .claim { return .claim(peer: peer, body) }
+        if type == .member { return .member(peer: peer, body) }
         receive(type, context.pool.frame(body), from: peer, &context)
         context.pool.release(ref)
         return .none

@@ -81,7 +81,7 @@ public struct NodeCore: ~Copyable {
       directory: Directory(
         unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
     tunnel = configuration.tunnel.map {
-      Box(Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes))
+      Box(Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes, at: now))
     }
   }
 
@@ -157,6 +157,9 @@ public struct NodeCore: ~Copyable {
     case .claim(let peer, let packet):
       if tunnel == nil { context.pool.release(packet) }
       tunnel?.value.receiveClaim(packet, from: peer, &network, &context)
+    case .member(let peer, let packet):
+      if tunnel == nil { context.pool.release(packet) }
+      tunnel?.value.receiveFromMember(packet, from: peer, &network, &context)
     case .data(let peer, let content, let counter, let packet):
       if tunnel == nil { context.pool.release(packet) }
       tunnel?.value.receive(packet, from: peer, content: content, counter: counter, &network, &context)
@@ -200,6 +203,7 @@ public struct NodeCore: ~Copyable {
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.
   public mutating func leave(_ context: inout Context) {
+    tunnel?.value.leave(&network, &context)
     network.ring.leave(&network.links, &context)
     network.links.close(&context)
     network.links.saveRelaying(&context)

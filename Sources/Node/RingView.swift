@@ -29,17 +29,28 @@ public struct RingView: Sendable, BitwiseCopyable {
 }
 
 extension NodeCore {
+  /// Its place on the ring of all nodes.
   public var ringView: RingView {
+    view(.main, isSettled: network.ring.isSettled, isReady: network.isReady, links: network.links.upCount)
+  }
+
+  /// Its place on the ring of the members of its community; nil on a seed.
+  public var subringView: RingView? {
+    guard let isSettled = reading({ $0.isSubringSettled }) else { return nil }
+    return view(.members, isSettled: isSettled, isReady: isSettled, links: network.links.members.count)
+  }
+
+  private func view(_ ring: RingKind, isSettled: Bool, isReady: Bool, links: Int) -> RingView {
+    let table = ring == .main ? network.links.main : network.links.members
     var left = BoundedArray<4, OverlayID>()
     var right = BoundedArray<4, OverlayID>()
-    let near = network.links.neighbourhood
+    let near = table.neighbourhood
     for i in 0..<near.left.count { left.append(network.links.peers[Int(near.left[i])].id) }
     for i in 0..<near.right.count { right.append(network.links.peers[Int(near.right[i])].id) }
-    let lengths = network.links.main.contiguous(network.links.peers)
+    let lengths = table.contiguous(network.links.peers)
     return RingView(
-      id: id, isSettled: network.ring.isSettled, isReady: network.isReady, left: left, right: right,
-      contiguousLeft: lengths.left, contiguousRight: lengths.right,
-      links: network.links.upCount)
+      id: id, isSettled: isSettled, isReady: isReady, left: left, right: right,
+      contiguousLeft: lengths.left, contiguousRight: lengths.right, links: links)
   }
 
   /// Asks by a routed message which node `target` leads to: the owner of a key, the node nearest to it, or

@@ -17,6 +17,8 @@ enum DirectoryTag {
   static let lookupEndpoints: UInt32 = 7 << 24
   static let verify: UInt32 = 8 << 24
   static let renewPlan: UInt32 = 9 << 24
+  static let writePlace: UInt32 = 10 << 24
+  static let readPlace: UInt32 = 11 << 24
 
   static func kind(_ tag: UInt32) -> UInt32 { tag & 0xFF00_0000 }
 
@@ -102,6 +104,8 @@ extension Tunnel {
     case DirectoryTag.verify:
       guard let slot = DirectoryTag.slot(tag, in: network.links.peers) else { return }
       onVerified(slot, status, body, network.links, context.now)
+    case DirectoryTag.writePlace, DirectoryTag.readPlace:
+      onPlace(tag, status, body, &network, &context)
     case DirectoryTag.lookupClaim, DirectoryTag.lookupEndpoints:
       onLookupAnswer(tag, body, remaining, &network, &context)
     default:

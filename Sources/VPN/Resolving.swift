@@ -78,7 +78,7 @@ extension Tunnel {
     guard let slot = network.links.connect(key, role: .onDemand, firstHand: true, &context) else {
       return fail(question, &context)
     }
-    if isMember(slot), sendSlot(slot, network.links) != nil { flush(question, to: slot, &network, &context) }
+    if isMember(slot), network.links.memberSlot(slot) != nil { flush(question, to: slot, &network, &context) }
   }
 
   private mutating func flush(
@@ -88,7 +88,7 @@ extension Tunnel {
     routes.set(resolved.address, UInt32(slot))
     let packets = resolved.packets
     for i in 0..<packets.count {
-      guard let content = sendSlot(slot, network.links) else {
+      guard let content = network.links.memberSlot(slot) else {
         context.pool.release(packets[i])
         continue
       }
@@ -120,7 +120,9 @@ extension Tunnel {
 
   /// A peer's proofs are known: if it is a member, it is shown our claim, and gets what waits for it.
   mutating func onProved(_ slot: Int, _ network: inout Network, _ context: inout Context) {
-    guard sendSlot(slot, network.links) != nil else { return forget(UInt32(slot)) }
+    let isMember = network.links.memberSlot(slot) != nil
+    setMember(slot, isMember, &network, &context)
+    guard isMember else { return forget(UInt32(slot)) }
     let key = network.links.peers[slot].key
     if members[UInt32(slot)] == nil {
       context.notify(.memberFound(key.id))
@@ -144,7 +146,7 @@ extension Tunnel {
     let now = context.now
     members.visit { slot, member in if !member.knowsOurs && member.nextAt <= now { due.append(slot) } }
     for slot in due {
-      if sendSlot(Int(slot), network.links) == nil { forget(slot) }
+      if network.links.memberSlot(Int(slot)) == nil { forget(slot) }
       show(Int(slot), wantsAnswer: true, &network, &context)
     }
     members.visit { _, member in if !member.knowsOurs { showAt = min(showAt, member.nextAt) } }
@@ -167,7 +169,7 @@ extension Tunnel {
   private mutating func show(
     _ slot: Int, wantsAnswer: Bool, _ network: inout Network, _ context: inout Context
   ) {
-    guard let content = sendSlot(slot, network.links) else { return }
+    guard let content = network.links.memberSlot(slot) else { return }
     if wantsAnswer, var member = members[UInt32(slot)] {
       member.tries = min(member.tries + 1, 9)
       // After some tries without an answer the data itself will say when something is wrong.
@@ -200,7 +202,7 @@ extension Tunnel {
     defer { context.pool.release(packet) }
     guard let message = try? ClaimMessage(decoding: context.pool.frame(packet)),
       let session = network.links.peers[slot].session,
-      network.links.sessions.community(session, receiveSlot: message.slot) == Self.communityIndex
+      network.links.sessions.community(session, receiveSlot: message.slot) == Links.community
     else {
       counters.badClaims &+= 1
       return

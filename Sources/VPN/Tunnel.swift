@@ -34,8 +34,6 @@ public struct Tunnel: ~Copyable {
   /// The device's MTU in bytes: a record around it fits every path over a 1,500-byte underlay, also through
   /// relays.
   public static let mtu = 1_400
-  /// The community's number in the session table.
-  static let communityIndex = 0
   static let endpointsTimeToLive: UInt32 = 300
   /// After this long without another member, the user is told.
   static let lonely = Interval.seconds(8)
@@ -69,11 +67,14 @@ public struct Tunnel: ~Copyable {
   /// When the directory is asked again about a claim.
   var verifyAt: Instant = .never
   var lookups = SlotTable<Lookup>(capacity: 64)
+  /// The ring of the members, and where they find each other.
+  var subring: Ring
+  var rendezvous: Rendezvous
   private var aloneAt: Instant = .never
   private var hasMet = false
   private var wasReady = false
 
-  public init(_ configuration: TunnelConfiguration, identity: Identity, seed: [UInt8]) {
+  public init(_ configuration: TunnelConfiguration, identity: Identity, seed: [UInt8], at now: Instant) {
     community = configuration.community
     ula = configuration.community.ula(of: identity.id)
     suite = identity.suite
@@ -81,6 +82,8 @@ public struct Tunnel: ~Copyable {
     claim = AddressClaim(
       id: identity.id, community: configuration.community, requested: configuration.address,
       pool: configuration.pool, remembered: configuration.remembered)
+    subring = Ring(.members, isFounder: true, at: now)
+    rendezvous = Rendezvous(owner: configuration.community.ownerKey(of: identity).publicKey)
   }
 
   /// The granted IPv4 address with its prefix length.
@@ -95,6 +98,7 @@ public struct Tunnel: ~Copyable {
     var next = min(claim.nextAt, resolver.deadline, endpointsAt)
     next = min(next, planAt, aloneAt)
     next = min(next, showAt, verifyAt)
+    if wasReady { next = min(next, subring.deadline, rendezvous.deadline) }
     if lookups.isEmpty { return next }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
@@ -131,7 +135,7 @@ public struct Tunnel: ~Copyable {
       counters.foreignSource &+= 1
       return context.pool.release(packet)
     }
-    if let slot = routes[header.destination].map(Int.init), let content = sendSlot(slot, network.links) {
+    if let slot = routes[header.destination].map(Int.init), let content = network.links.memberSlot(slot) {
       counters.sent &+= 1
       return network.links.sendData(packet, content: content, to: slot, &context)
     }
@@ -149,7 +153,7 @@ public struct Tunnel: ~Copyable {
   ) {
     guard let session = network.links.peers[slot].session,
       network.links.sessions.community(session, receiveSlot: content & Content.classMask)
-        == Self.communityIndex
+        == Links.community
     else {
       counters.noMember &+= 1
       return context.pool.release(packet)
@@ -192,14 +196,6 @@ public struct Tunnel: ~Copyable {
     address.isV4 ? claim.plan?.admits(address) ?? false : community.ulaPrefix.contains(address)
   }
 
-  /// The content byte for data to the peer; nil when the link is down or it has not proved its membership.
-  func sendSlot(_ slot: Int, _ links: borrowing Links) -> UInt8? {
-    guard links.peers.isUsed(slot), links.peers[slot].isUp, let session = links.peers[slot].session else {
-      return nil
-    }
-    return links.sessions.slots(session, community: Self.communityIndex)?.send
-  }
-
   // MARK: - Events
 
   public mutating func on(_ event: NetworkEvent, _ network: inout Network, _ context: inout Context) {
@@ -207,13 +203,18 @@ public struct Tunnel: ~Copyable {
     case .linkUp(let slot):
       // Whoever had this slot before is gone.
       forget(UInt32(slot))
+      setMember(slot, false, &network, &context)
     case .measured, .unreached:
       break
     case .proved(let slot):
       onProved(slot, &network, &context)
     case .linkDown(let key):
       onDown(key, network.links)
+      loseMember(key, &network, &context)
+    case .woke:
+      subring.wakeUp(&network.links, &context)
     case .unreachable(let key):
+      subring.onUnreachable(key, &network.links, &context)
       for question in resolver.waiting(for: key) { fail(question, &context) }
     case .ringChanged:
       startIfReady(&network, &context)
@@ -235,6 +236,7 @@ public struct Tunnel: ~Copyable {
     askAgain(&network, &context)
     showAgain(&network, &context)
     verifyAgain(&network, &context)
+    if wasReady { expireSubring(&network, &context) }
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
     if planAt <= context.now { renewPlan(&network, &context) }
     expireLookups(&context)
@@ -252,6 +254,12 @@ public struct Tunnel: ~Copyable {
     endpointsAt = context.now + .seconds(1)
     planAt = context.now + .seconds(UInt64(AddressClaim.planTimeToLive) / 3)
     carryOut(claim.start(), &network, &context)
+    startSubring(&context)
+  }
+
+  /// Goes, and tells its neighbours on the subring about each other.
+  public mutating func leave(_ network: inout Network, _ context: inout Context) {
+    subring.leave(&network.links, &context)
   }
 
   /// Another member exists.

@@ -32,12 +32,12 @@ extension Links {
   /// A linked peer has proved that it is a member, or that it is none (any more).
   /// - Returns: whether that is news.
   public mutating func setMember(_ slot: Int, _ isMember: Bool) -> Bool {
+    if !isMember { peers[slot].roles.subtract([.nearMember, .farMember]) }
     guard members.contains(slot) != isMember else { return false }
     if isMember {
       members.insert(slot, peers[slot].id, around: id)
     } else {
       members.remove(slot, peers[slot].id, around: id)
-      peers[slot].roles.subtract([.nearMember, .farMember])
     }
     return true
   }

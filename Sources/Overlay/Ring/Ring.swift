@@ -78,7 +78,8 @@ public struct Ring: ~Copyable {
     findAt = now
     if isFounder {
       phase = .settled
-      placedAt = .start
+      // Whom the first member knows is not near this one's place.
+      if kind == .main { placedAt = .start }
     }
   }
 
@@ -128,6 +129,9 @@ public struct Ring: ~Copyable {
     known.remove(key)
     reassess(&links, &context)
   }
+
+  /// A node that somebody named as a member is none.
+  public mutating func onStranger(_ key: PublicKey) { known.remove(key) }
 
   /// A node that somebody named did not answer: the next one is asked.
   public mutating func onUnreachable(_ key: PublicKey, _ links: inout Links, _ context: inout Context) {

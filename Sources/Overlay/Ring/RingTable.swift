@@ -15,6 +15,9 @@ public enum RingKind: Sendable, BitwiseCopyable {
   /// The roles of those that a node keeps for this ring: the nearest, and the far links.
   var near: Roles { self == .main ? .near : .nearMember }
   var far: Roles { self == .main ? .shortcut : .farMember }
+
+  /// How often neighbours are asked in quiet.
+  var calm: Interval { self == .main ? Timing.stabilise : Timing.stabiliseMembers }
 }
 
 /// What a peer has said of a ring, and was told.

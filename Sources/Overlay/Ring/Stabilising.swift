@@ -102,7 +102,13 @@ extension Ring {
       for i in 0..<list.count { consider(list[i], via: peer, &links, &context) }
     }
     // Those it named may have taken its place in a full table already.
-    if let slot = links.peer(peer) { links.forget(slot, &context) }
+    guard let slot = links.peer(peer) else { return }
+    switch kind {
+    case .main: links.forget(slot, &context)
+    case .members:
+      let key = links.peers[slot].key
+      if links.setMember(slot, false) { onDown(key, &links, &context) }
+    }
   }
 
   // MARK: - Rounds
@@ -126,7 +132,7 @@ extension Ring {
   mutating func stabiliseRound(_ links: inout Links, _ context: inout Context) {
     let now = context.now
     let isQuiet = now - changedAt > Timing.unquiet && isSettled
-    let period = isQuiet ? Timing.stabilise : Timing.stabiliseSoon
+    let period = isQuiet ? kind.calm : Timing.stabiliseSoon
     stabiliseAt = now + context.random.jittered(period)
     let near = links[kind].neighbourhood
     let all = near.all

@@ -1,0 +1,136 @@
+// Where the members of a community find each other: sixteen leases of the directory, each with a key of its own.
+//
+// A member may write one of them, which follows from its blinded key, and keeps it as long as it lives; so the
+// sixteen name up to sixteen members that nobody has chosen. Whoever has no link to a member reads four at a
+// time until somebody is met. Everybody reads one now and then for life: a subring that is split does not know
+// it, and the member that is named there may stand on the other part.
+//
+// The machine only says what to read and to write; `Subring` does it.
+
+import Base
+import Session
+
+/// When the rendezvous is written and read, and who was named there.
+struct Rendezvous {
+  static let places: UInt8 = 16
+  /// Life of a lease, in seconds: for so long a dead member is named.
+  static let timeToLive: UInt32 = 60
+  static let renewal = Interval.seconds(20)
+  /// The directory did not answer, or the place belongs to another member.
+  static let retry = Interval.seconds(2)
+  /// Places that a lonely member reads at a time, and how long it waits before the next ones. All were read in
+  /// vain: it waits longer, up to the time in which a new member has written its own.
+  static let atOnce = 4
+  static let nextPlaces = Interval.milliseconds(500)
+  static let restMin = Interval.seconds(2)
+  static let restMax = Interval.seconds(15)
+  /// A subring of any size reads some twenty places a second in all, and a member of a small one every quarter
+  /// of a minute: a split is noticed by the first that looks.
+  static let lookMin = Interval.seconds(15)
+  static let lookForMember = Interval.milliseconds(50)
+  /// An answer from the subring is waited for this long.
+  static let patience = Interval.seconds(3)
+
+  /// The place that this member may write.
+  let own: UInt8
+  private(set) var writeAt: Instant = .never
+  private(set) var readAt: Instant = .never
+  /// The places in the order in which they are read, and which is next.
+  private var order: InlineArray<16, UInt8>
+  private var next = 0
+  private var rest = restMin
+  /// A member that was named, while it is found out whether it stands on our part.
+  private(set) var inQuestion: (key: PublicKey, nonce: UInt64, until: Instant)?
+  /// Members that were asked for a link because they may stand on another part.
+  private var contacts = BoundedArray<4, PublicKey>()
+
+  /// - Parameter owner: the blinded key under which this member owns leases.
+  init(owner: PublicKey) {
+    own = UInt8(truncatingIfNeeded: owner.id.high) % Self.places
+    order = InlineArray { UInt8($0) }
+  }
+
+  var deadline: Instant { min(writeAt, readAt) }
+
+  /// The directory can be asked from now on.
+  mutating func start(_ context: inout Context) {
+    writeAt = context.now
+    readAt = context.now
+    shuffle(&context)
+  }
+
+  private mutating func shuffle(_ context: inout Context) {
+    for i in stride(from: order.count - 1, to: 0, by: -1) {
+      order.swapAt(i, Int(context.random.below(UInt64(i + 1))))
+    }
+    next = 0
+  }
+
+  /// Whether the own place shall be written now.
+  mutating func takeWrite(_ context: inout Context) -> Bool {
+    guard writeAt <= context.now else { return false }
+    writeAt = context.now + context.random.jittered(Self.renewal)
+    return true
+  }
+
+  /// The own place was not written: the directory was not there, or it belongs to another member.
+  mutating func onNotWritten(_ context: inout Context) {
+    writeAt = min(writeAt, context.now + context.random.jittered(Self.retry))
+  }
+
+  /// The places to read now.
+  /// - Parameter size: members of the subring as far as this one can tell; 1 when it has met nobody.
+  mutating func takeReads(size: Int, _ context: inout Context) -> BoundedArray<4, UInt8> {
+    var places = BoundedArray<4, UInt8>()
+    guard readAt <= context.now else { return places }
+    let isAlone = size < 2
+    for _ in 0..<(isAlone ? Self.atOnce : 1) {
+      places.append(order[next])
+      next += 1
+      if next == order.count { shuffle(&context) }
+    }
+    var wait = max(Self.lookMin, Self.lookForMember * UInt64(size))
+    if isAlone {
+      wait = next == 0 ? rest : Self.nextPlaces
+      if next == 0 { rest = min(rest * 2, Self.restMax) }
+    } else {
+      rest = Self.restMin
+    }
+    readAt = context.now + context.random.jittered(wait)
+    return places
+  }
+
+  /// The last member is gone: others are looked for at once.
+  mutating func hurry(at now: Instant) { readAt = min(readAt, now) }
+
+  // MARK: - Who was named
+
+  /// A member was named that is not linked: the subring is asked whether it stands there.
+  /// - Returns: the nonce of the question; nil while another is in question.
+  mutating func question(_ key: PublicKey, _ context: inout Context) -> UInt64? {
+    if let inQuestion, inQuestion.until > context.now { return nil }
+    let nonce = context.random.next()
+    inQuestion = (key, nonce, context.now + Self.patience)
+    return nonce
+  }
+
+  /// The member nearest to the place of the one in question is this.
+  /// - Returns: the one in question, when it is another.
+  mutating func onNearest(_ nonce: UInt64, _ key: PublicKey) -> PublicKey? {
+    guard let asked = inQuestion, asked.nonce == nonce else { return nil }
+    inQuestion = nil
+    return asked.key == key ? nil : asked.key
+  }
+
+  /// A link to the member is asked for.
+  mutating func note(contact key: PublicKey) {
+    if contacts.contains(where: { $0 == key }) { return }
+    if contacts.isFull { contacts.remove(at: 0) }
+    contacts.append(key)
+  }
+
+  /// Whether the member was asked for a link; it is forgotten.
+  mutating func takeContact(_ key: PublicKey) -> Bool {
+    contacts.firstIndex { $0 == key }.map { contacts.remove(at: $0) } != nil
+  }
+}

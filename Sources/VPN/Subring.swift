@@ -1,0 +1,140 @@
+// The subring: the ring of a community's members, by the same rules as that of all nodes (`Ring`).
+//
+// It carries what is for all members. Members find each other at the rendezvous; from then on they tell each
+// other who stands next to whom. Their links are sessions like any other, at first over the ring of all nodes.
+
+import Base
+import DHT
+import Overlay
+import Session
+
+extension Tunnel {
+  /// Members of the community, as far as this one can tell; 1 when it has met nobody.
+  public func memberEstimate(_ links: borrowing Links) -> Int { subring.sizeEstimate(links) }
+
+  /// Whether both neighbours on the subring name this member, or nobody else is known.
+  public var isSubringSettled: Bool { subring.isSettled }
+
+  /// The directory can be asked from now on.
+  mutating func startSubring(_ context: inout Context) { rendezvous.start(&context) }
+
+  mutating func expireSubring(_ network: inout Network, _ context: inout Context) {
+    if subring.deadline <= context.now { subring.expire(&network.links, &context) }
+    if rendezvous.takeWrite(&context) {
+      let lease = makeLease(
+        .rendezvous, name: [rendezvous.own], content: [], Rendezvous.timeToLive, network.links)
+      network.put(lease, tag: DirectoryTag.writePlace, &context)
+    }
+    let size = network.links.members.count == 0 ? 1 : subring.sizeEstimate(network.links)
+    let places = rendezvous.takeReads(size: size, &context)
+    for i in 0..<places.count { read(place: places[i], &network, &context) }
+    pumpSubring(&network, &context)
+  }
+
+  private mutating func read(place: UInt8, _ network: inout Network, _ context: inout Context) {
+    let key = community.recordKey(kind: LeaseKind.rendezvous.rawValue, name: [place], suite: suite)
+    network.get(key.publicKey.id, tag: DirectoryTag.readPlace, &context)
+  }
+
+  /// The directory has said who has a place; nil: nobody, or it did not answer.
+  mutating func onPlace(
+    _ tag: UInt32, _ status: DirectoryStatus?, _ body: LeaseBody?, _ network: inout Network,
+    _ context: inout Context
+  ) {
+    if DirectoryTag.kind(tag) == DirectoryTag.writePlace, status != .granted {
+      rendezvous.onNotWritten(&context)
+    }
+    guard let key = body?.identity, key != network.links.identity.publicKey else { return }
+    let slot = network.links.peer(key.id)
+    if let slot, network.links.members.contains(slot) { return }
+    guard network.links.members.count > 0 else { return contact(key, &network, &context) }
+    guard let nonce = rendezvous.question(key, &context) else { return }
+    subring.find(key.id, nonce: nonce, &network.links, &context)
+  }
+
+  /// Asks a member for a link that may stand on another part of the subring.
+  private mutating func contact(_ key: PublicKey, _ network: inout Network, _ context: inout Context) {
+    rendezvous.note(contact: key)
+    network.links.connect(key, role: [], &context)
+  }
+
+  // MARK: - Members
+
+  /// A peer has proved that it is a member, or has not.
+  mutating func setMember(
+    _ slot: Int, _ isMember: Bool, _ network: inout Network, _ context: inout Context
+  ) {
+    let key = network.links.peers[slot].key
+    guard network.links.setMember(slot, isMember) else {
+      if !isMember { subring.onStranger(key) }
+      return
+    }
+    if isMember {
+      subring.onUp(slot, &network.links, &context)
+      let isContact = rendezvous.takeContact(key)
+      if isContact, !network.links.members.neighbourhood.contains(slot) {
+        subring.lookOutside(slot, &network.links, &context)
+      }
+    } else {
+      loseMember(key, &network, &context)
+    }
+    pumpSubring(&network, &context)
+  }
+
+  mutating func loseMember(_ key: PublicKey, _ network: inout Network, _ context: inout Context) {
+    subring.onDown(key, &network.links, &context)
+    if network.links.members.count == 0 { rendezvous.hurry(at: context.now) }
+  }
+
+  /// Takes a message from a member, and its slot.
+  public mutating func receiveFromMember(
+    _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
+  ) {
+    defer { context.pool.release(packet) }
+    let frame = context.pool.frame(packet)
+    guard frame.count >= 2, let session = network.links.peers[slot].session,
+      network.links.sessions.community(session, receiveSlot: frame[0]) == Links.community,
+      network.links.members.contains(slot), let type = MemberMessageType(rawValue: frame[1])
+    else {
+      counters.noMember &+= 1
+      return
+    }
+    receive(type, frame.dropping(2), from: slot, &network, &context)
+    pumpSubring(&network, &context)
+  }
+
+  private mutating func receive(
+    _ type: MemberMessageType, _ body: Frame, from slot: Int, _ network: inout Network,
+    _ context: inout Context
+  ) {
+    do throws(WireError) {
+      switch type {
+      case .stabilise:
+        subring.receive(try Stabilise(decoding: body), from: slot, &network.links, &context)
+      case .leave: subring.receive(try Leave(decoding: body), from: slot, &network.links, &context)
+      case .unify: subring.receive(try Unify(decoding: body), from: slot, &network.links, &context)
+      case .routed:
+        guard let (header, payload) = network.links.forwardAmongMembers(body, from: slot, &context) else {
+          return
+        }
+        subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
+      }
+    } catch {
+      counters.malformed &+= 1
+    }
+  }
+
+  /// What the subring has to tell.
+  mutating func pumpSubring(_ network: inout Network, _ context: inout Context) {
+    var i = 0
+    while i < subring.events.count {
+      if case .found(let nonce, let key, _) = subring.events[i],
+        let missing = rendezvous.onNearest(nonce, key)
+      {
+        contact(missing, &network, &context)
+      }
+      i += 1
+    }
+    subring.events.removeAll()
+  }
+}
