@@ -1,9 +1,10 @@
-// Where the members of a community find each other: sixteen leases of the directory, each with a key of its own.
+// Where the members of a community find each other: sixteen leases of the directory, each with a key of its
+// own.
 //
-// A member may write one of them, which follows from its blinded key, and keeps it as long as it lives; so the
-// sixteen name up to sixteen members that nobody has chosen. Whoever has no link to a member reads four at a
-// time until somebody is met. Everybody reads one now and then for life: a subring that is split does not know
-// it, and the member that is named there may stand on the other part.
+// A member may write one of them, which follows from its blinded key, and keeps it as long as it lives; so
+// the sixteen name up to sixteen members that nobody has chosen. Whoever has no link to a member reads four
+// at a time until somebody is met. Everybody reads one now and then for life: a subring that is split does
+// not know it, and the member that is named there may stand on the other part.
 //
 // The machine only says what to read and to write; `Subring` does it.
 
@@ -18,14 +19,14 @@ struct Rendezvous {
   static let renewal = Interval.seconds(20)
   /// The directory did not answer, or the place belongs to another member.
   static let retry = Interval.seconds(2)
-  /// Places that a lonely member reads at a time, and how long it waits before the next ones. All were read in
-  /// vain: it waits longer, up to the time in which a new member has written its own.
+  /// Places that a lonely member reads at a time, and how long it waits before the next ones. All were read
+  /// in vain: it waits longer, up to the time in which a new member has written its own.
   static let atOnce = 4
   static let nextPlaces = Interval.milliseconds(500)
   static let restMin = Interval.seconds(2)
   static let restMax = Interval.seconds(15)
-  /// A subring of any size reads some twenty places a second in all, and a member of a small one every quarter
-  /// of a minute: a split is noticed by the first that looks.
+  /// A subring of any size reads some twenty places a second in all, and a member of a small one every
+  /// quarter of a minute: a split is noticed by the first that looks.
   static let lookMin = Interval.seconds(15)
   static let lookForMember = Interval.milliseconds(50)
   /// An answer from the subring is waited for this long.
@@ -56,10 +57,10 @@ struct Rendezvous {
   mutating func start(_ context: inout Context) {
     writeAt = context.now
     readAt = context.now
-    shuffle(&context)
+    draw(&context)
   }
 
-  private mutating func shuffle(_ context: inout Context) {
+  private mutating func draw(_ context: inout Context) {
     for i in stride(from: order.count - 1, to: 0, by: -1) {
       order.swapAt(i, Int(context.random.below(UInt64(i + 1))))
     }
@@ -87,7 +88,7 @@ struct Rendezvous {
     for _ in 0..<(isAlone ? Self.atOnce : 1) {
       places.append(order[next])
       next += 1
-      if next == order.count { shuffle(&context) }
+      if next == order.count { draw(&context) }
     }
     var wait = max(Self.lookMin, Self.lookForMember * UInt64(size))
     if isAlone {

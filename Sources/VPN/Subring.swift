@@ -1,7 +1,8 @@
 // The subring: the ring of a community's members, by the same rules as that of all nodes (`Ring`).
 //
 // It carries what is for all members. Members find each other at the rendezvous; from then on they tell each
-// other who stands next to whom. Their links are sessions like any other, at first over the ring of all nodes.
+// other who stands next to whom. Their links are sessions like any other, at first over the ring of all
+// nodes.
 
 import Base
 import DHT

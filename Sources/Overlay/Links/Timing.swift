@@ -84,8 +84,8 @@ enum Timing {
   /// Stabilisation: often after a change, rarely in quiet.
   static let stabiliseSoon = Interval.seconds(1)
   static let stabilise = Interval.seconds(4)
-  /// On the ring of the members more rarely: nobody owns keys there, and what is sent to a dead neighbour is not
-  /// confirmed and goes another way.
+  /// On the ring of the members more rarely: nobody owns keys there, and what is sent to a dead neighbour is
+  /// not confirmed and goes another way.
   static let stabiliseMembers = Interval.seconds(12)
   static let unquiet = Interval.seconds(10)
   /// Silence of our own, with a timer overdue by more than any load explains, means that the machine slept:

@@ -170,7 +170,9 @@ extension Links {
     let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
     // A far link is told now and then that it is one, however busy it is.
-    if !peers[slot].roles.isDisjoint(with: .farLinks) { regular = min(regular, path.probe.sentAt + Timing.keepalive) }
+    if !peers[slot].roles.isDisjoint(with: .farLinks) {
+      regular = min(regular, path.probe.sentAt + Timing.keepalive)
+    }
     let silence = path.relay == nil ? Timing.silence : CircuitTiming.silence
     guard path.usedAt > path.heardAt, now - path.usedAt < Timing.activity else {
       return max(regular, path.probe.sentAt + silence)

@@ -98,7 +98,8 @@ extension Ring {
 
   /// Asks a node for a link when it would be among the nearest, also of those that are being asked.
   private mutating func approach(_ known: KnownNode, _ links: inout Links, _ context: inout Context) {
-    guard placedAt <= context.now, links.linkingCount < Links.linkingMax, links.wantsNeighbour(known.id, on: kind)
+    guard placedAt <= context.now, links.linkingCount < Links.linkingMax,
+      links.wantsNeighbour(known.id, on: kind)
     else { return }
     let via = known.voucher == known.id ? nil : known.voucher
     links.approach(known.node, role: kind.near, via: via, &context)

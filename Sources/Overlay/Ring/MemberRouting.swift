@@ -1,9 +1,9 @@
-// Messages of a ring, on whichever ring: that of all nodes has its own types of messages and routes what is for
-// others (`Router`). On the ring of the members each is wrapped in a message of its type, and goes from member to
-// member: no other node sees it, learns who is a member, or answers.
+// Messages of a ring, on whichever ring: that of all nodes has its own types of messages and routes what is
+// for others (`Router`). On the ring of the members each is wrapped in a message of its type, and goes from
+// member to member: no other node sees it, learns who is a member, or answers.
 //
-// What is routed there are searches for places and their answers, a few a minute. So a hop needs no confirmation
-// and no look ahead: whoever asked asks again.
+// What is routed there are searches for places and their answers, a few a minute. So a hop needs no
+// confirmation and no look ahead: whoever asked asks again.
 
 import Base
 import Session
@@ -22,8 +22,8 @@ extension Links {
   /// The place of the community in the session table: a node is a member of one.
   public static let community = 0
 
-  /// The slot on which a peer takes data of our community; nil when the link is down or it has not proved that
-  /// it is a member.
+  /// The slot on which a peer takes data of our community; nil when the link is down or it has not proved
+  /// that it is a member.
   public func memberSlot(_ slot: Int) -> UInt8? {
     guard peers.isUsed(slot), peers[slot].isUp, let session = peers[slot].session else { return nil }
     return sessions.slots(session, community: Self.community)?.send
@@ -91,7 +91,8 @@ extension Links {
 
   /// Asks who is nearest to a place as the given peer's part of the ring sees it.
   mutating func route(
-    _ message: RingMessage, on ring: RingKind, through slot: Int, to place: OverlayID, _ context: inout Context
+    _ message: RingMessage, on ring: RingKind, through slot: Int, to place: OverlayID,
+    _ context: inout Context
   ) {
     if ring == .main { return routeMessage(through: slot, to: place, &context) { message.encode(to: &$0) } }
     var header = memberHeader(.nearest, to: place, via: nil)

@@ -150,7 +150,9 @@ extension Links {
     let near = self[ring].neighbourhood
     for slot in 0..<peers.highWater where peers.isUsed(slot) && peers[slot].isUp && peers[slot].hasDirectPath
     {
-      guard slot != other, peers[slot].isLasting, self[ring].contains(slot), !near.contains(slot) else { continue }
+      guard slot != other, peers[slot].isLasting, self[ring].contains(slot), !near.contains(slot) else {
+        continue
+      }
       count += 1
       if chosen.append(Int32(slot)) { continue }
       let place = Int(context.random.below(count))
