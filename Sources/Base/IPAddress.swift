@@ -26,6 +26,9 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
   public var v4: UInt32 { UInt32(truncatingIfNeeded: low) }
 
   public var isLoopback: Bool { isV4 ? v4 >> 24 == 127 : high == 0 && low == 1 }
+  /// 255.255.255.255: everybody on this link (RFC 919).
+  public static let broadcast = IPAddress(v4: .max)
+
   public var isMulticast: Bool { isV4 ? v4 >> 28 == 14 : high >> 56 == 0xFF }
   public var isUnspecified: Bool { isV4 ? v4 == 0 : high == 0 && low == 0 }
   public var isLinkLocal: Bool { isV4 ? v4 >> 16 == 0xA9FE : high >> 54 == 0xFE80 >> 6 }

@@ -81,7 +81,8 @@ public struct NodeCore: ~Copyable {
       directory: Directory(
         unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
     tunnel = configuration.tunnel.map {
-      Box(Tunnel($0, identity: configuration.identity, seed: entropy.key().bytes, at: now))
+      Box(Tunnel($0, identity: configuration.identity, incarnation: configuration.incarnation,
+          seed: entropy.key().bytes, at: now))
     }
   }
 

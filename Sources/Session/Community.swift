@@ -62,6 +62,23 @@ public struct Community: Sendable {
     return SigningKey(seed: seed, suite: identity.suite)
   }
 
+  /// The signature of what a member says to all others: it holds in this community only.
+  public func sign(_ said: Frame, by identity: Identity) -> Signature {
+    identity.signing.sign(digest(of: said, identity.suite).bytes)
+  }
+
+  /// Whether the owner of the key has said this to the members.
+  public func verifies(_ signature: Signature, of said: Frame, by key: PublicKey, _ suite: Suite) -> Bool {
+    suite.verifies(signature, of: digest(of: said, suite).bytes, by: key)
+  }
+
+  private func digest(of said: Frame, _ suite: Suite) -> Key {
+    suite.labelled("said to all", key: directoryKey, capacity: said.count + 32) {
+      $0.partLength(said.count)
+      $0.bytes(said)
+    }
+  }
+
   /// The community's own /48 of unique local addresses (RFC 4193): fd and 40 bits that follow from the
   /// directory key.
   public var ulaPrefix: IPPrefix {

@@ -19,6 +19,7 @@ enum DirectoryTag {
   static let renewPlan: UInt32 = 9 << 24
   static let writePlace: UInt32 = 10 << 24
   static let readPlace: UInt32 = 11 << 24
+  static let speaker: UInt32 = 12 << 24
 
   static func kind(_ tag: UInt32) -> UInt32 { tag & 0xFF00_0000 }
 
@@ -106,6 +107,8 @@ extension Tunnel {
       onVerified(slot, status, body, network.links, context.now)
     case DirectoryTag.writePlace, DirectoryTag.readPlace:
       onPlace(tag, status, body, &network, &context)
+    case DirectoryTag.speaker:
+      if let body { onSpeaker(body) }
     case DirectoryTag.lookupClaim, DirectoryTag.lookupEndpoints:
       onLookupAnswer(tag, body, remaining, &network, &context)
     default:

@@ -37,6 +37,21 @@ struct IPPacket: BitwiseCopyable {
       return nil
     }
   }
+
+  /// Whether the packet concerns its own link only and is never passed on: IGMP, multicast listener
+  /// discovery, and neighbour discovery, by which a member could make itself the router of the others.
+  /// - Parameter frame: the packet.
+  func isLinkLocalControl(_ frame: Frame) -> Bool {
+    if source.isV4 { return proto == 2 }
+    var (next, offset) = (proto, headerBytes)
+    // The router alert of listener discovery stands in a hop-by-hop header (RFC 3810, section 5).
+    if next == 0, frame.count >= offset + 8 {
+      next = frame[offset]
+      offset += (Int(frame[offset + 1]) + 1) * 8
+    }
+    guard next == 58, offset < frame.count else { return false }
+    return (130...137).contains(frame[offset]) || frame[offset] == 143
+  }
 }
 
 /// The Internet checksum (RFC 1071).

@@ -29,6 +29,7 @@ extension Tunnel {
     let size = network.links.members.count == 0 ? 1 : subring.sizeEstimate(network.links)
     let places = rendezvous.takeReads(size: size, &context)
     for i in 0..<places.count { read(place: places[i], &network, &context) }
+    broadcasting.expire(&network.links, &context)
     pumpSubring(&network, &context)
   }
 
@@ -84,6 +85,7 @@ extension Tunnel {
 
   mutating func loseMember(_ key: PublicKey, _ network: inout Network, _ context: inout Context) {
     subring.onDown(key, &network.links, &context)
+    broadcasting.onDown(key.id, context.now)
     if network.links.members.count == 0 { rendezvous.hurry(at: context.now) }
   }
 
@@ -119,6 +121,8 @@ extension Tunnel {
           return
         }
         subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
+      case .acknowledge:
+        try broadcasting.receiveAcknowledgement(body, from: slot, network.links, &context)
       }
     } catch {
       counters.malformed &+= 1

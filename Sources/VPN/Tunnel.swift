@@ -70,11 +70,20 @@ public struct Tunnel: ~Copyable {
   /// The ring of the members, and where they find each other.
   var subring: Ring
   var rendezvous: Rendezvous
+  /// What is for all members.
+  var broadcasting: Broadcasting
+  /// Who has said something from an IPv4 address: the word of the directory, or else of the first.
+  var speakers = FlatMap<IPAddress, Speaker>(limit: 4_096)
+  /// When the directory is asked about one of them next.
+  var speakersAt: Instant = .never
   private var aloneAt: Instant = .never
   private var hasMet = false
   private var wasReady = false
 
-  public init(_ configuration: TunnelConfiguration, identity: Identity, seed: [UInt8], at now: Instant) {
+  public init(
+    _ configuration: TunnelConfiguration, identity: Identity, incarnation: UInt64, seed: [UInt8],
+    at now: Instant
+  ) {
     community = configuration.community
     ula = configuration.community.ula(of: identity.id)
     suite = identity.suite
@@ -84,6 +93,7 @@ public struct Tunnel: ~Copyable {
       pool: configuration.pool, remembered: configuration.remembered)
     subring = Ring(.members, isFounder: true, at: now)
     rendezvous = Rendezvous(owner: configuration.community.ownerKey(of: identity).publicKey)
+    broadcasting = Broadcasting(configuration.community, incarnation: incarnation)
   }
 
   /// The granted IPv4 address with its prefix length.
@@ -98,7 +108,10 @@ public struct Tunnel: ~Copyable {
     var next = min(claim.nextAt, resolver.deadline, endpointsAt)
     next = min(next, planAt, aloneAt)
     next = min(next, showAt, verifyAt)
-    if wasReady { next = min(next, subring.deadline, rendezvous.deadline) }
+    if wasReady {
+      next = min(
+        min(next, min(broadcasting.deadline, speakersAt)), min(subring.deadline, rendezvous.deadline))
+    }
     if lookups.isEmpty { return next }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
     return next
@@ -139,10 +152,7 @@ public struct Tunnel: ~Copyable {
       counters.sent &+= 1
       return network.links.sendData(packet, content: content, to: slot, &context)
     }
-    guard isVirtual(header.destination) else {
-      counters.notUnicast &+= 1
-      return context.pool.release(packet)
-    }
+    guard isVirtual(header.destination) else { return sendToAll(packet, header, &network, &context) }
     resolve(header.destination, packet, &network, &context)
   }
 
@@ -158,7 +168,6 @@ public struct Tunnel: ~Copyable {
       counters.noMember &+= 1
       return context.pool.release(packet)
     }
-    network.links.noteReceived(Int(packet.length), from: slot, context.now)
     guard content & ~Content.classMask != 0 else {
       return accept(packet, from: slot, &network, &context)
     }
@@ -173,9 +182,9 @@ public struct Tunnel: ~Copyable {
     _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
   ) {
     guard let header = IPPacket(context.pool.frame(packet)) else {
-      counters.malformed &+= 1
-      return context.pool.release(packet)
+      return receiveBroadcast(packet, from: slot, &network, &context)
     }
+    network.links.noteReceived(Int(packet.length), from: slot, context.now)
     guard routes[header.source] == UInt32(slot) else {
       counters.spoofed &+= 1
       askForClaim(slot, &network, &context)
@@ -237,6 +246,7 @@ public struct Tunnel: ~Copyable {
     showAgain(&network, &context)
     verifyAgain(&network, &context)
     if wasReady { expireSubring(&network, &context) }
+    verifySpeakers(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
     if planAt <= context.now { renewPlan(&network, &context) }
     expireLookups(&context)
@@ -285,6 +295,7 @@ public struct Tunnel: ~Copyable {
   /// Gives back every packet that waits here: the node is no more.
   public mutating func releasePackets(_ context: inout Context) {
     resolver.releasePackets(&context)
+    broadcasting.releasePackets(&context)
     reassembly.releasePackets(&context)
   }
 

@@ -114,13 +114,17 @@ extension Links {
   // MARK: - Data
 
   /// Sends a packet of a community on the peer's best path. Takes the packet's slot.
-  /// - Parameter content: the community slot on which the peer receives.
-  public mutating func sendData(_ packet: PacketRef, content: UInt8, to slot: Int, _ context: inout Context) {
+  /// - Parameters:
+  ///   - content: the community slot on which the peer receives.
+  ///   - isTraffic: whether it is a reason to look for a better way: not what is passed on to all members.
+  public mutating func sendData(
+    _ packet: PacketRef, content: UInt8, to slot: Int, isTraffic: Bool = true, _ context: inout Context
+  ) {
     guard let index = peers[slot].best, let size = peers[slot].paths[index]?.size else {
       counters.noWay &+= 1
       return context.pool.release(packet)
     }
-    noteSent(Int(packet.length), slot, index, context.now)
+    if isTraffic { noteSent(Int(packet.length), slot, index, context.now) }
     let record = Int(packet.length) + SessionTable.overhead
     if record <= Int(size) { return sendRecord(packet, content: content, to: slot, path: index, &context) }
     // Two halves with neighbouring counters; the receiver puts them together.

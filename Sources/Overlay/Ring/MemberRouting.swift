@@ -16,6 +16,8 @@ public enum MemberMessageType: UInt8, Sendable, BitwiseCopyable {
   case unify = 3
   /// A header as for routed messages, and a ring message.
   case routed = 4
+  /// A broadcast has been taken over: its ticket.
+  case acknowledge = 5
 }
 
 extension Links {
@@ -157,7 +159,7 @@ extension Links {
     }
     let source = peer(header.source)
     var best: (slot: Int, distance: OverlayID)?
-    members.forEach { slot in
+    members.visit { slot in
       if slot == hop || slot == source { return }
       let distance = peers[slot].id.distance(to: target)
       if best == nil || distance < best!.distance { best = (slot, distance) }

@@ -26,7 +26,7 @@ public struct RingOrder: Sendable {
     slots.remove(at: position)
   }
 
-  func forEach(_ body: (Int) -> Void) { for slot in slots { body(Int(slot)) } }
+  func visit(_ body: (Int) -> Void) { for slot in slots { body(Int(slot)) } }
 
   /// The nearest on one side of a place, nearest first; nobody who stands at the place itself.
   func nearest<let limit: Int>(to place: OverlayID, isClockwise: Bool) -> BoundedArray<limit, Int32> {

@@ -95,7 +95,7 @@ public struct RingTable: Sendable {
   public func contains(_ slot: Int) -> Bool { self[slot].isOn }
 
   /// Visits the slots of all, in the order of the ring.
-  public func forEach(_ body: (Int) -> Void) { order.forEach(body) }
+  public func visit(_ body: (Int) -> Void) { order.visit(body) }
 
   /// What a former life of the peer said, and was told, counts no more.
   mutating func forget(_ slot: Int) {

@@ -14,7 +14,7 @@ extension Ring {
     // All of a small ring is in sight.
     if own <= 2 * Neighbourhood.side { return own }
     var told: [Int] = [own]
-    links[kind].forEach { slot in
+    links[kind].visit { slot in
       let size = links[kind][slot].size
       if size > 0 { told.append(Int(size)) }
     }

@@ -1,0 +1,106 @@
+// Packets for everybody: broadcasts and multicasts of the device to all members, and those of members to the
+// device.
+//
+// A packet is believed to be of its source when the member that said it owns the source's address: an IPv6
+// address follows from its ID; an IPv4 address is its own if the directory says so. Nobody waits for that: an
+// address of which nothing is known belongs to the first who speaks from it, and the directory is asked.
+
+import Base
+import DHT
+import Overlay
+import Session
+
+/// Who speaks from an IPv4 address.
+struct Speaker: BitwiseCopyable {
+  var id: OverlayID
+  /// When the directory is asked whether that is right; `.never` when it was.
+  var verifyAt: Instant
+}
+
+extension Tunnel {
+  /// The directory is asked about a new speaker by all members; not by all at once.
+  static let verifySpread = Interval.milliseconds(5)
+
+  /// Takes a packet of the device that is for no single member.
+  mutating func sendToAll(
+    _ packet: PacketRef, _ header: IPPacket, _ network: inout Network, _ context: inout Context
+  ) {
+    defer { context.pool.release(packet) }
+    guard isForAll(header.destination), !header.isLinkLocalControl(context.pool.frame(packet)) else {
+      counters.notUnicast &+= 1
+      return
+    }
+    if broadcasting.say(.packet, packet, &network.links, &context) { counters.sent &+= 1 }
+  }
+
+  /// Whether the address means all members, or any number of them.
+  func isForAll(_ address: IPAddress) -> Bool {
+    address.isMulticast || address == .broadcast || address == claim.plan?.pool.broadcast
+  }
+
+  /// Takes what a member passes on that is no IP packet, and its slot.
+  mutating func receiveBroadcast(
+    _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
+  ) {
+    let arrival = broadcasting.receive(packet, from: slot, &network.links, &context)
+    context.pool.release(packet)
+    guard let arrival else { return }
+    let payload = context.pool.frame(arrival.payload)
+    guard let header = IPPacket(payload), isForAll(header.destination), !header.isLinkLocalControl(payload)
+    else {
+      counters.malformed &+= 1
+      return context.pool.release(arrival.payload)
+    }
+    guard isSpeaker(arrival.origin, from: header.source, &network, &context) else {
+      counters.spoofed &+= 1
+      return context.pool.release(arrival.payload)
+    }
+    counters.received &+= 1
+    context.emit(.deliver(arrival.payload), owning: arrival.payload)
+  }
+
+  private mutating func isSpeaker(
+    _ key: PublicKey, from source: IPAddress, _ network: inout Network, _ context: inout Context
+  ) -> Bool {
+    let id = key.id
+    guard source.isV4 else { return source == community.ula(of: id) }
+    guard isVirtual(source), !isOwn(source) else { return false }
+    if let slot = routes[source].map(Int.init) { return network.links.peers[slot].id == id }
+    if let known = speakers[source] { return known.id == id }
+    let size = UInt64(subring.sizeEstimate(network.links))
+    let wait = context.random.jittered(Self.verifySpread * max(size, 1))
+    if speakers.count == speakers.limit { speakers = FlatMap(limit: speakers.limit) }
+    speakers.set(source, Speaker(id: id, verifyAt: context.now + wait))
+    speakersAt = min(speakersAt, context.now + wait)
+    return true
+  }
+
+  /// Asks the directory about those who have spoken for the first time.
+  mutating func verifySpeakers(_ network: inout Network, _ context: inout Context) {
+    guard speakersAt <= context.now else { return }
+    speakersAt = .never
+    let now = context.now
+    var due: [(address: IPAddress, speaker: Speaker)] = []
+    speakers.visit { address, speaker in
+      if speaker.verifyAt <= now {
+        due.append((address, speaker))
+      } else {
+        speakersAt = min(speakersAt, speaker.verifyAt)
+      }
+    }
+    for (address, speaker) in due {
+      speakers.set(address, Speaker(id: speaker.id, verifyAt: .never))
+      network.get(claimKey(address), tag: DirectoryTag.speaker, &context)
+    }
+  }
+
+  /// The directory has said whose an address is.
+  mutating func onSpeaker(_ claim: LeaseBody) {
+    guard let address = Self.decode(IPAddress.self, claim.content), let known = speakers[address] else {
+      return
+    }
+    let owner = claim.identity.id
+    if known.id != owner { counters.spoofed &+= 1 }
+    speakers.set(address, Speaker(id: owner, verifyAt: .never))
+  }
+}
