@@ -5,6 +5,10 @@ import socket
 import struct
 import time
 
+import pytest
+
+import avahi
+from avahi import Avahi
 from waiting import until
 
 PORT = 9099
@@ -78,3 +82,18 @@ def test_each_of_twenty_hears_it_once(fleet):
         assert not heard_once(others, texts)
     for ear in ears:
         ear.close()
+
+
+@pytest.mark.skipif(not avahi.is_there(), reason="avahi-daemon or dbus-daemon is not installed (Tools/install-deps)")
+def test_avahi_finds_a_service_across_two_nats(fleet):
+    fleet.lab.nat(public=1, sites=["port-restricted:1", "symmetric:1"])
+    seed = fleet.seed("p1")
+    a, b = [fleet.join(host, seed) for host in ("s1h1", "s2h1")]
+    a.wait_ready(), b.wait_ready()
+    with Avahi(a, fleet.folder) as here, Avahi(b, fleet.folder) as there:
+        here.publish("printer", "_ipp._tcp", 631)
+        until("the service", lambda: any(
+            (name, host, port) == ("printer", "host-s1h1.local", 631) and address in (a.address(), a.address6())
+            for name, host, address, port in there.services("_ipp._tcp")), 30)
+        found = there.run("avahi-resolve", "-4", "-n", "host-s1h1.local")
+        assert found.stdout.split() == ["host-s1h1.local", a.address()], found
