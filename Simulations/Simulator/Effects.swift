@@ -51,6 +51,7 @@ extension World {
   private func deliver(_ packet: Frame, to host: Host) {
     counters.delivered &+= 1
     record(.deliver, of: host.number, packet)
+    onDelivery?(host.number, packet)
     if options.isLaboratory { host.delivered.append((now, packet.bytes)) }
   }
 

@@ -18,6 +18,7 @@ struct WorldScalars {
   var lastMoment: UInt64 = 0
   var passes: ((Int, Int) -> Bool)?
   var onEvent: ((Int, Event) -> Void)?
+  var onDelivery: ((Int, Frame) -> Void)?
 }
 
 /// The large ones, each in memory of its own.
@@ -110,6 +111,12 @@ extension World {
   public var passes: ((Int, Int) -> Bool)? {
     get { state.scalars.pointee.passes }
     set { state.scalars.pointee.passes = newValue }
+  }
+
+  /// Told of what a device is given; may not act on the world.
+  public var onDelivery: ((Int, Frame) -> Void)? {
+    get { state.scalars.pointee.onDelivery }
+    set { state.scalars.pointee.onDelivery = newValue }
   }
 
   /// Told of what cores notify, after the effects of the call have been carried out; may act on the world.

@@ -62,9 +62,12 @@ struct CommonChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Share of the nodes that are members, in communities of ten; others only keep the ring. (default: 10%)",
+      "Share of the nodes that are members of communities; others only keep the ring. (default: 10%)",
       valueName: "share"))
   var members: ShareText?
+
+  @Option(help: ArgumentHelp("Members of one community. (default: 10)", valueName: "n"))
+  var community: Int?
 
   @Option(help: "Whether each node joins, or a settled ring is laid out. (default: joined)")
   var start: StartChoice?
@@ -96,6 +99,7 @@ struct CommonChoice: ParsableArguments {
     try settings.take("crypto", crypto?.rawValue)
     try settings.take("loss", loss.map { "\($0.share)" })
     try settings.take("members", members.map { "\($0.share)" })
+    try settings.take("community", community.map(String.init))
     try settings.take("start", start?.rawValue)
     try settings.take("lookups", lookups.map { "\($0)" })
     try settings.take("interval", interval.map { "\($0.seconds)" })

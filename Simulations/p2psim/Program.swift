@@ -30,6 +30,7 @@ struct Program: ParsableCommand {
       ScenarioCommand<NATs, MixChoice>.self, ScenarioCommand<Lossy, NoChoice>.self,
       ScenarioCommand<NonTransitive, FractionChoice>.self, ScenarioCommand<Roaming, FractionChoice>.self,
       ScenarioCommand<BootstrapGone, NoChoice>.self, ScenarioCommand<SlowNodes, FractionChoice>.self,
+      ScenarioCommand<Broadcasts, SessionChoice>.self,
       SwarmCommand.self, CorpusCommand.self,
     ])
 

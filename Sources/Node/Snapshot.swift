@@ -95,6 +95,9 @@ extension NodeCore {
     return ReachSnapshot(mapping: underlay.mapping, seenAt: seen, udp: network.links.udpPassage)
   }
 
+  /// What was said to all members of the community; nil on a seed.
+  public var broadcasts: BroadcastCounters? { reading { $0.broadcasts } }
+
   private var community: CommunitySnapshot? {
     reading { tunnel in
       CommunitySnapshot(

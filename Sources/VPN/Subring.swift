@@ -16,6 +16,9 @@ extension Tunnel {
   /// Whether both neighbours on the subring name this member, or nobody else is known.
   public var isSubringSettled: Bool { subring.isSettled }
 
+  /// What was said to all members.
+  public var broadcasts: BroadcastCounters { broadcasting.counters }
+
   /// The directory can be asked from now on.
   mutating func startSubring(_ context: inout Context) { rendezvous.start(&context) }
 

@@ -87,6 +87,9 @@ public enum Judging {
       Figure(
         "formed_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"
       ),
+      Figure(
+        "subrings_s", "seconds of quiet until all members have their true neighbours on their subrings",
+        record.subringsWhole(since: record.quietFrom), "s"),
       Figure("consistency_mean", "ring consistency, mean", consistency.mean),
       Figure("consistency_min", "ring consistency, least", consistency.least),
       Figure("consistency_disturbed", "ring consistency while faults are on, mean", disturbed.mean),

@@ -9,6 +9,7 @@ public struct Moment: Sendable {
   /// S2 to S7 were not demanded.
   public let isExcused: Bool
   public let found: Inspection
+  public let subrings: Subrings
   /// Since the start, of all nodes.
   public let datagrams: UInt64
   public let bytes: UInt64
@@ -45,6 +46,9 @@ public struct Record: Sendable {
   /// Members that talked to each other; what punching has cost all nodes.
   public var talks: [Talk] = []
   public var punching = PunchTotals()
+  /// What members said to all others, and what that took.
+  public var shouts: [Shout] = []
+  public var shoutTotals = ShoutTotals()
   /// How those of them fared that can have no direct path.
   public var relays = Relays()
   /// Bytes a second that each node sent while it was measured.
@@ -114,6 +118,16 @@ public struct Record: Sendable {
       } else {
         begin = nil
       }
+    }
+    return begin.map { $0 - since }
+  }
+
+  /// Seconds from `since` until all members had their true neighbours on their subrings and kept them; nil when
+  /// that was not so at the end, or there were no members.
+  public func subringsWhole(since: Double) -> Double? {
+    var begin: Double?
+    for moment in moments where moment.at >= since && moment.subrings.members > 0 {
+      begin = moment.subrings.isWhole ? begin ?? moment.at : nil
     }
     return begin.map { $0 - since }
   }

@@ -44,6 +44,7 @@ public final class Run {
   private let stage: Stage
   private let probes: Probes
   private let conversations: Conversations
+  private let shouts: Shouts
   private let inspector = Inspector()
   private var record: Record
   private var witnesses: [Witness] = []
@@ -73,6 +74,7 @@ public final class Run {
     let conditions = scenario.conditions(schedule.settings)
     stage = Stage(schedule.settings, conditions, slots: schedule.plan.slots)
     conversations = Conversations(stage, schedule.plan, most: conditions.conversations)
+    shouts = Shouts(stage, schedule.plan, most: conditions.shouts)
     probes = Probes(stage, schedule.plan)
   }
 
@@ -89,6 +91,7 @@ public final class Run {
     wallAtStart = machine.wallSeconds()
     stage.onDeath = { [unowned self] in finishMeasure($0) }
     stage.world.onEvent = { [unowned self] in onEvent($0, $1) }
+    if shouts.nextAt != .never { stage.world.onDelivery = { [unowned self] in shouts.onDelivery($0, $1) } }
     let end = Instant.start + .milliseconds(schedule.plan.end)
     let measureFrom = Instant.start + .milliseconds(schedule.plan.measureFrom)
     let auditFrom = Instant.start + .milliseconds(schedule.plan.auditFrom)
@@ -98,7 +101,8 @@ public final class Run {
     let steps = schedule.plan.steps
     while stage.world.now < end {
       let stepAt = next < steps.count ? Instant.start + .milliseconds(steps[next].at) : .never
-      let at = min(stepAt, stage.nextEnding, probes.nextAt, conversations.nextAt, sampleAt, end)
+      let at = min(
+        stepAt, stage.nextEnding, probes.nextAt, conversations.nextAt, shouts.nextAt, sampleAt, end)
       stage.world.run(until: at)
       if !isMeasuring, at >= measureFrom { beginMeasures() }
       if isMeasuring, !isAuditing, at >= auditFrom { endMeasures() }
@@ -111,6 +115,8 @@ public final class Run {
         probes.onTime(at)
       } else if conversations.nextAt <= at {
         conversations.onTime(at)
+      } else if shouts.nextAt <= at {
+        shouts.onTime(at)
       } else if sampleAt <= at {
         look(at)
         sampleAt = sampleAt + interval
@@ -153,7 +159,9 @@ public final class Run {
     lastSample = at
     sumTraffic()
     record.moments.append(
-      Moment(at: at, isExcused: isExcused, found: found, datagrams: datagrams, bytes: bytes))
+      Moment(
+        at: at, isExcused: isExcused, found: found, subrings: .inspect(stage), datagrams: datagrams,
+        bytes: bytes))
     if isMeasuring, found.perfectShare < worstShare {
       worstShare = found.perfectShare
       record.worst = Picture(at: at, stage.picture(witnesses))
@@ -215,6 +223,9 @@ public final class Run {
     record.pairsAsked = probes.pairsAsked
     record.pairsReached = probes.pairsReached
     record.talks = conversations.talks
+    shouts.close(before: .never)
+    record.shouts = shouts.shouts
+    for host in stage.world.hosts { if let made = host.core.broadcasts { record.shoutTotals.add(made) } }
     record.relays = Relays.judge(conversations.talks, stage)
     for entry in stage.census.living { record.punching.add(stage.world.hosts[entry.node].snapshot.links) }
     record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore
@@ -226,6 +237,7 @@ public final class Run {
     record.measuredEvents = stage.world.events - record.measuredEvents
     record.peakBytes = machine.peakBytes()
     stage.world.onEvent = nil
+    stage.world.onDelivery = nil
     return record
   }
 }

@@ -82,6 +82,8 @@ public struct Conditions: Sendable, Equatable {
   public var mix = NATMix.none
   /// So many pairs of members talk to each other, at most.
   public var conversations = 0
+  /// So many times a member says something to all others of its community, at most.
+  public var shouts = 0
 
   public init(_ settings: Settings) { lossPerMille = settings.lossPerMille }
 }
@@ -90,7 +92,8 @@ public struct Conditions: Sendable, Equatable {
 public enum Catalogue {
   public static let all: [any Scenario.Type] = [
     Join.self, FlashCrowd.self, Churn.self, SuddenDeath.self, PartitionHeal.self, Merge.self, NATs.self,
-    Lossy.self, NonTransitive.self, Roaming.self, BootstrapGone.self, SlowNodes.self, Swarm.self,
+    Lossy.self, NonTransitive.self, Roaming.self, BootstrapGone.self, SlowNodes.self, Broadcasts.self,
+    Swarm.self,
   ]
 
   public static func named(_ name: String) -> (any Scenario.Type)? { all.first { $0.name == name } }

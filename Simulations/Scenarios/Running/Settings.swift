@@ -48,8 +48,9 @@ public struct Settings: Sendable, Equatable {
   public var latency = LatencyChoice.clusters
   /// Datagrams lost, of a thousand.
   public var lossPerMille: UInt32 = 0
-  /// Share of the nodes that are members of communities of ten.
+  /// Share of the nodes that are members of a community, and how many of them one community has.
   public var members = 0.1
+  public var community = 10
   public var start = StartChoice.joined
   /// The length of the run in virtual seconds; nil: what the scenario needs.
   public var until: Double?
@@ -122,6 +123,13 @@ extension Settings {
         return true
       }),
     share("members", \.members, 0.1),
+    SettingField(
+      name: "community", write: { $0.community == 10 ? nil : "\($0.community)" },
+      read: { settings, text in
+        guard let size = Int(text), (1...1_000_000).contains(size) else { return false }
+        settings.community = size
+        return true
+      }),
     choice("start", \.start, .joined),
     seconds("until", \.until),
     seconds("interval", \.interval),

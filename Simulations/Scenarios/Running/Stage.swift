@@ -236,11 +236,11 @@ final class Stage {
     census.bury(ids[node], at: world.now)
   }
 
-  /// A share of the slots, spread evenly, are members; ten of them are a community.
+  /// A share of the slots, spread evenly, are members; so many of them are a community.
   private func role(_ slot: Int) -> NodeRole {
     let before = Int(Double(slot) * settings.members)
     guard Int(Double(slot + 1) * settings.members) > before else { return .seed }
-    return .member(.open("community \(before / 10)"))
+    return .member(.open("community \(before / settings.community)"))
   }
 
   // MARK: - Cuts

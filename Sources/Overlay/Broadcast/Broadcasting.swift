@@ -35,6 +35,9 @@ public struct BroadcastCounters: Sendable, BitwiseCopyable {
   /// Parts for which nobody was left.
   public var abandoned: UInt64 = 0
   public var repeated: UInt64 = 0
+  /// The most children of one broadcast, and the most steps that one had gone.
+  public var widest: UInt64 = 0
+  public var deepest: UInt64 = 0
   public var forged: UInt64 = 0
   /// Beyond what a member, or all of them, may send.
   public var limited: UInt64 = 0
@@ -171,6 +174,7 @@ public struct Broadcasting: ~Copyable {
       return nil
     }
     counters.delivered &+= 1
+    counters.deepest = max(counters.deepest, UInt64(broadcast.steps) + 1)
     return BroadcastArrival(
       origin: broadcast.origin, content: broadcast.content, payload: copy, steps: broadcast.steps)
   }
@@ -207,6 +211,7 @@ public struct Broadcasting: ~Copyable {
       counters.noRoom &+= 1
       return context.pool.release(packet)
     }
+    counters.widest = max(counters.widest, UInt64(children.count))
     var places = BoundedArray<32, UInt64>()
     for i in 0..<children.count { places.append(links.peers[Int(children[i])].id.high) }
     let shares = arc.shares(of: places, around: links.id.high)
