@@ -89,7 +89,10 @@ public final class Run {
 
   private func execute() -> Record {
     wallAtStart = machine.wallSeconds()
-    stage.onDeath = { [unowned self] in finishMeasure($0) }
+    stage.onDeath = { [unowned self] in
+      finishMeasure($0)
+      countShouts($0)
+    }
     stage.world.onEvent = { [unowned self] in onEvent($0, $1) }
     if shouts.nextAt != .never { stage.world.onDelivery = { [unowned self] in shouts.onDelivery($0, $1) } }
     let end = Instant.start + .milliseconds(schedule.plan.end)
@@ -200,6 +203,10 @@ public final class Run {
     isAuditing = true
   }
 
+  private func countShouts(_ node: Int) {
+    if let counters = stage.world.hosts[node].core.broadcasts { record.shoutTotals.add(counters) }
+  }
+
   private func finishMeasure(_ node: Int) {
     guard isMeasuring, !isAuditing else { return }
     let begin = node < measures.count ? measures[node] : Measure(since: stage.startedAt[node], bytes: 0)
@@ -225,7 +232,7 @@ public final class Run {
     record.talks = conversations.talks
     shouts.close(before: .never)
     record.shouts = shouts.shouts
-    for host in stage.world.hosts { if let made = host.core.broadcasts { record.shoutTotals.add(made) } }
+    for entry in stage.census.living { countShouts(entry.node) }
     record.relays = Relays.judge(conversations.talks, stage)
     for entry in stage.census.living { record.punching.add(stage.world.hosts[entry.node].snapshot.links) }
     record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore

@@ -30,6 +30,11 @@ public struct Arc: Equatable, Sendable, BitwiseCopyable {
     return distance > 0 && (from == to || distance < to &- from)
   }
 
+  /// How far a place is from the arc, the shorter way round; 0 within it.
+  func distance(to place: UInt64) -> UInt64 {
+    contains(place) ? 0 : min(from &- place, place &- to)
+  }
+
   /// The parts of those at the given places: each lies in its own.
   /// - Parameters:
   ///   - center: where this node stands: no part reaches across it.

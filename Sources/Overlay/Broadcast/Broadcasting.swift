@@ -206,10 +206,15 @@ public struct Broadcasting: ~Copyable {
     _ links: inout Links, _ context: inout Context
   ) {
     let children = links.children(in: arc, but: source)
-    guard !children.isEmpty else { return context.pool.release(packet) }
+    let guide = children.isEmpty ? links.memberNearer(to: arc, but: source) : nil
+    guard !children.isEmpty || guide != nil else { return context.pool.release(packet) }
     guard let slot = held.insert(Held(packet: packet, steps: steps, waiting: 0)) else {
       counters.noRoom &+= 1
       return context.pool.release(packet)
+    }
+    if let guide {
+      counters.handedOn &+= 1
+      return entrust(arc, of: slot, to: guide, turns: 0, &links, &context)
     }
     counters.widest = max(counters.widest, UInt64(children.count))
     var places = BoundedArray<32, UInt64>()
@@ -341,6 +346,20 @@ extension Links {
   /// Whether the link lasts and the member is there, as far as is known.
   private func isCarrier(_ slot: Int) -> Bool {
     peers[slot].isLasting && peers[slot].bestPath?.isLastResort != true
+  }
+
+  /// The linked member nearest to an arc of which nobody is known here, if it is nearer than this node: the part
+  /// of a member that died comes to one that stands elsewhere.
+  func memberNearer(to arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?) -> Int? {
+    var best: (slot: Int, distance: UInt64)?
+    let own = arc.distance(to: id.high)
+    members.visit { slot in
+      let id = peers[slot].id
+      let distance = arc.distance(to: id.high)
+      guard distance < best?.distance ?? own, id != source?.parent, isCarrier(slot) else { return }
+      best = (slot, distance)
+    }
+    return best?.slot
   }
 
   /// The linked member nearest to a place, other than who stands there.
