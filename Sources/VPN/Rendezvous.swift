@@ -15,9 +15,9 @@ import Session
 struct Rendezvous {
   static let places: UInt8 = 16
   /// Life of a lease, in seconds: for so long a dead member is named.
-  static let timeToLive: UInt32 = 60
-  static let renewal = Interval.seconds(20)
-  /// The directory did not answer, or the place belongs to another member.
+  static let timeToLive: UInt32 = 300
+  static let renewal = Interval.seconds(100)
+  /// The directory did not answer.
   static let retry = Interval.seconds(2)
   /// Places that a lonely member reads at a time, and how long it waits before the next ones. All were read
   /// in vain: it waits longer, up to the time in which a new member has written its own.
@@ -27,8 +27,10 @@ struct Rendezvous {
   static let restMax = Interval.seconds(15)
   /// A subring of any size reads some twenty places a second in all, and a member of a small one every
   /// quarter of a minute: a split is noticed by the first that looks.
-  static let lookMin = Interval.seconds(15)
+  static let lookMin = Interval.seconds(30)
   static let lookForMember = Interval.milliseconds(50)
+  /// A place that was a linked member's need not be read again so soon.
+  static let linkedRest = Interval.minutes(10)
   /// An answer from the subring is waited for this long.
   static let patience = Interval.seconds(3)
 
@@ -38,6 +40,8 @@ struct Rendezvous {
   private(set) var readAt: Instant = .never
   /// The places in the order in which they are read, and which is next.
   private var order: InlineArray<16, UInt8>
+  /// When each is worth reading again.
+  private var notBefore = InlineArray<16, Instant>(repeating: .start)
   private var next = 0
   private var rest = restMin
   /// A member that was named, while it is found out whether it stands on our part.
@@ -74,8 +78,8 @@ struct Rendezvous {
     return true
   }
 
-  /// The own place was not written: the directory was not there, or it belongs to another member.
-  mutating func onNotWritten(_ context: inout Context) {
+  /// The directory was not there. (A place that belongs to another member is tried again when it may be free.)
+  mutating func onFailed(_ context: inout Context) {
     writeAt = min(writeAt, context.now + context.random.jittered(Self.retry))
   }
 
@@ -86,9 +90,7 @@ struct Rendezvous {
     guard readAt <= context.now else { return places }
     let isAlone = size < 2
     for _ in 0..<(isAlone ? Self.atOnce : 1) {
-      places.append(order[next])
-      next += 1
-      if next == order.count { draw(&context) }
+      if let place = takeNext(&context) { places.append(place) }
     }
     var wait = max(Self.lookMin, Self.lookForMember * UInt64(size))
     if isAlone {
@@ -101,8 +103,28 @@ struct Rendezvous {
     return places
   }
 
-  /// The last member is gone: others are looked for at once.
-  mutating func hurry(at now: Instant) { readAt = min(readAt, now) }
+  /// The next place of the order that is worth reading.
+  private mutating func takeNext(_ context: inout Context) -> UInt8? {
+    for _ in 0..<order.count {
+      let place = order[next]
+      next += 1
+      if next == order.count { draw(&context) }
+      if notBefore[Int(place)] <= context.now { return place }
+    }
+    return nil
+  }
+
+  /// A link to a member is lost: it may stand on another part now, with others whose places are known.
+  /// - Parameter isAlone: whether it was the last one: others are looked for at once.
+  mutating func onLost(isAlone: Bool, at now: Instant) {
+    notBefore = InlineArray(repeating: .start)
+    if isAlone { readAt = min(readAt, now) }
+  }
+
+  /// The place is that of a linked member, or our own.
+  mutating func onLinked(_ place: UInt8, at now: Instant) {
+    notBefore[Int(place % Self.places)] = now + Self.linkedRest
+  }
 
   // MARK: - Who was named
 

@@ -38,7 +38,7 @@ extension Tunnel {
 
   private mutating func read(place: UInt8, _ network: inout Network, _ context: inout Context) {
     let key = community.recordKey(kind: LeaseKind.rendezvous.rawValue, name: [place], suite: suite)
-    network.get(key.publicKey.id, tag: DirectoryTag.readPlace, &context)
+    network.get(key.publicKey.id, tag: DirectoryTag.readPlace | UInt32(place), &context)
   }
 
   /// The directory has said who has a place; nil: nobody, or it did not answer.
@@ -46,15 +46,20 @@ extension Tunnel {
     _ tag: UInt32, _ status: DirectoryStatus?, _ body: LeaseBody?, _ network: inout Network,
     _ context: inout Context
   ) {
-    if DirectoryTag.kind(tag) == DirectoryTag.writePlace, status != .granted {
-      rendezvous.onNotWritten(&context)
+    if tag == DirectoryTag.writePlace, status == nil || status == .later { rendezvous.onFailed(&context) }
+    guard let key = body?.identity else { return }
+    let place = UInt8(truncatingIfNeeded: tag)
+    let isRead = DirectoryTag.kind(tag) == DirectoryTag.readPlace
+    if key == network.links.identity.publicKey || isLinked(key, network.links) {
+      return isRead ? rendezvous.onLinked(place, at: context.now) : ()
     }
-    guard let key = body?.identity, key != network.links.identity.publicKey else { return }
-    let slot = network.links.peer(key.id)
-    if let slot, network.links.members.contains(slot) { return }
     guard network.links.members.count > 0 else { return contact(key, &network, &context) }
     guard let nonce = rendezvous.question(key, &context) else { return }
     subring.find(key.id, nonce: nonce, &network.links, &context)
+  }
+
+  private func isLinked(_ key: PublicKey, _ links: borrowing Links) -> Bool {
+    links.peer(key.id).map { links.members.contains($0) } ?? false
   }
 
   /// Asks a member for a link that may stand on another part of the subring.
@@ -89,7 +94,7 @@ extension Tunnel {
   mutating func loseMember(_ key: PublicKey, _ network: inout Network, _ context: inout Context) {
     subring.onDown(key, &network.links, &context)
     broadcasting.onDown(key.id, context.now)
-    if network.links.members.count == 0 { rendezvous.hurry(at: context.now) }
+    rendezvous.onLost(isAlone: network.links.members.count == 0, at: context.now)
   }
 
   /// Takes a message from a member, and its slot.

@@ -218,8 +218,7 @@ public struct Tunnel: ~Copyable {
     case .proved(let slot):
       onProved(slot, &network, &context)
     case .linkDown(let key):
-      onDown(key, network.links)
-      loseMember(key, &network, &context)
+      if onDown(key, network.links) { loseMember(key, &network, &context) }
     case .woke:
       subring.wakeUp(&network.links, &context)
     case .unreachable(let key):
@@ -281,7 +280,9 @@ public struct Tunnel: ~Copyable {
     context.notify(.noLongerAlone)
   }
 
-  private mutating func onDown(_ key: PublicKey, _ links: borrowing Links) {
+  /// A link is lost.
+  /// - Returns: whether a member was behind it.
+  private mutating func onDown(_ key: PublicKey, _ links: borrowing Links) -> Bool {
     var gone: [UInt32] = []
     members.visit { slot, _ in
       let slot = Int(slot)
@@ -290,6 +291,7 @@ public struct Tunnel: ~Copyable {
       }
     }
     for slot in gone { forget(slot) }
+    return !gone.isEmpty
   }
 
   /// Gives back every packet that waits here: the node is no more.

@@ -16,8 +16,9 @@ public enum RingKind: Sendable, BitwiseCopyable {
   var near: Roles { self == .main ? .near : .nearMember }
   var far: Roles { self == .main ? .shortcut : .farMember }
 
-  /// How often neighbours are asked in quiet.
+  /// How often neighbours are asked in quiet, and after a change.
   var calm: Interval { self == .main ? Timing.stabilise : Timing.stabiliseMembers }
+  var unquiet: Interval { self == .main ? Timing.stabiliseSoon : Timing.stabilise }
 }
 
 /// What a peer has said of a ring, and was told.

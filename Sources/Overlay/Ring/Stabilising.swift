@@ -132,7 +132,7 @@ extension Ring {
   mutating func stabiliseRound(_ links: inout Links, _ context: inout Context) {
     let now = context.now
     let isQuiet = now - changedAt > Timing.unquiet && isSettled
-    let period = isQuiet ? kind.calm : Timing.stabiliseSoon
+    let period = isQuiet ? kind.calm : kind.unquiet
     stabiliseAt = now + context.random.jittered(period)
     let near = links[kind].neighbourhood
     let all = near.all
