@@ -14,6 +14,8 @@ public struct Member: BitwiseCopyable, Sendable {
   var askedAt: Instant = .start
   /// The address about which the directory is asked, how often it knew nothing, and when it is asked again.
   var asked: IPAddress?
+  /// An address that it has shown, and about which the directory is asked when there is traffic.
+  var unverified: IPAddress?
   var doubts: UInt8 = 0
   var verifyAt: Instant = .never
   /// When it is shown our claim again, unless it has seen it.

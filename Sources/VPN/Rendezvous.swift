@@ -78,7 +78,8 @@ struct Rendezvous {
     return true
   }
 
-  /// The directory was not there. (A place that belongs to another member is tried again when it may be free.)
+  /// The directory was not there. (A place that belongs to another member is tried again when it may be
+  /// free.)
   mutating func onFailed(_ context: inout Context) {
     writeAt = min(writeAt, context.now + context.random.jittered(Self.retry))
   }

@@ -231,7 +231,23 @@ extension Tunnel {
       return
     }
     if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
-    if routes[address] == nil || routes[address] == UInt32(slot) { grant(address, to: slot) }
+    let isFree = routes[address] == nil || routes[address] == UInt32(slot)
+    if isFree { grant(address, to: slot) }
+    // Most links between members carry no packets of theirs: the directory is asked with the first one.
+    if isFree, !network.links.peers[slot].isForTraffic {
+      members[UInt32(slot)].map { shown in
+        var member = shown
+        member.unverified = address
+        members.set(UInt32(slot), member)
+      }
+    } else {
+      verify(address, of: slot, &network, &context)
+    }
+  }
+
+  /// The first packet to a member or from it: is the address that it has shown its own?
+  mutating func verifyShown(_ slot: Int, _ network: inout Network, _ context: inout Context) {
+    guard let address = members[UInt32(slot)]?.unverified else { return }
     verify(address, of: slot, &network, &context)
   }
 
@@ -287,6 +303,7 @@ extension Tunnel {
   ) {
     guard var member = members[UInt32(slot)] else { return }
     member.asked = address
+    member.unverified = nil
     member.verifyAt = .never
     members.set(UInt32(slot), member)
     let tag = DirectoryTag.make(DirectoryTag.verify, slot, in: network.links.peers)

@@ -150,6 +150,7 @@ public struct Tunnel: ~Copyable {
     }
     if let slot = routes[header.destination].map(Int.init), let content = network.links.memberSlot(slot) {
       counters.sent &+= 1
+      if network.links.peers[slot].sentBytes == 0 { verifyShown(slot, &network, &context) }
       return network.links.sendData(packet, content: content, to: slot, &context)
     }
     guard isVirtual(header.destination) else { return sendToAll(packet, header, &network, &context) }
@@ -184,6 +185,7 @@ public struct Tunnel: ~Copyable {
     guard let header = IPPacket(context.pool.frame(packet)) else {
       return receiveBroadcast(packet, from: slot, &network, &context)
     }
+    if network.links.peers[slot].receivedBytes == 0 { verifyShown(slot, &network, &context) }
     network.links.noteReceived(Int(packet.length), from: slot, context.now)
     guard routes[header.source] == UInt32(slot) else {
       counters.spoofed &+= 1

@@ -1,5 +1,5 @@
-// Members of one community say something to all others, while sessions end, others begin, and one datagram of a
-// hundred is lost.
+// Members of one community say something to all others, while sessions end, others begin, and one datagram of
+// a hundred is lost.
 
 import Base
 

@@ -1,5 +1,5 @@
-// Whether the members of each community stand on one ring of their own: compared with the sorted list of those
-// that live, as everybody who is reachable ought to have his true neighbours.
+// Whether the members of each community stand on one ring of their own: compared with the sorted list of
+// those that live, as everybody who is reachable ought to have his true neighbours.
 
 import Base
 import Node

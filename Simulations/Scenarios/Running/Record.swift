@@ -122,8 +122,8 @@ public struct Record: Sendable {
     return begin.map { $0 - since }
   }
 
-  /// Seconds from `since` until all members had their true neighbours on their subrings and kept them; nil when
-  /// that was not so at the end, or there were no members.
+  /// Seconds from `since` until all members had their true neighbours on their subrings and kept them; nil
+  /// when that was not so at the end, or there were no members.
   public func subringsWhole(since: Double) -> Double? {
     var begin: Double?
     for moment in moments where moment.at >= since && moment.subrings.members > 0 {

@@ -348,8 +348,8 @@ extension Links {
     peers[slot].isLasting && peers[slot].bestPath?.isLastResort != true
   }
 
-  /// The linked member nearest to an arc of which nobody is known here, if it is nearer than this node: the part
-  /// of a member that died comes to one that stands elsewhere.
+  /// The linked member nearest to an arc of which nobody is known here, if it is nearer than this node: the
+  /// part of a member that died comes to one that stands elsewhere.
   func memberNearer(to arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?) -> Int? {
     var best: (slot: Int, distance: UInt64)?
     let own = arc.distance(to: id.high)

@@ -162,7 +162,7 @@ public struct Peer: BitwiseCopyable {
   var isLasting: Bool { isGuest || !roles.isDisjoint(with: .lasting) }
 
   /// Whether data goes over the link, or shall: then the largest datagram of its path matters.
-  var isForTraffic: Bool { roles.contains(.onDemand) || sentBytes > 0 || receivedBytes > 0 }
+  public var isForTraffic: Bool { roles.contains(.onDemand) || sentBytes > 0 || receivedBytes > 0 }
 
   /// The path that data takes.
   @inline(__always) public var bestPath: Path? { if let best { paths[best] } else { nil } }
