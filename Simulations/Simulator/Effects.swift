@@ -51,8 +51,17 @@ extension World {
   private func deliver(_ packet: Frame, to host: Host) {
     counters.delivered &+= 1
     record(.deliver, of: host.number, packet)
+    if isQuery(packet) {
+      if options.isLaboratory { host.queries.append((now, packet.bytes)) }
+      return
+    }
     onDelivery?(host.number, packet)
     if options.isLaboratory { host.delivered.append((now, packet.bytes)) }
+  }
+
+  /// Whether the packet asks the kernel which multicast groups were joined: no program sees it.
+  private func isQuery(_ packet: Frame) -> Bool {
+    packet[0] == 0x46 ? packet[9] == 2 : packet[0] >> 4 == 6 && packet[6] == 0
   }
 
   private func store(_ table: StoreTable, _ ticket: UInt32, _ pair: Frame, of host: Host) {

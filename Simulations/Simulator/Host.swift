@@ -21,6 +21,8 @@ public final class Host {
   public let configuration: NodeConfiguration
   /// Packets that reached the virtual device, with the moment; only in a laboratory.
   public internal(set) var delivered: [(at: Instant, bytes: [UInt8])] = []
+  /// Questions to the kernel about multicast groups; only in a laboratory.
+  public internal(set) var queries: [(at: Instant, bytes: [UInt8])] = []
   /// What the core notified; only in a laboratory.
   public internal(set) var events: [Event] = []
   public internal(set) var isAlive = true

@@ -26,7 +26,13 @@ extension World {
     relay: UInt64 = 1 << 31
   ) -> Host {
     let tunnel = community.map { TunnelConfiguration(community: $0, address: address, pool: pool) }
-    return add(tunnel, bootstraps: bootstraps, relay: relay, site: Site())
+    return add(tunnel, bootstraps: bootstraps, relay: relay)
+  }
+
+  /// The same with all that a member may be told.
+  @discardableResult
+  public func add(_ tunnel: TunnelConfiguration?, bootstraps: [Int], relay: UInt64 = 1 << 31) -> Host {
+    add(tunnel, bootstraps: bootstraps, relay: relay, site: Site())
   }
 
   /// Of a thousand datagrams, so many are lost.

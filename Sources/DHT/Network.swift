@@ -130,7 +130,7 @@ public struct Network: ~Copyable {
     if header.payload == .directory {
       let isFirstHand = hop.map { links.peers.isUsed($0) && links.peers[$0].id == header.source } ?? false
       directory.receive(payload, from: header, isFirstHand: isFirstHand, &links, ring, &context)
-    } else if let message = try? RingMessage(decoding: payload) {
+    } else if header.payload == .ring, let message = try? RingMessage(decoding: payload) {
       if case .undeliverable(let destination, let kind, let ticket) = message {
         if kind == .datagram { events.append(.unreached(destination, by: header.source)) }
         return onUndeliverable(destination, kind, ticket: ticket, &context)
@@ -148,6 +148,7 @@ public struct Network: ~Copyable {
     case .ring: ring.onUndeliverable(nonce: ticket, &context)
     case .directory: directory.onUndeliverable(ticket: ticket, &context)
     case .datagram: links.onUnreached(destination, &context)
+    case .group: break
     }
   }
 

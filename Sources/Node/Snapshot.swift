@@ -22,6 +22,7 @@ public struct Snapshot: Sendable {
   public var peers: [PeerSnapshot]
   public var links: LinkCounters
   public var tunnel: TunnelCounters?
+  public var multicast: MulticastCounters?
 }
 
 /// How this node stands towards the rest of the underlay.
@@ -82,7 +83,7 @@ extension NodeCore {
       successor: near.successor.map { network.links.peers[$0].id },
       predecessor: near.predecessor.map { network.links.peers[$0].id }, leases: network.directory.count,
       community: community, reach: reach, peers: peers, links: network.links.counters,
-      tunnel: reading { $0.counters })
+      tunnel: reading { $0.counters }, multicast: reading { $0.multicastCounters })
   }
 
   public var reach: ReachSnapshot {

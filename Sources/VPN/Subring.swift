@@ -79,6 +79,7 @@ extension Tunnel {
       if !isMember { subring.onStranger(key) }
       return
     }
+    multicast.tree.review(at: context.now)
     if isMember {
       subring.onUp(slot, &network.links, &context)
       let isContact = rendezvous.takeContact(key)
@@ -94,6 +95,8 @@ extension Tunnel {
   mutating func loseMember(_ key: PublicKey, _ network: inout Network, _ context: inout Context) {
     subring.onDown(key, &network.links, &context)
     broadcasting.onDown(key.id, context.now)
+    multicast.tree.onDown(key.id, at: context.now)
+    multicast.plans.onDown(key.id, at: context.now)
     rendezvous.onLost(isAlone: network.links.members.count == 0, at: context.now)
   }
 
@@ -128,9 +131,16 @@ extension Tunnel {
         guard let (header, payload) = network.links.forwardAmongMembers(body, from: slot, &context) else {
           return
         }
+        if header.payload == .group {
+          let message = try GroupMessage(decoding: payload)
+          receive(message, from: header.source, via: header.sourceVia, &network, &context)
+          return pumpGroups(&network, &context)
+        }
         subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
       case .acknowledge:
         try broadcasting.receiveAcknowledgement(body, from: slot, network.links, &context)
+      case .report:
+        receive(try GroupReport(decoding: body), from: slot, network.links, context.now)
       }
     } catch {
       counters.malformed &+= 1

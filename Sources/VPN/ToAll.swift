@@ -21,36 +21,74 @@ extension Tunnel {
   /// The directory is asked about a new speaker by all members; not by all at once.
   static let verifySpread = Interval.milliseconds(5)
 
-  /// Takes a packet of the device that is for no single member.
+  /// Takes a packet of the device that is for no single member, and its slot.
   mutating func sendToAll(
     _ packet: PacketRef, _ header: IPPacket, _ network: inout Network, _ context: inout Context
   ) {
-    defer { context.pool.release(packet) }
-    guard isForAll(header.destination), !header.isLinkLocalControl(context.pool.frame(packet)) else {
-      counters.notUnicast &+= 1
-      return
+    let scope = GroupScope(header.destination)
+    if header.isLinkLocalControl(context.pool.frame(packet)) {
+      if !snoop(packet, header, &context) { counters.notUnicast &+= 1 }
+      return context.pool.release(packet)
     }
+    guard scope != nil ? scope != .machine : isBroadcast(header.destination) else {
+      counters.notUnicast &+= 1
+      return context.pool.release(packet)
+    }
+    guard scope != nil ? takesMulticasts : takesBroadcasts else {
+      counters.switchedOff &+= 1
+      return context.pool.release(packet)
+    }
+    if scope == .receivers { return send(packet, toGroup: header.destination, &network, &context) }
     if broadcasting.say(.packet, packet, &network.links, &context) { counters.sent &+= 1 }
+    context.pool.release(packet)
   }
 
-  /// Whether the address means all members, or any number of them.
-  func isForAll(_ address: IPAddress) -> Bool {
-    address.isMulticast || address == .broadcast || address == claim.plan?.pool.broadcast
+  private func isBroadcast(_ address: IPAddress) -> Bool {
+    address == .broadcast || address == claim.plan?.pool.broadcast
+  }
+
+  /// Whether what a member has sent to all is for the programs of this machine; counted when not.
+  private mutating func isForHere(_ header: IPPacket, _ frame: Frame) -> Bool {
+    guard !header.isLinkLocalControl(frame) else {
+      counters.malformed &+= 1
+      return false
+    }
+    switch GroupScope(header.destination) {
+    case .everybody where takesMulticasts: return true
+    case .receivers where takesMulticasts:
+      if !isReceived(header, frame) { multicast.counters.unwanted &+= 1 }
+      return isReceived(header, frame)
+    case .everybody, .receivers: counters.switchedOff &+= 1
+    case nil where isBroadcast(header.destination):
+      if !takesBroadcasts { counters.switchedOff &+= 1 }
+      return takesBroadcasts
+    case .machine, nil: counters.malformed &+= 1
+    }
+    return false
   }
 
   /// Takes what a member passes on that is no IP packet, and its slot.
   mutating func receiveBroadcast(
     _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
   ) {
+    let kind = packet.length > 0 ? context.pool.frame(packet)[0] : 0
+    guard kind == Broadcasting.kind else {
+      if kind == TreeFrame.kind {
+        receiveFromTree(packet, from: slot, &network, &context)
+      } else {
+        counters.malformed &+= 1
+      }
+      return context.pool.release(packet)
+    }
     let arrival = broadcasting.receive(packet, from: slot, &network.links, &context)
     context.pool.release(packet)
     guard let arrival else { return }
     let payload = context.pool.frame(arrival.payload)
-    guard let header = IPPacket(payload), isForAll(header.destination), !header.isLinkLocalControl(payload)
-    else {
+    guard let header = IPPacket(payload) else {
       counters.malformed &+= 1
       return context.pool.release(arrival.payload)
     }
+    guard isForHere(header, payload) else { return context.pool.release(arrival.payload) }
     guard isSpeaker(arrival.origin, from: header.source, &network, &context) else {
       counters.spoofed &+= 1
       return context.pool.release(arrival.payload)
@@ -59,7 +97,7 @@ extension Tunnel {
     context.emit(.deliver(arrival.payload), owning: arrival.payload)
   }
 
-  private mutating func isSpeaker(
+  mutating func isSpeaker(
     _ key: PublicKey, from source: IPAddress, _ network: inout Network, _ context: inout Context
   ) -> Bool {
     let id = key.id

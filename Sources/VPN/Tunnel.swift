@@ -18,14 +18,21 @@ public struct TunnelConfiguration: Sendable {
   public var pool: IPPrefix?
   /// The IPv4 address of the last run.
   public var remembered: IPAddress?
+  /// Whether broadcasts, and multicasts, are sent and taken. What others send to each other is passed on in
+  /// any case.
+  public var broadcasts: Bool
+  public var multicasts: Bool
 
   public init(
-    community: Community, address: IPPrefix? = nil, pool: IPPrefix? = nil, remembered: IPAddress? = nil
+    community: Community, address: IPPrefix? = nil, pool: IPPrefix? = nil, remembered: IPAddress? = nil,
+    broadcasts: Bool = true, multicasts: Bool = true
   ) {
     self.community = community
     self.address = address
     self.pool = pool
     self.remembered = remembered
+    self.broadcasts = broadcasts
+    self.multicasts = multicasts
   }
 }
 
@@ -49,6 +56,8 @@ public struct Tunnel: ~Copyable {
   /// By which leases are judged.
   let suite: Suite
   public internal(set) var counters = TunnelCounters()
+  /// What became of multicasts.
+  public var multicastCounters: MulticastCounters { multicast.counters }
   /// Whether no other member was found although there was time for it.
   public private(set) var isAlone = false
   var claim: AddressClaim
@@ -72,6 +81,11 @@ public struct Tunnel: ~Copyable {
   var rendezvous: Rendezvous
   /// What is for all members.
   var broadcasting: Broadcasting
+  /// Multicast groups.
+  var multicast: Multicast
+  /// What the user wants.
+  let takesBroadcasts: Bool
+  let takesMulticasts: Bool
   /// Who has said something from an IPv4 address: the word of the directory, or else of the first.
   var speakers = FlatMap<IPAddress, Speaker>(limit: 4_096)
   /// When the directory is asked about one of them next.
@@ -94,6 +108,9 @@ public struct Tunnel: ~Copyable {
     subring = Ring(.members, isFounder: true, at: now)
     rendezvous = Rendezvous(owner: configuration.community.ownerKey(of: identity).publicKey)
     broadcasting = Broadcasting(configuration.community, incarnation: incarnation)
+    multicast = Multicast(identity.id, incarnation: incarnation)
+    takesBroadcasts = configuration.broadcasts
+    takesMulticasts = configuration.multicasts
   }
 
   /// The granted IPv4 address with its prefix length.
@@ -110,7 +127,8 @@ public struct Tunnel: ~Copyable {
     next = min(next, showAt, verifyAt)
     if wasReady {
       next = min(
-        min(next, min(broadcasting.deadline, speakersAt)), min(subring.deadline, rendezvous.deadline))
+        min(next, min(broadcasting.deadline, speakersAt)), min(subring.deadline, rendezvous.deadline),
+        multicast.deadline)
     }
     if lookups.isEmpty { return next }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
@@ -145,7 +163,8 @@ public struct Tunnel: ~Copyable {
       return context.pool.release(packet)
     }
     guard isOwn(header.source) else {
-      counters.foreignSource &+= 1
+      // Reports about groups come from link-local addresses, and from none.
+      if !snoop(packet, header, &context) { counters.foreignSource &+= 1 }
       return context.pool.release(packet)
     }
     if let slot = routes[header.destination].map(Int.init), let content = network.links.memberSlot(slot) {
@@ -182,7 +201,8 @@ public struct Tunnel: ~Copyable {
   private mutating func accept(
     _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
   ) {
-    guard let header = IPPacket(context.pool.frame(packet)) else {
+    let frame = context.pool.frame(packet)
+    guard let header = IPPacket(frame) else {
       return receiveBroadcast(packet, from: slot, &network, &context)
     }
     if network.links.peers[slot].receivedBytes == 0 { verifyShown(slot, &network, &context) }
@@ -192,7 +212,7 @@ public struct Tunnel: ~Copyable {
       askForClaim(slot, &network, &context)
       return context.pool.release(packet)
     }
-    guard isOwn(header.destination) else {
+    guard isOwn(header.destination) || isReceived(header, frame) else {
       counters.foreignDestination &+= 1
       return context.pool.release(packet)
     }
@@ -246,7 +266,10 @@ public struct Tunnel: ~Copyable {
     askAgain(&network, &context)
     showAgain(&network, &context)
     verifyAgain(&network, &context)
-    if wasReady { expireSubring(&network, &context) }
+    if wasReady {
+      expireSubring(&network, &context)
+      expireGroups(&network, &context)
+    }
     verifySpeakers(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
     if planAt <= context.now { renewPlan(&network, &context) }
@@ -266,6 +289,7 @@ public struct Tunnel: ~Copyable {
     planAt = context.now + .seconds(UInt64(AddressClaim.planTimeToLive) / 3)
     carryOut(claim.start(), &network, &context)
     startSubring(&context)
+    startGroups(at: context.now)
   }
 
   /// Goes, and tells its neighbours on the subring about each other.
@@ -300,6 +324,7 @@ public struct Tunnel: ~Copyable {
   public mutating func releasePackets(_ context: inout Context) {
     resolver.releasePackets(&context)
     broadcasting.releasePackets(&context)
+    multicast.plans.releasePackets(&context)
     reassembly.releasePackets(&context)
   }
 
@@ -318,6 +343,8 @@ public struct TunnelCounters: Sendable, BitwiseCopyable {
   public var malformed: UInt64 = 0
   public var foreignSource: UInt64 = 0
   public var notUnicast: UInt64 = 0
+  /// Broadcasts and multicasts, where the user wants none.
+  public var switchedOff: UInt64 = 0
   public var noMember: UInt64 = 0
   public var spoofed: UInt64 = 0
   public var foreignDestination: UInt64 = 0

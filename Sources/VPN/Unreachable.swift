@@ -1,7 +1,7 @@
 // "Host unreachable", told to the program that sent the packet, so that it need not wait for a time-out.
 //
-// ICMP (RFC 792, code 1) and ICMPv6 (RFC 4443 §3.1, code 3), never in answer to an ICMP error or to a later
-// fragment.
+// ICMP (RFC 792, code 1) and ICMPv6 (RFC 4443 §3.1, code 3), never in answer to an ICMP error, to a later
+// fragment or to a multicast (RFC 1122 §3.2.2).
 
 import Base
 
@@ -13,9 +13,9 @@ enum Unreachable {
   /// - Parameter host: the address it comes from, this node's own.
   /// - Returns: its length; nil when the packet deserves no answer.
   static func write(answering frame: Frame, from host: IPAddress, into room: Frame) -> Int? {
-    guard let packet = IPPacket(frame), packet.source.isV4 == host.isV4, !isError(frame, packet) else {
-      return nil
-    }
+    guard let packet = IPPacket(frame), packet.source.isV4 == host.isV4, !packet.destination.isMulticast,
+      !isError(frame, packet)
+    else { return nil }
     let quote = frame.prefix(min(frame.count, quoteMax))
     return host.isV4 ? writeV4(packet, quote, host, room) : writeV6(packet, quote, host, room)
   }

@@ -118,6 +118,16 @@ struct JoinCommand: ParsableCommand {
     transform: Arguments.interface)
   var interface: String?
 
+  @Flag(
+    name: .customLong("no-broadcast"),
+    help: "Neither send broadcasts to the other members nor take theirs.")
+  var noBroadcast = false
+
+  @Flag(
+    name: .customLong("no-multicast"),
+    help: "Neither send multicasts to the other members nor take theirs.")
+  var noMulticast = false
+
   func validate() throws {
     if let pool, let prefix = address.prefix, prefix.network != pool {
       throw ValidationError(
@@ -132,7 +142,7 @@ struct JoinCommand: ParsableCommand {
     let secret = community == nil ? nil : try CommunitySecret.find(file: secretFile)
     let membership = MembershipOptions(
       community: community ?? Self.publicName, secret: secret, address: address.prefix, pool: pool,
-      interface: interface)
+      interface: interface, broadcasts: !noBroadcast, multicasts: !noMulticast)
     try Startup.run(node.options, membership)
   }
 }

@@ -30,6 +30,8 @@ struct MembershipOptions {
   var address: IPPrefix?
   var pool: IPPrefix?
   var interface: String?
+  var broadcasts = true
+  var multicasts = true
 }
 
 /// The making of a daemon.
@@ -74,7 +76,8 @@ struct Startup {
     let tunnel = membership.flatMap { wanted in
       community.map {
         TunnelConfiguration(
-          community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store))
+          community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store),
+          broadcasts: wanted.broadcasts, multicasts: wanted.multicasts)
       }
     }
     var configuration = NodeConfiguration(

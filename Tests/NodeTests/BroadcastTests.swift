@@ -1,5 +1,5 @@
-// Goal: what one member says to all comes to each other member once, whatever is lost on the way, and to nobody
-// else; nobody can say it in another's name.
+// Goal: what one member says to all comes to each other member once, whatever is lost on the way, and to
+// nobody else; nobody can say it in another's name.
 // Method: whole nodes on a virtual clock; what their devices are given is counted.
 
 import Base
@@ -44,7 +44,7 @@ private func datagram(from source: IPAddress, to destination: IPAddress, number:
   @Test(arguments: [2, 5, 20]) func comesToEachMemberOnce(count: Int) throws {
     let world = try network(count, seed: 61)
     let pool = try #require(world.hosts[1].snapshot.community?.pool)
-    let destinations = [pool.broadcast, .broadcast, IPAddress("224.0.0.251")!, IPAddress("239.1.2.3")!]
+    let destinations = [pool.broadcast, .broadcast, IPAddress("224.0.0.251")!, IPAddress("239.255.255.250")!]
     for (turn, destination) in destinations.enumerated() {
       let sender = 1 + turn % count
       let own = try #require(world.hosts[sender].snapshot.community?.address?.address)

@@ -128,6 +128,20 @@ extension Random {
       origin: isRelay ? id() : .zero, peer: id(), beyond: isRelay ? .zero : id(), label: seconds() | 1)
   }
 
+  fileprivate mutating func receivers() -> Receivers {
+    var receivers = Receivers()
+    for _ in 0..<below(20) { receivers.add(id()) }
+    return receivers
+  }
+
+  /// An address whose packets go to those that have reported it.
+  fileprivate mutating func group() -> IPAddress {
+    let isV4 = below(2) == 0
+    return isV4
+      ? IPAddress(v4: 0xEF00_0000 | UInt32(below(1 << 16)))
+      : IPAddress(high: 0xFF15 << 48 | next() >> 16, low: next())
+  }
+
   fileprivate mutating func nonce() -> Nonce { Nonce(high: next(), low: next()) }
 
   fileprivate mutating func list<Element, let capacity: Int>(
@@ -267,12 +281,12 @@ private let overlay: [Kind] = [
   },
   Kind("RingMessage.undeliverable") {
     RingMessage.undeliverable(
-      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(3)))!, ticket: $0.next())
+      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(4)))!, ticket: $0.next())
   },
   Kind("RoutedHeader") {
     RoutedHeader(
       mode: RoutingMode(rawValue: UInt8($0.below(3)))!, hops: UInt8($0.below(57)),
-      payload: RoutedPayload(rawValue: UInt8($0.below(3)))!, destination: $0.id(), source: $0.id(),
+      payload: RoutedPayload(rawValue: UInt8($0.below(4)))!, destination: $0.id(), source: $0.id(),
       destinationVia: $0.below(2) == 0 ? nil : $0.id(), sourceVia: $0.below(2) == 0 ? nil : $0.id())
   },
 ]
@@ -309,6 +323,11 @@ private let virtualNetwork: [Kind] = [
     ClaimMessage(
       wantsAnswer: $0.below(2) == 1, slot: UInt8($0.below(256)), lease: $0.kept($0.bytes(Int($0.below(400)))))
   },
+  Kind("Receivers") { $0.receivers() },
+  Kind("GroupReport") { GroupReport(group: $0.group(), receivers: $0.receivers()) },
+  Kind("GroupMessage.ask") { GroupMessage.ask($0.group(), nonce: $0.next()) },
+  Kind("GroupMessage.plan") { GroupMessage.plan($0.group(), nonce: $0.next(), $0.receivers()) },
+  Kind("GroupMessage.askAgain") { GroupMessage.askAgain($0.group(), nonce: $0.next()) },
 ]
 
 @Suite struct CodecTests {

@@ -156,7 +156,7 @@ import Testing
 
   @Test(arguments: [
     ["join", "home", "--bogus"], ["join", "a", "b"], ["join", "home", "--secret", "s"],
-    ["seed", "--relay", "fast"],
+    ["seed", "--relay", "fast"], ["seed", "--no-multicast"], ["join", "--no-broadcast=no"],
     ["join", "--pool", "10.0.0.0/8", "--address", "10.77.0.1/16"], ["join", "--secret-file", "f"],
     ["nonsense"],
     ["ping"], ["ping", "100.80.0.1", "--count", "0"], ["ping", "100.80.0.1", "--interval", "nan"],
@@ -175,10 +175,14 @@ import Testing
     ]
     let join = try #require(try Program.parseAsRoot(words) as? JoinCommand)
     #expect(join.community == "home" && join.interface == "x0" && join.secretFile == nil)
+    #expect(!join.noBroadcast && !join.noMulticast)
     #expect(join.address.prefix?.description == "10.77.0.1/16" && join.pool?.description == "10.77.0.0/16")
     let options = join.node.options
     #expect(options.bootstraps.map(\.host) == ["a", "::1"] && options.bootstraps.map(\.port) == [7741, 9])
     #expect(options.listen?.port == 0 && options.relay.bytesPerSecond == 0 && options.state == "d")
+    let alone = ["join", "--no-broadcast", "--no-multicast"]
+    let quiet = try #require(try Program.parseAsRoot(alone) as? JoinCommand)
+    #expect(quiet.noBroadcast && quiet.noMulticast)
     let seed = try #require(try Program.parseAsRoot(["seed"]) as? SeedCommand)
     #expect(seed.node.options.relay.bytesPerSecond == 250_000 && seed.node.options.listen == nil)
   }

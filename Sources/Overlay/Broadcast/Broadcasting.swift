@@ -67,6 +67,8 @@ struct Wait: BitwiseCopyable {
 
 /// The broadcasts of one community.
 public struct Broadcasting: ~Copyable {
+  /// The first byte of a frame.
+  public static let kind = BroadcastFrame.kind
   /// Broadcasts, and children, that are waited for.
   static let heldMax = 128
   static let waitsMax = 2_048
@@ -344,7 +346,7 @@ extension Links {
   }
 
   /// Whether the link lasts and the member is there, as far as is known.
-  private func isCarrier(_ slot: Int) -> Bool {
+  func isCarrier(_ slot: Int) -> Bool {
     peers[slot].isLasting && peers[slot].bestPath?.isLastResort != true
   }
 

@@ -2,8 +2,8 @@
 // for others (`Router`). On the ring of the members each is wrapped in a message of its type, and goes from
 // member to member: no other node sees it, learns who is a member, or answers.
 //
-// What is routed there are searches for places and their answers, a few a minute. So a hop needs no
-// confirmation and no look ahead: whoever asked asks again.
+// What is routed there are searches for places, questions about groups and their answers, a few a minute. So
+// a hop needs no confirmation and no look ahead: whoever asked asks again.
 
 import Base
 import Session
@@ -14,10 +14,12 @@ public enum MemberMessageType: UInt8, Sendable, BitwiseCopyable {
   case stabilise = 1
   case leave = 2
   case unify = 3
-  /// A header as for routed messages, and a ring message.
+  /// A header as for routed messages, and a message of the ring or about groups.
   case routed = 4
   /// A broadcast has been taken over: its ticket.
   case acknowledge = 5
+  /// Who receives a multicast group at the sender and behind it.
+  case report = 6
 }
 
 extension Links {
@@ -85,10 +87,31 @@ extension Links {
         message.encode(to: &$0)
       }
     }
-    var header = memberHeader(mode, to: place, via: via)
+    routeAmongMembers(.ring, mode: mode, to: place, via: via, &context) { message.encode(to: &$0) }
+  }
+
+  /// Sends a message towards a place on the ring of the members, unless this is the nearest itself.
+  public mutating func routeAmongMembers(
+    _ payload: RoutedPayload, mode: RoutingMode, to place: OverlayID, via: OverlayID? = nil,
+    _ context: inout Context, _ write: (inout WireWriter) -> Void
+  ) {
+    var header = memberHeader(mode, payload, to: place, via: via)
     guard case .forward(let next) = decideAmongMembers(header, from: nil) else { return }
     header.sourceVia = peers[next].id
-    hand(header, to: next, &context) { message.encode(to: &$0) }
+    hand(header, to: next, &context, write)
+  }
+
+  /// The linked member that is nearer to a place than this one, and nearest of all; nil when this is the
+  /// nearest itself. Links that come and go with their traffic do not count: what is built on the answer
+  /// shall last.
+  public func memberTowards(_ place: OverlayID) -> Int? {
+    var best: (slot: Int, distance: OverlayID)?
+    let own = id.distance(to: place)
+    members.visit { slot in
+      let distance = peers[slot].id.distance(to: place)
+      if distance < best?.distance ?? own, isCarrier(slot) { best = (slot, distance) }
+    }
+    return best?.slot
   }
 
   /// Asks who is nearest to a place as the given peer's part of the ring sees it.
@@ -97,14 +120,16 @@ extension Links {
     _ context: inout Context
   ) {
     if ring == .main { return routeMessage(through: slot, to: place, &context) { message.encode(to: &$0) } }
-    var header = memberHeader(.nearest, to: place, via: nil)
+    var header = memberHeader(.nearest, .ring, to: place, via: nil)
     header.sourceVia = peers[slot].id
     hand(header, to: slot, &context) { message.encode(to: &$0) }
   }
 
-  private func memberHeader(_ mode: RoutingMode, to place: OverlayID, via: OverlayID?) -> RoutedHeader {
+  private func memberHeader(
+    _ mode: RoutingMode, _ payload: RoutedPayload, to place: OverlayID, via: OverlayID?
+  ) -> RoutedHeader {
     RoutedHeader(
-      mode: mode, hops: Self.hopsMax, payload: .ring, destination: place, source: id, destinationVia: via)
+      mode: mode, hops: Self.hopsMax, payload: payload, destination: place, source: id, destinationVia: via)
   }
 
   private mutating func hand(
@@ -122,8 +147,8 @@ extension Links {
     _ frame: Frame, from slot: Int, _ context: inout Context
   ) -> (header: RoutedHeader, payload: Frame)? {
     var reader = WireReader(frame)
-    guard var header = try? RoutedHeader(from: &reader), header.source != id, header.payload == .ring,
-      header.hops <= Self.hopsMax
+    guard var header = try? RoutedHeader(from: &reader), header.source != id,
+      header.payload == .ring || header.payload == .group, header.hops <= Self.hopsMax
     else {
       counters.malformed &+= 1
       return nil

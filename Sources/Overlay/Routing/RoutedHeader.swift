@@ -34,6 +34,8 @@ public enum RoutedPayload: UInt8, Sendable, BitwiseCopyable {
   case ring = 1
   /// A message of the directory.
   case directory = 2
+  /// A message about multicast groups, between the members of a community only.
+  case group = 3
 }
 
 /// The header's fields.
