@@ -188,16 +188,16 @@ extension Links {
     underlay.mayProbe(endpoint) && !underlay.isVirtual(endpoint.address) && !endpoint.address.isPrivate
   }
 
-  /// The peer has named addresses. If UDP does not get through, it is connected to.
-  mutating func connectIfStopped(_ candidates: Candidates, _ slot: Int, _ context: inout Context) {
-    guard udpPassage.isStopped, peers[slot].isUp, peers[slot].isIntroduced, !peers[slot].hasDirectPath,
-      peers[slot].streamAt <= context.now, !streams.isFor(peers[slot].id)
+  /// The peer has named addresses, or somebody who reaches it has. If UDP does not get through, it is
+  /// connected to.
+  mutating func connectIfStopped(
+    _ slot: Int, to endpoints: BoundedArray<8, Endpoint>, _ context: inout Context
+  ) {
+    guard udpPassage.isStopped, !peers[slot].hasDirectPath, peers[slot].streamAt <= context.now,
+      !streams.isFor(peers[slot].id)
     else { return }
     var open = BoundedArray<8, Endpoint>()
-    for i in 0..<candidates.endpoints.count {
-      let endpoint = candidates.endpoints[i]
-      if mayConnect(endpoint) { open.append(endpoint) }
-    }
+    for i in 0..<endpoints.count where mayConnect(endpoints[i]) { open.append(endpoints[i]) }
     guard !open.isEmpty else { return }
     let tries = peers[slot].streamTries
     let chosen = open[Int(tries) % open.count]
