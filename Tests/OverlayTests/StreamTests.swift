@@ -252,4 +252,14 @@ private final class Scene {
       #expect((streams.insert(endpoint, for: nil, at: .start) != nil) == (i < OwnStreams.openingMax))
     }
   }
+
+  @Test func nodesBehindBoxesLeavePlacesForOthers() {
+    var streams = OwnStreams()
+    for i in 0..<20 {
+      let endpoint = Endpoint(IPAddress(v4: 0xCB00_7100 + UInt32(i)), port: 7_741)
+      let isBegun = streams.insert(endpoint, for: nil, isBoxed: true, at: .start) != nil
+      #expect(isBegun == (i < OwnStreams.boxedOpeningMax))
+    }
+    #expect(streams.insert(Endpoint("5.5.5.5:7741")!, for: nil, at: .start) != nil)
+  }
 }

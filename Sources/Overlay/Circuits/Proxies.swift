@@ -78,7 +78,9 @@ extension Links {
             coordinate: peers[relay].bearings.coordinate))
       }
     }
-    take(max(2, 4 - others.count), of: common)
+    // Who says nothing of a box perhaps has no UDP: the others are out of its reach.
+    let fewest = peers[slot].mapping == .unknown ? 4 : 2
+    take(max(fewest, 4 - others.count), of: common)
     take(4 - list.count, of: others)
     return list
   }
@@ -101,11 +103,12 @@ extension Links {
   }
 
   /// Whether the peer probably has a direct path to it: it has said so, or almost everybody has, as with a
-  /// node that nothing stands in front of.
+  /// node that nothing stands in front of. A seed behind a box is out of reach of those who have TCP only.
   private func isLikelyCommon(_ relay: Int, _ slot: Int) -> Bool {
-    peers[slot].vias.contains { $0 == peers[relay].id } || peers[relay].roles.contains(.bootstrap)
+    let isSeed = peers[relay].session.map { sessions.capabilities(of: $0).contains(.seed) } == true
+    return peers[slot].vias.contains { $0 == peers[relay].id } || peers[relay].roles.contains(.bootstrap)
       || peers[relay].mapping == .open
-      || peers[relay].session.map { sessions.capabilities(of: $0).contains(.seed) } == true
+      || isSeed && (peers[relay].mapping == .unknown || peers[slot].mapping != .unknown)
   }
 
   private func mayRelay(_ slot: Int) -> Bool {

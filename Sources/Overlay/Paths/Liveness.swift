@@ -166,6 +166,10 @@ extension Links {
   /// When a proven, quiet path shall be asked again.
   private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
     if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
+    let isProxy = peers[slot].roles.contains(.proxy) && path.endpoint != nil
+    if isProxy, path.roundTrip.samples < Timing.proxySamples {
+      return path.probe.sentAt + Timing.pingWaitMin
+    }
     // One side asks first: what it asks serves both.
     let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
@@ -282,7 +286,9 @@ extension Links {
   private mutating func locate(_ slot: Int, _ roundTrip: RoundTrip, _ context: inout Context) {
     vivaldi.observe(roundTrip.shortest, of: peers[slot].bearings.coordinate, random: &context.random)
     bearings.coordinate = vivaldi.publishable
-    if roundTrip.samples == 1, peers[slot].roles.contains(.proxy) { wakeSearches(at: context.now) }
+    if roundTrip.samples <= Timing.proxySamples, peers[slot].roles.contains(.proxy) {
+      wakeSearches(at: context.now)
+    }
   }
 
   /// Asks the peer once on the path that data takes; the answer is an event with the ticket.
