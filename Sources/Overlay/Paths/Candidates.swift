@@ -94,7 +94,9 @@ extension Links {
     if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
       sendCandidates(slot, wantsAnswer: false, &context)
     }
-    connectIfStopped(candidates, slot, &context)
+    if peers[slot].isUp, peers[slot].isIntroduced {
+      connectIfStopped(slot, to: candidates.endpoints, &context)
+    }
     if isAsking(slot, candidates.endpoints) { return }
     var list = BoundedArray<8, Endpoint>()
     var refusals = BoundedArray<8, Refusal?>()
