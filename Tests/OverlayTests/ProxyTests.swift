@@ -120,13 +120,13 @@ private struct Village {
       side.links.peers[slot].best = 1
       if n > 6 { side.links.peers[slot].roles.insert(.bootstrap) }
     }
-    let first = side.links.relayOffers(for: slots[0])
+    let first = side.links.relayOffers(for: slots[0], at: .start)
     #expect(first.count == 4)
     let names = (0..<4).map { first[$0].node.key.id }
     let expected = [7, 8, 1, 2].map { side.links.peers[slots[$0]].id }
     #expect(names == expected, "two that the peer probably reaches, and the quickest two of the others")
     side.links.peers[slots[0]].circuitRound = 1
-    let second = side.links.relayOffers(for: slots[0])
+    let second = side.links.relayOffers(for: slots[0], at: .start)
     let others = (0..<4).map { second[$0].node.key.id }
     #expect(others[2...] == [3, 4].map { side.links.peers[slots[$0]].id }[...])
     // The peer may have TCP only, as long as it does not say how its box maps.

@@ -52,7 +52,7 @@ extension Links {
   }
 
   private mutating func sendOffer(_ slot: Int, _ context: inout Context) {
-    let relays = relayOffers(for: slot)
+    let relays = relayOffers(for: slot, at: context.now)
     guard !relays.isEmpty else { return }
     peers[slot].circuitRound &+= 1
     let message = CircuitMessage.offer(relays)
@@ -61,10 +61,11 @@ extension Links {
 
   /// Four of our direct peers by the expected round trip through them, half of them such as the peer probably
   /// reaches directly too. Each offer goes on where the last one ended.
-  func relayOffers(for slot: Int) -> BoundedArray<4, RelayOffer> {
+  func relayOffers(for slot: Int, at now: Instant) -> BoundedArray<4, RelayOffer> {
     var common: [Int] = []
     var others: [Int] = []
-    for relay in rankedRelays(for: slot) where circuitEnds.find(peer: slot, relay: peers[relay].id) == nil {
+    for relay in rankedRelays(for: slot, at: now)
+    where circuitEnds.find(peer: slot, relay: peers[relay].id) == nil {
       if isLikelyCommon(relay, slot) { common.append(relay) } else { others.append(relay) }
     }
     var list = BoundedArray<4, RelayOffer>()
@@ -85,10 +86,12 @@ extension Links {
     return list
   }
 
-  /// All that may relay, the quickest first; the one that failed last is better than none.
-  private func rankedRelays(for slot: Int) -> [Int] {
+  /// All that may relay and have not refused lately, the quickest first; the one that failed last is better
+  /// than none.
+  private func rankedRelays(for slot: Int, at now: Instant) -> [Int] {
     var ranked: [(cost: UInt64, slot: Int)] = []
     for other in 0..<peers.highWater where other != slot && mayRelay(other) {
+      guard isWilling(other, now) else { continue }
       let own = roundTripToRelay(other) ?? predicted(bearings.coordinate, peers[other].bearings.coordinate)
       let far = predicted(peers[other].bearings.coordinate, peers[slot].bearings.coordinate)
       let hasFailed = peers[other].id == peers[slot].circuitAvoid
@@ -307,7 +310,7 @@ extension Links {
   /// says to be linked with comes first; of equal ones the quicker pair.
   private mutating func tryChain(_ search: CircuitSearch, _ slot: Int, _ context: inout Context) {
     var pairs: [(rank: UInt64, near: Int, far: OverlayID)] = []
-    for near in rankedRelays(for: slot) where isWilling(near, context.now) {
+    for near in rankedRelays(for: slot, at: context.now) {
       for i in 0..<search.offers.count {
         let offer = search.offers[i]
         let far = offer.node.key.id
