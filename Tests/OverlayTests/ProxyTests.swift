@@ -129,12 +129,12 @@ private struct Village {
     let second = side.links.relayOffers(for: slots[0], at: .start)
     let others = (0..<4).map { second[$0].node.key.id }
     #expect(others[2...] == [3, 4].map { side.links.peers[slots[$0]].id }[...])
-    // The peer may have TCP only, as long as it does not say how its box maps.
+    // A peer that has TCP only does not reach who is behind a box.
     for n in 1...4 { side.links.peers[slots[n]].mapping = .open }
     side.links.peers[slots[0]].circuitRound = 0
-    for (mapping, expected) in [(.unknown, [1, 2, 3, 4]), (.varies, [1, 2, 5, 6])] as [(Mapping, [Int])] {
+    for (mapping, expected) in [(.stopped, [1, 2, 3, 4]), (.varies, [1, 2, 5, 6])] as [(Mapping, [Int])] {
       side.links.peers[slots[0]].mapping = mapping
-      let list = side.links.relayOffers(for: slots[0])
+      let list = side.links.relayOffers(for: slots[0], at: .start)
       let names = (0..<list.count).map { list[$0].node.key.id }
       #expect(names == expected.map { side.links.peers[slots[$0]].id })
     }

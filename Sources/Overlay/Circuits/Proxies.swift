@@ -79,8 +79,8 @@ extension Links {
             coordinate: peers[relay].bearings.coordinate))
       }
     }
-    // Who says nothing of a box perhaps has no UDP: the others are out of its reach.
-    let fewest = peers[slot].mapping == .unknown ? 4 : 2
+    // Nodes behind boxes are out of reach of who has TCP only.
+    let fewest = peers[slot].mapping == .stopped ? 4 : 2
     take(max(fewest, 4 - others.count), of: common)
     take(4 - list.count, of: others)
     return list
@@ -111,7 +111,7 @@ extension Links {
     let isSeed = peers[relay].session.map { sessions.capabilities(of: $0).contains(.seed) } == true
     return peers[slot].vias.contains { $0 == peers[relay].id } || peers[relay].roles.contains(.bootstrap)
       || peers[relay].mapping == .open
-      || isSeed && (peers[relay].mapping == .unknown || peers[slot].mapping != .unknown)
+      || isSeed && (peers[relay].mapping == .unknown || peers[slot].mapping != .stopped)
   }
 
   private func mayRelay(_ slot: Int) -> Bool {

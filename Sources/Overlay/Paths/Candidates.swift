@@ -62,7 +62,8 @@ extension Links {
     _ slot: Int, path: Int? = nil, wantsAnswer: Bool, _ context: inout Context
   ) {
     let message = Candidates(
-      wantsAnswer: wantsAnswer, mapping: underlay.mapping, endpoints: underlay.candidates,
+      wantsAnswer: wantsAnswer, mapping: udpPassage.isStopped ? .stopped : underlay.mapping,
+      endpoints: underlay.candidates,
       vias: vias(for: slot))
     peers[slot].candidatesSentAt = context.now
     if path == 0 {

@@ -210,7 +210,7 @@ extension Links {
     guard !open.isEmpty else { return }
     let tries = peers[slot].streamTries
     let chosen = open[Int(tries) % open.count]
-    let isBoxed = peers[slot].mapping != .open && peers[slot].mapping != .unknown
+    let isBoxed = peers[slot].mapping == .independent || peers[slot].mapping.isHard
     guard let endpoint = openStream(to: chosen, for: peers[slot].id, isBoxed: isBoxed, &context) else {
       return
     }
@@ -243,9 +243,14 @@ extension Links {
       peers[slot].paths[index]!.size = path.sizeMax
       guard endpoint.socket.isOwnStream else { return }
       peers[slot].streamTries = 0
-      if !udpPassage.isStopped, !reachesOutside { udpPassage = .stopped(at: endpoint.listening, since: now) }
+      guard !udpPassage.isStopped, !reachesOutside else { return }
+      udpPassage = .stopped(at: endpoint.listening, since: now)
+      announceSoon(now)
     } else if path.isOutside {
-      if udpPassage.isStopped { streams.hurryDatagrams(at: now) }
+      if udpPassage.isStopped {
+        streams.hurryDatagrams(at: now)
+        announceSoon(now)
+      }
       deadline = min(deadline, streams.deadline)
       udpPassage = .open
     }
