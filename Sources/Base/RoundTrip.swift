@@ -1,6 +1,11 @@
-// How long answers take: the estimator of RFC 6298, with bounds fit for liveness probes.
+// How long answers take: the estimator of RFC 6298, with bounds fit for liveness probes, and the shortest of
+// the last samples.
+//
+// How long to wait for an answer follows from what usually happens, so what came late counts. How far away
+// somebody is follows from what was never delayed: a segment that TCP sends again takes 200 ms and more, and
+// one of fifty makes the smoothed time of a short way twice too long for minutes.
 
-/// Smoothed round-trip time and its variation.
+/// Round-trip time: smoothed, its variation, and the shortest of late.
 public struct RoundTrip: Sendable, BitwiseCopyable, Equatable {
   /// Shortest and longest wait for an answer. The floor covers a busy machine; the ceiling keeps failover in
   /// seconds.
@@ -12,10 +17,23 @@ public struct RoundTrip: Sendable, BitwiseCopyable, Equatable {
   public private(set) var smoothed: Interval = .zero
   public private(set) var variation: Interval = .zero
   public private(set) var samples: UInt32 = 0
+  /// The shortest of the last run of samples, and of the one before it.
+  private var least: Interval = .zero
+  private var leastBefore: Interval = .zero
+  private static let run: UInt32 = 4
 
   public init() {}
 
+  /// The shortest of the last five to eight samples, of all while there are fewer.
+  public var shortest: Interval { min(least, leastBefore) }
+
   public mutating func add(_ sample: Interval) {
+    if samples % Self.run == 0 {
+      leastBefore = samples == 0 ? sample : least
+      least = sample
+    } else {
+      least = min(least, sample)
+    }
     if samples == 0 {
       smoothed = sample
       variation = sample / 2

@@ -117,6 +117,7 @@ enum Presentation {
     case "easy": "easy NAT: one port for all destinations"
     case "hard": "hard NAT: a new port for each destination"
     case "sequential": "hard NAT: the next port for each destination"
+    case "no UDP": "UDP does not get through"
     default: "not known yet"
     }
   }

@@ -50,6 +50,7 @@ enum Report {
     case .independent: "easy"
     case .varies: "hard"
     case .counts: "sequential"
+    case .stopped: "no UDP"
     }
   }
 

@@ -95,6 +95,17 @@ import Testing
     #expect(trip.samples == 2)
   }
 
+  @Test func shortestIsThatOfTheLastFiveToEight() {
+    var trip = RoundTrip()
+    let samples: [UInt64] = [50, 900, 40, 45, 900, 900, 60, 70, 900, 80, 90, 90, 900]
+    let shortest = samples.map {
+      trip.add(.milliseconds($0))
+      return trip.shortest
+    }
+    let expected: [UInt64] = [50, 50, 40, 40, 40, 40, 40, 40, 60, 60, 60, 60, 80]
+    #expect(shortest == expected.map { .milliseconds($0) })
+  }
+
   @Test func waitStaysWithinItsBounds() {
     var fast = RoundTrip()
     var slow = RoundTrip()

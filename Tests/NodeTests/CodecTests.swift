@@ -239,7 +239,7 @@ private let overlay: [Kind] = [
   },
   Kind("Candidates") {
     Candidates(
-      wantsAnswer: $0.below(2) == 1, mapping: Mapping(rawValue: UInt8($0.below(5)))!,
+      wantsAnswer: $0.below(2) == 1, mapping: Mapping(rawValue: UInt8($0.below(6)))!,
       endpoints: $0.list { $0.endpoint() }, vias: $0.list { $0.id() })
   },
   Kind("BirthdayMessage.ask") { BirthdayMessage.ask($0.endpoint()) },

@@ -148,6 +148,31 @@ import Testing
     #expect(relay.counters.circuitRefused == 3)
   }
 
+  @Test func whoHasCircuitsGoesLastAndAQuarterOfTheTableIsForOthers() throws {
+    let relay = Side(0)
+    var random = Random(seed: 21)
+    for n in 0..<Links.peersMax {
+      let slot = try #require(relay.find(random.publicKey(), at: Instant(ns: UInt64(n))))
+      relay.links.raise(slot)
+      let endpoint = Endpoint(IPAddress(v4: 0x0A00_0100 + UInt32(n)), port: 7_741)
+      relay.links.peers[slot].paths[1] = Path(way: .endpoint(endpoint), isLAN: false, at: .start)
+      relay.links.peers[slot].paths[1]!.isValid = true
+      relay.links.peers[slot].best = 1
+    }
+    func ask(_ slot: Int, _ other: Int) -> Int {
+      let before = relay.links.relayed.count
+      let message = CircuitAsk(peer: relay.links.peers[other].id, label: UInt32(slot + 1))
+      relay.links.receiveAsk(message, from: slot, &relay.context)
+      return relay.links.relayed.count - before
+    }
+    // Those that were idle longest.
+    for n in 0..<CircuitTable.askersMax { #expect(ask(n, 1_023) == 1) }
+    #expect(ask(1_000, 1_001) == 0 && relay.counters.circuitRefused == 1)
+    #expect(ask(5, 1_001) == 1, "who has circuits may have more")
+    #expect(relay.find(random.publicKey(), at: .start + .seconds(1)) == CircuitTable.askersMax)
+    for n in 0..<CircuitTable.askersMax { #expect(relay.links.peers[n].isUp) }
+  }
+
   @Test func dataIsLimitedAndPingsPass() throws {
     let scene = try CircuitScene()
     scene.relays[0].links.relay = RelayLimit(bytesPerSecond: 100_000, at: scene.wires.now)

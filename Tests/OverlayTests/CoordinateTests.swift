@@ -8,7 +8,7 @@ import Testing
 private struct Space {
   var vivaldis: [Vivaldi] = []
   private var places: [(x: Double, y: Double, height: Double)] = []
-  private var filters: [[LatencyFilter]] = []
+  private var trips: [[RoundTrip]] = []
   private var partners: [[Int]] = []
   var random: Random
 
@@ -32,7 +32,7 @@ private struct Space {
       }
       partners.append(list)
     }
-    filters = Array(repeating: Array(repeating: LatencyFilter(), count: 24), count: nodes)
+    trips = Array(repeating: Array(repeating: RoundTrip(), count: 24), count: nodes)
   }
 
   func truth(_ a: Int, _ b: Int) -> Double {
@@ -48,9 +48,9 @@ private struct Space {
       let other = partners[node][partner]
       var seconds = truth(node, other) * (1 + random.unit() * 0.1)
       if random.below(40) == 0 { seconds += 0.2 }
+      trips[node][partner].add(Interval(ns: UInt64(seconds * 1e9)))
       vivaldis[node].observe(
-        Interval(ns: UInt64(seconds * 1e9)), of: vivaldis[other].publishable,
-        linkFilter: &filters[node][partner], random: &random)
+        trips[node][partner].shortest, of: vivaldis[other].publishable, random: &random)
     }
   }
 
@@ -112,11 +112,10 @@ private struct Space {
     for _ in 0..<3000 {
       var victim = space.vivaldis[0]
       let before = victim.coordinate
-      var filter = LatencyFilter()
       let lie = try wild(&random)
       let times: [UInt64] = [0, 1, 1_000, 1_000_000, 300_000_000, 10_000_000_000, 10_000_000_001, .max]
       let roundTrip = Interval(ns: times[Int(random.below(8))])
-      victim.observe(roundTrip, of: lie, linkFilter: &filter, random: &random)
+      victim.observe(roundTrip, of: lie, random: &random)
       for probe in probes {
         let was = before.predictedRoundTrip(to: probe).seconds
         let now = victim.coordinate.predictedRoundTrip(to: probe).seconds
@@ -131,10 +130,8 @@ private struct Space {
     var random = Random(seed: 7)
     var victim = Vivaldi()
     for _ in 0..<20_000 {
-      var filter = LatencyFilter()
       victim.observe(
-        Interval(ns: random.below(10_000_000_001)), of: try wild(&random), linkFilter: &filter,
-        random: &random)
+        Interval(ns: random.below(10_000_000_001)), of: try wild(&random), random: &random)
       let prediction = victim.coordinate.predictedRoundTrip(to: .unknown)
       #expect(prediction < .seconds(40))
     }
@@ -144,18 +141,9 @@ private struct Space {
   @Test func nodesAtOnePointPartInAnyDirection() {
     var random = Random(seed: 8)
     var vivaldi = Vivaldi()
-    var filter = LatencyFilter()
-    for _ in 0..<40 {
-      vivaldi.observe(.milliseconds(50), of: .unknown, linkFilter: &filter, random: &random)
-    }
+    for _ in 0..<40 { vivaldi.observe(.milliseconds(50), of: .unknown, random: &random) }
     let prediction = vivaldi.coordinate.predictedRoundTrip(to: .unknown).milliseconds
     #expect((45...55).contains(prediction), "\(prediction)")
-  }
-
-  @Test func filterGivesTheMedianOfThree() {
-    var filter = LatencyFilter()
-    let out = [50, 900, 40, 45, 900, 900, 30].map { filter.add(.milliseconds($0)) }
-    #expect(out == [50, 50, 50, 45, 45, 900, 900].map { .milliseconds($0) })
   }
 
   @Test func anyBytesAreAFinitePlaceOrNone() throws {

@@ -120,15 +120,24 @@ private struct Village {
       side.links.peers[slot].best = 1
       if n > 6 { side.links.peers[slot].roles.insert(.bootstrap) }
     }
-    let first = side.links.relayOffers(for: slots[0])
+    let first = side.links.relayOffers(for: slots[0], at: .start)
     #expect(first.count == 4)
     let names = (0..<4).map { first[$0].node.key.id }
     let expected = [7, 8, 1, 2].map { side.links.peers[slots[$0]].id }
     #expect(names == expected, "two that the peer probably reaches, and the quickest two of the others")
     side.links.peers[slots[0]].circuitRound = 1
-    let second = side.links.relayOffers(for: slots[0])
+    let second = side.links.relayOffers(for: slots[0], at: .start)
     let others = (0..<4).map { second[$0].node.key.id }
     #expect(others[2...] == [3, 4].map { side.links.peers[slots[$0]].id }[...])
+    // A peer that has TCP only does not reach who is behind a box.
+    for n in 1...4 { side.links.peers[slots[n]].mapping = .open }
+    side.links.peers[slots[0]].circuitRound = 0
+    for (mapping, expected) in [(.stopped, [1, 2, 3, 4]), (.varies, [1, 2, 5, 6])] as [(Mapping, [Int])] {
+      side.links.peers[slots[0]].mapping = mapping
+      let list = side.links.relayOffers(for: slots[0], at: .start)
+      let names = (0..<list.count).map { list[$0].node.key.id }
+      #expect(names == expected.map { side.links.peers[slots[$0]].id })
+    }
   }
 
   @Test func fiveMinutesOfSilenceReleaseLinkCircuitsAndKeepalives() throws {

@@ -180,7 +180,7 @@ import Testing
     }
   }
 
-  @Test func messagesTakeCircuitsAndDatagramsDoNot() {
+  @Test func messagesAndDatagramsTakeCircuits() {
     let side = crowd(3, seed: 18)
     let source = side.links.peers[2].id
     side.links.peers[0].paths[1] = nil
@@ -191,10 +191,10 @@ import Testing
     side.links.routesAreStale = true
     let target = side.links.peers[0].id
     #expect(decide(side, header(.exact, target, from: source, .ring), from: 2) == .forward(0))
-    #expect(decide(side, header(.exact, target, from: source, .datagram), from: 2) != .forward(0))
+    #expect(decide(side, header(.exact, target, from: source, .datagram), from: 2) == .forward(0))
   }
 
-  @Test func datagramsGoOverDirectPathsOnly() {
+  @Test func noDatagramIsHandedToAPeerThatIsReachedOverTheRing() {
     let side = crowd(3, seed: 11)
     let source = side.links.peers[2].id
     relay(side, 0)

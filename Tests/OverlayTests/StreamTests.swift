@@ -175,6 +175,28 @@ private final class Scene {
     #expect(c.packets.count == before + 1)
   }
 
+  @Test func offeredRelayIsMetOverTCPAtOnce() throws {
+    let scene = Scene(count: 4)
+    let (a, b, relay, peer) = (scene.a, scene.b, scene.wires.sides[2], scene.wires.sides[3])
+    try scene.wires.link(b, relay)
+    try scene.wires.link(b, peer)
+    scene.wires.accepts = { $0 != peer.endpoint }
+    scene.comeIn()
+    try #require(scene.wires.run(upTo: .seconds(5)) { scene.kind(a, b) == .tcp } != nil)
+    let via = b.id
+    scene.wires.act(a) { a.links.connect(peer.key, role: .onDemand, via: via, firstHand: true, &a.context) }
+    try #require(scene.wires.run(upTo: .seconds(5)) { a.isUp(peer) && peer.isUp(a) } != nil)
+    var offers = BoundedArray<4, RelayOffer>()
+    offers.append(
+      RelayOffer(
+        node: NamedNode(key: relay.key, endpoint: relay.endpoint), roundTrip: 20_000, coordinate: .unknown))
+    scene.wires.act(a) { a.links.receiveOffer(offers, from: a.slot(peer), &a.context) }
+    let took = try #require(scene.wires.run(upTo: .seconds(5)) { scene.kind(a, relay) == .tcp })
+    #expect(took < .milliseconds(300), "\(took)")
+    #expect(a.peer(relay)?.roles == .proxy)
+    #expect(a.best(relay)?.listening == relay.endpoint)
+  }
+
   @Test func privateAddressesAndForbiddenPortsAreNotConnectedTo() throws {
     let scene = Scene(count: 3)
     let (a, b, c) = (scene.a, scene.b, scene.wires.sides[2])
@@ -192,18 +214,14 @@ private final class Scene {
     ] {
       list.append(Endpoint(text)!)
     }
-    let bad = Candidates(
-      wantsAnswer: false, mapping: .unknown, endpoints: list, vias: BoundedArray())
-    scene.wires.act(a) { a.links.connectIfStopped(bad, slot, &a.context) }
+    scene.wires.act(a) { a.links.connectIfStopped(slot, to: list, &a.context) }
     #expect(a.counters.streamsBegun == 1)
     // One a peer at a time, and after one in vain a wait.
     list.append(Endpoint("203.0.113.9:7741")!)
-    let good = Candidates(
-      wantsAnswer: false, mapping: .unknown, endpoints: list, vias: BoundedArray())
-    for _ in 0..<5 { scene.wires.act(a) { a.links.connectIfStopped(good, slot, &a.context) } }
+    for _ in 0..<5 { scene.wires.act(a) { a.links.connectIfStopped(slot, to: list, &a.context) } }
     #expect(a.counters.streamsBegun == 2)
     scene.wires.run(for: .milliseconds(100))
-    for _ in 0..<5 { scene.wires.act(a) { a.links.connectIfStopped(good, slot, &a.context) } }
+    for _ in 0..<5 { scene.wires.act(a) { a.links.connectIfStopped(slot, to: list, &a.context) } }
     #expect(a.counters.streamsBegun == 2)
   }
 }
@@ -233,5 +251,15 @@ private final class Scene {
       let endpoint = Endpoint(IPAddress(v4: 0xCB00_7100 + UInt32(i)), port: 7_741)
       #expect((streams.insert(endpoint, for: nil, at: .start) != nil) == (i < OwnStreams.openingMax))
     }
+  }
+
+  @Test func nodesBehindBoxesLeavePlacesForOthers() {
+    var streams = OwnStreams()
+    for i in 0..<20 {
+      let endpoint = Endpoint(IPAddress(v4: 0xCB00_7100 + UInt32(i)), port: 7_741)
+      let isBegun = streams.insert(endpoint, for: nil, isBoxed: true, at: .start) != nil
+      #expect(isBegun == (i < OwnStreams.boxedOpeningMax))
+    }
+    #expect(streams.insert(Endpoint("5.5.5.5:7741")!, for: nil, at: .start) != nil)
   }
 }

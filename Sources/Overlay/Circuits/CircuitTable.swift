@@ -124,6 +124,9 @@ struct CircuitTable {
   /// Circuits of a relay, and those that one peer has asked for among them.
   static let limit = 1_024
   static let peerLimit = 64
+  /// Peers that may have asked for some: a quarter of the places is left to others, or nobody could come in
+  /// through a relay that many use.
+  static let askersMax = Links.peersMax / 4 * 3
 
   private var circuits: [RelayedCircuit?] = []
   private var labels = LabelIndex()
@@ -164,6 +167,18 @@ struct CircuitTable {
       guard let sides = circuit?.sides else { return false }
       return (0..<2).contains { sides[$0]?.party.slot == slot && sides[$0]?.hasAsked == true }
     }
+  }
+
+  /// The slots of the peers that have asked for circuits, as a mark for each.
+  func askers() -> [Bool] {
+    var marks = [Bool](repeating: false, count: Links.peersMax)
+    for circuit in circuits {
+      guard let sides = circuit?.sides else { continue }
+      for i in 0..<2 {
+        if let side = sides[i], side.hasAsked { marks[side.party.slot] = true }
+      }
+    }
+    return marks
   }
 
   /// Puts a circuit into the table; nil when that is full.

@@ -65,8 +65,8 @@ extension Links {
     if isSilent != wasSilent { return wasSilent }
     let (first, second) = (peers[slot].paths[new]!.roundTrip, peers[slot].paths[old]!.roundTrip)
     guard first.samples > 0, second.samples > 0 else { return peers[slot].best == new }
-    if peers[slot].best == new { return !isClearlyLess(second.smoothed, than: first.smoothed) }
-    return isClearlyLess(first.smoothed, than: second.smoothed)
+    if peers[slot].best == new { return !isClearlyLess(second.shortest, than: first.shortest) }
+    return isClearlyLess(first.shortest, than: second.shortest)
   }
 
   /// Whether the first round trip is shorter by 5 % and by 2 ms: less is not worth a change. It is a quarter

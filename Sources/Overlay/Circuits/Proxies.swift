@@ -52,7 +52,7 @@ extension Links {
   }
 
   private mutating func sendOffer(_ slot: Int, _ context: inout Context) {
-    let relays = relayOffers(for: slot)
+    let relays = relayOffers(for: slot, at: context.now)
     guard !relays.isEmpty else { return }
     peers[slot].circuitRound &+= 1
     let message = CircuitMessage.offer(relays)
@@ -61,10 +61,11 @@ extension Links {
 
   /// Four of our direct peers by the expected round trip through them, half of them such as the peer probably
   /// reaches directly too. Each offer goes on where the last one ended.
-  func relayOffers(for slot: Int) -> BoundedArray<4, RelayOffer> {
+  func relayOffers(for slot: Int, at now: Instant) -> BoundedArray<4, RelayOffer> {
     var common: [Int] = []
     var others: [Int] = []
-    for relay in rankedRelays(for: slot) where circuitEnds.find(peer: slot, relay: peers[relay].id) == nil {
+    for relay in rankedRelays(for: slot, at: now)
+    where circuitEnds.find(peer: slot, relay: peers[relay].id) == nil {
       if isLikelyCommon(relay, slot) { common.append(relay) } else { others.append(relay) }
     }
     var list = BoundedArray<4, RelayOffer>()
@@ -78,15 +79,19 @@ extension Links {
             coordinate: peers[relay].bearings.coordinate))
       }
     }
-    take(max(2, 4 - others.count), of: common)
+    // Nodes behind boxes are out of reach of who has TCP only.
+    let fewest = peers[slot].mapping == .stopped ? 4 : 2
+    take(max(fewest, 4 - others.count), of: common)
     take(4 - list.count, of: others)
     return list
   }
 
-  /// All that may relay, the quickest first; the one that failed last is better than none.
-  private func rankedRelays(for slot: Int) -> [Int] {
+  /// All that may relay and have not refused lately, the quickest first; the one that failed last is better
+  /// than none.
+  private func rankedRelays(for slot: Int, at now: Instant) -> [Int] {
     var ranked: [(cost: UInt64, slot: Int)] = []
     for other in 0..<peers.highWater where other != slot && mayRelay(other) {
+      guard isWilling(other, now) else { continue }
       let own = roundTripToRelay(other) ?? predicted(bearings.coordinate, peers[other].bearings.coordinate)
       let far = predicted(peers[other].bearings.coordinate, peers[slot].bearings.coordinate)
       let hasFailed = peers[other].id == peers[slot].circuitAvoid
@@ -101,11 +106,12 @@ extension Links {
   }
 
   /// Whether the peer probably has a direct path to it: it has said so, or almost everybody has, as with a
-  /// node that nothing stands in front of.
+  /// node that nothing stands in front of. A seed behind a box is out of reach of those who have TCP only.
   private func isLikelyCommon(_ relay: Int, _ slot: Int) -> Bool {
-    peers[slot].vias.contains { $0 == peers[relay].id } || peers[relay].roles.contains(.bootstrap)
+    let isSeed = peers[relay].session.map { sessions.capabilities(of: $0).contains(.seed) } == true
+    return peers[slot].vias.contains { $0 == peers[relay].id } || peers[relay].roles.contains(.bootstrap)
       || peers[relay].mapping == .open
-      || peers[relay].session.map { sessions.capabilities(of: $0).contains(.seed) } == true
+      || isSeed && (peers[relay].mapping == .unknown || peers[slot].mapping != .stopped)
   }
 
   private func mayRelay(_ slot: Int) -> Bool {
@@ -120,7 +126,7 @@ extension Links {
     guard let path = peers[slot].bestPath, path.endpoint != nil, path.roundTrip.samples > 0 else {
       return nil
     }
-    return path.roundTrip.smoothed
+    return path.roundTrip.shortest
   }
 
   private func microseconds(_ interval: Interval?) -> UInt32 {
@@ -221,7 +227,7 @@ extension Links {
       // It is being set up: what it is worth is not known yet.
       guard let path = peers[slot].paths[place], path.isValid, path.roundTrip.samples > 0 else { return nil }
       // Two relays in a row are for want of better.
-      let roundTrip = path.roundTrip.smoothed + (end.beyond == .zero ? .zero : .seconds(5))
+      let roundTrip = path.roundTrip.shortest + (end.beyond == .zero ? .zero : .seconds(5))
       if worst == nil || roundTrip > worst!.roundTrip { worst = (end, roundTrip) }
     }
     guard let worst else { return free.map { ($0, .zero) } }
@@ -255,7 +261,7 @@ extension Links {
   /// Makes links with those on offer that promise to be the best, or at least a spare. Any gain will do:
   /// predictions are coarse, and it is the measured round trip that must be clearly less.
   private mutating func meetProxies(_ search: CircuitSearch, _ slot: Int, _ context: inout Context) {
-    var limit = bestCircuit(slot).flatMap { peers[slot].paths[$0]?.roundTrip.smoothed }
+    var limit = bestCircuit(slot).flatMap { peers[slot].paths[$0]?.roundTrip.shortest }
     var promising = BoundedArray<4, (cost: Interval, offer: Int)>()
     for i in 0..<search.offers.count {
       let offer = search.offers[i]
@@ -278,10 +284,18 @@ extension Links {
         approaches.take(at: context.now)
       else { return }
       guard isPresent(search.peer) else { return }
-      let node = search.offers[promising[i].offer].node
-      let hint = underlay.mayProbe(node.endpoint) ? node.endpoint : nil
-      connect(node.key, role: .proxy, hint: hint, via: peers[slot].id, &context)
+      meet(search.offers[promising[i].offer].node, via: peers[slot].id, &context)
     }
+  }
+
+  /// Makes a link with a node on offer, over TCP too where UDP does not get through.
+  private mutating func meet(_ node: NamedNode, via: OverlayID, _ context: inout Context) {
+    let hint = underlay.mayProbe(node.endpoint) ? node.endpoint : nil
+    let proxy = connect(node.key, role: .proxy, hint: hint, via: via, &context)
+    guard let proxy, let hint else { return }
+    var endpoints = BoundedArray<8, Endpoint>()
+    endpoints.append(hint)
+    connectIfStopped(proxy, to: endpoints, &context)
   }
 
   private var proxyCount: Int {
@@ -296,7 +310,7 @@ extension Links {
   /// says to be linked with comes first; of equal ones the quicker pair.
   private mutating func tryChain(_ search: CircuitSearch, _ slot: Int, _ context: inout Context) {
     var pairs: [(rank: UInt64, near: Int, far: OverlayID)] = []
-    for near in rankedRelays(for: slot) where isWilling(near, context.now) {
+    for near in rankedRelays(for: slot, at: context.now) {
       for i in 0..<search.offers.count {
         let offer = search.offers[i]
         let far = offer.node.key.id

@@ -169,7 +169,9 @@ extension Links {
   private mutating func openCircuit(
     _ near: CircuitFlank, _ far: CircuitFlank, askedBy slot: Int, _ now: Instant
   ) -> Int? {
-    guard relayed.count(askedBy: slot) < CircuitTable.peerLimit else { return nil }
+    let asked = relayed.count(askedBy: slot)
+    guard asked < CircuitTable.peerLimit else { return nil }
+    if asked == 0, relayed.askers().count(where: \.self) >= CircuitTable.askersMax { return nil }
     return relayed.insert(RelayedCircuit(near, far, rate: relay.terms.bytesPerSecond, at: now))
   }
 

@@ -1,9 +1,9 @@
 // How a node finds its own coordinate: each measured round trip is a spring between two points, and the node
 // moves a little to where the spring is at rest.
 //
-// Vivaldi (SIGCOMM 2004, §3.4) with what its users added: the median of a link's last three samples instead
-// of the last one (Ledlie and others, NSDI 2007: one late packet moves nobody), a gravity that keeps the
-// whole cloud from drifting, an adjustment from the last twenty measurements, a published coordinate that
+// Vivaldi (SIGCOMM 2004, §3.4) with what its users added: the shortest of a path's last samples instead of
+// the last one (Ledlie and others, NSDI 2007: one late packet moves nobody), a gravity that keeps the whole
+// cloud from drifting, an adjustment from the last twenty measurements, a published coordinate that
 // stays until the real one has moved enough. Only +, −, ×, ÷ and √, so that a recorded run gives the same
 // bits on every machine.
 //
@@ -11,25 +11,6 @@
 // measurement changes no prediction of ours by more than `movementMax`, and our expected error by no more
 // than a quarter of its range.
 import Base
-
-/// The last round trips of one link; kept beside the link, because a link's own history says what is usual.
-public struct LatencyFilter: BitwiseCopyable, Sendable {
-  private var samples = BoundedArray<3, Interval>()
-
-  public init() {}
-
-  /// Takes a sample.
-  /// - Returns: the median of the last three, the smaller one of two.
-  public mutating func add(_ sample: Interval) -> Interval {
-    if samples.isFull { samples.remove(at: 0) }
-    samples.append(sample)
-    let a = samples[0]
-    guard samples.count > 1 else { return a }
-    let b = samples[1]
-    guard samples.count > 2 else { return min(a, b) }
-    return max(min(a, b), min(max(a, b), samples[2]))
-  }
-}
 
 /// A node's own coordinate.
 public struct Vivaldi: BitwiseCopyable, Sendable {
@@ -81,11 +62,9 @@ public struct Vivaldi: BitwiseCopyable, Sendable {
   /// Uses a round trip to a node with the coordinate `other`.
   ///
   /// Only of paths that lead there directly: a relay's detour is not a distance.
-  public mutating func observe(
-    _ roundTrip: Interval, of other: Coordinate, linkFilter: inout LatencyFilter, random: inout Random
-  ) {
+  public mutating func observe(_ roundTrip: Interval, of other: Coordinate, random: inout Random) {
     guard roundTrip <= Self.roundTripMax else { return }
-    let seconds = max(linkFilter.add(roundTrip).seconds, Self.lengthMin)
+    let seconds = max(roundTrip.seconds, Self.lengthMin)
     measurements &+= 1
     usualRoundTrip =
       measurements == 1 ? seconds : usualRoundTrip + (seconds - usualRoundTrip) / 10

@@ -264,9 +264,11 @@ public struct Links: ~Copyable {
     return slot
   }
 
-  /// Makes room: a peer that is not up goes first, then the one without a lasting role that was idle longest.
+  /// Makes room: a peer that is not up goes first, then the one without a lasting role that was idle longest,
+  /// and those that have circuits through this node last: with each of them two others would lose their way.
   /// Whoever came only now stays: in a crowd each newcomer needs a moment to be told where to go on.
   private mutating func evictIdle(_ context: inout Context) {
+    let askers = relayed.askers()
     var oldest: Int?
     for slot in 0..<peers.highWater where peers.isUsed(slot) {
       let isUp = peers[slot].isUp
@@ -276,7 +278,13 @@ public struct Links: ~Copyable {
         oldest = slot
         continue
       }
-      if isUp != peers[best].isUp ? !isUp : peers[slot].usedAt < peers[best].usedAt { oldest = slot }
+      if isUp != peers[best].isUp {
+        if !isUp { oldest = slot }
+      } else if askers[slot] != askers[best] {
+        if askers[best] { oldest = slot }
+      } else if peers[slot].usedAt < peers[best].usedAt {
+        oldest = slot
+      }
     }
     guard let oldest else { return }
     if peers[oldest].isUp { send(.close, to: oldest, &context) { _ in } }

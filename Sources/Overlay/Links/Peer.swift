@@ -86,8 +86,6 @@ public struct Peer: BitwiseCopyable {
   var acquaintancesHeld: UInt32 = 0
   var directRetryAt: Instant = .never
   var directRetryIn = Timing.directRetryMin
-  /// The round trips measured last.
-  var latencies = LatencyFilter()
   /// Nodes with a direct path to this peer, best first.
   public internal(set) var vias: BoundedArray<2, OverlayID>
   /// Endpoints for the first contact, before there is a session.

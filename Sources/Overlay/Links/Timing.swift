@@ -29,6 +29,8 @@ enum Timing {
   static let outside = Interval.minutes(5)
   /// A bootstrap that is gone while others are there is looked for now and then.
   static let bootstrapRetryCalm = Interval.seconds(30)
+  /// A proxy is asked so often at once how far it is: one answer may be late, and there is no time for more.
+  static let proxySamples: UInt32 = 3
   /// Under traffic, a path is asked this often whether it is there. (Ring neighbours are asked by
   /// `stabilise`.)
   static let activeProbe = Interval.seconds(5)

@@ -129,8 +129,9 @@ extension Links {
   /// Ordinary punching is not at once successful: if our box is hard it may be one that counts. Of two hard
   /// sides the one with the smaller ID begins.
   mutating func predictIfOfUse(_ slot: Int, _ context: inout Context) {
-    guard underlay.mapping.isHard, peers[slot].mapping != .unknown, mayPredict(slot, context.now),
-      peers[slot].predictAt <= context.now, peers[slot].mapping.isEasy || id < peers[slot].id,
+    guard underlay.mapping.isHard, mayPredict(slot, context.now),
+      peers[slot].predictAt <= context.now,
+      peers[slot].mapping.isEasy || (peers[slot].mapping.isHard && id < peers[slot].id),
       survey(for: slot, answering: nil, &context)
     else { return }
     holdBackPrediction(slot, jitter: true, &context)

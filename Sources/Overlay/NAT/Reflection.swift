@@ -22,6 +22,8 @@ public enum Mapping: UInt8, Sendable, BitwiseCopyable {
   case varies = 3
   /// Another port for each destination, one after the other (`Prediction`).
   case counts = 4
+  /// UDP does not get through: the node has TCP only.
+  case stopped = 5
 
   /// Whether the port that others see is the one that the next peer will see.
   var isEasy: Bool { self == .open || self == .independent }

@@ -62,7 +62,8 @@ extension Links {
     _ slot: Int, path: Int? = nil, wantsAnswer: Bool, _ context: inout Context
   ) {
     let message = Candidates(
-      wantsAnswer: wantsAnswer, mapping: underlay.mapping, endpoints: underlay.candidates,
+      wantsAnswer: wantsAnswer, mapping: udpPassage.isStopped ? .stopped : underlay.mapping,
+      endpoints: underlay.candidates,
       vias: vias(for: slot))
     peers[slot].candidatesSentAt = context.now
     if path == 0 {
@@ -94,7 +95,9 @@ extension Links {
     if candidates.wantsAnswer, peers[slot].isIntroduced, peers[slot].answers.take(at: context.now) {
       sendCandidates(slot, wantsAnswer: false, &context)
     }
-    connectIfStopped(candidates, slot, &context)
+    if peers[slot].isUp, peers[slot].isIntroduced {
+      connectIfStopped(slot, to: candidates.endpoints, &context)
+    }
     if isAsking(slot, candidates.endpoints) { return }
     var list = BoundedArray<8, Endpoint>()
     var refusals = BoundedArray<8, Refusal?>()

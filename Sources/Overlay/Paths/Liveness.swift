@@ -166,6 +166,10 @@ extension Links {
   /// When a proven, quiet path shall be asked again.
   private func nextQuestion(_ slot: Int, _ path: Path, _ now: Instant) -> Instant {
     if path.probe.isUrgent || path.roundTrip.samples == 0 { return min(path.probe.dueAt, now) }
+    let isProxy = peers[slot].roles.contains(.proxy) && path.endpoint != nil
+    if isProxy, path.roundTrip.samples < Timing.proxySamples {
+      return path.probe.sentAt + Timing.pingWaitMin
+    }
     // One side asks first: what it asks serves both.
     let quiet = peers[slot].id < id ? Timing.keepalive : Timing.keepalive + Timing.keepaliveGrace
     var regular = path.heardAt + (isActive(slot, now) ? Timing.activeProbe : quiet)
@@ -264,7 +268,7 @@ extension Links {
       if pong.isGuest { receiveGuest(slot, &context) }
       if peers[slot].paths[index]!.roundTrip.samples == 0 { routesAreStale = true }
       peers[slot].paths[index]!.roundTrip.add(context.now - sentAt)
-      if index > 0, !isCircuit(index) { locate(slot, context.now - sentAt, &context) }
+      if index > 0, !isCircuit(index) { locate(slot, peers[slot].paths[index]!.roundTrip, &context) }
       validate(slot, index, &context)
     } else {
       return
@@ -282,12 +286,12 @@ extension Links {
   }
 
   /// A direct round trip says how far apart two nodes are.
-  private mutating func locate(_ slot: Int, _ roundTrip: Interval, _ context: inout Context) {
-    var filter = peers[slot].latencies
-    vivaldi.observe(
-      roundTrip, of: peers[slot].bearings.coordinate, linkFilter: &filter, random: &context.random)
-    peers[slot].latencies = filter
+  private mutating func locate(_ slot: Int, _ roundTrip: RoundTrip, _ context: inout Context) {
+    vivaldi.observe(roundTrip.shortest, of: peers[slot].bearings.coordinate, random: &context.random)
     bearings.coordinate = vivaldi.publishable
+    if roundTrip.samples <= Timing.proxySamples, peers[slot].roles.contains(.proxy) {
+      wakeSearches(at: context.now)
+    }
   }
 
   /// Asks the peer once on the path that data takes; the answer is an event with the ticket.

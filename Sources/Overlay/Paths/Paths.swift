@@ -95,7 +95,6 @@ extension Links {
       if index > 0, !isCircuit(index) {
         birthdayHasCome(slot, &context)
         events.append(.direct(peer: slot))
-        if peers[slot].roles.contains(.proxy) { wakeSearches(at: context.now) }
       }
     }
     chooseBest(slot, &context)

@@ -75,6 +75,8 @@ struct OwnStream: BitwiseCopyable {
 struct OwnStreams {
   /// At the same time without a path: who cannot be reached is not knocked at by dozens.
   static let openingMax = 8
+  /// The same, when the next one is for a node behind a box, which few let in: others have places left.
+  static let boxedOpeningMax = 4
 
   /// Empty until the first is begun.
   private var places: [OwnStream?] = []
@@ -88,10 +90,15 @@ struct OwnStreams {
   }
 
   /// A number for a connection; nil when there are too many.
-  mutating func insert(_ endpoint: Endpoint, for owner: OverlayID?, at now: Instant) -> OwnStream? {
+  /// - Parameter isBoxed: whether it leads to a node behind a box.
+  mutating func insert(
+    _ endpoint: Endpoint, for owner: OverlayID?, isBoxed: Bool = false, at now: Instant
+  ) -> OwnStream? {
     if places.isEmpty { places = Array(repeating: nil, count: SocketNumber.ownStreamsMax) }
     let opening = places.reduce(0) { $0 + ($1?.isPath == false ? 1 : 0) }
-    guard opening < Self.openingMax, let place = places.firstIndex(where: { $0 == nil }) else { return nil }
+    guard opening < (isBoxed ? Self.boxedOpeningMax : Self.openingMax),
+      let place = places.firstIndex(where: { $0 == nil })
+    else { return nil }
     lives &+= 1
     let stream = OwnStream(
       endpoint: endpoint.through(.ownStream(place: place, life: lives)), beganAt: now, owner: owner,
@@ -141,9 +148,11 @@ extension Links {
 
   /// Begins a connection. What is sent to the returned endpoint waits until it is there.
   mutating func openStream(
-    to endpoint: Endpoint, for owner: OverlayID?, _ context: inout Context
+    to endpoint: Endpoint, for owner: OverlayID?, isBoxed: Bool = false, _ context: inout Context
   ) -> Endpoint? {
-    guard let stream = streams.insert(endpoint, for: owner, at: context.now) else { return nil }
+    guard let stream = streams.insert(endpoint, for: owner, isBoxed: isBoxed, at: context.now) else {
+      return nil
+    }
     guard context.effects.append(.connect(stream.endpoint)) else {
       streams.remove(stream.endpoint.socket)
       return nil
@@ -188,20 +197,23 @@ extension Links {
     underlay.mayProbe(endpoint) && !underlay.isVirtual(endpoint.address) && !endpoint.address.isPrivate
   }
 
-  /// The peer has named addresses. If UDP does not get through, it is connected to.
-  mutating func connectIfStopped(_ candidates: Candidates, _ slot: Int, _ context: inout Context) {
-    guard udpPassage.isStopped, peers[slot].isUp, peers[slot].isIntroduced, !peers[slot].hasDirectPath,
-      peers[slot].streamAt <= context.now, !streams.isFor(peers[slot].id)
+  /// The peer has named addresses, or somebody who reaches it has. If UDP does not get through, it is
+  /// connected to.
+  mutating func connectIfStopped(
+    _ slot: Int, to endpoints: BoundedArray<8, Endpoint>, _ context: inout Context
+  ) {
+    guard udpPassage.isStopped, !peers[slot].hasDirectPath, peers[slot].streamAt <= context.now,
+      !streams.isFor(peers[slot].id)
     else { return }
     var open = BoundedArray<8, Endpoint>()
-    for i in 0..<candidates.endpoints.count {
-      let endpoint = candidates.endpoints[i]
-      if mayConnect(endpoint) { open.append(endpoint) }
-    }
+    for i in 0..<endpoints.count where mayConnect(endpoints[i]) { open.append(endpoints[i]) }
     guard !open.isEmpty else { return }
     let tries = peers[slot].streamTries
     let chosen = open[Int(tries) % open.count]
-    guard let endpoint = openStream(to: chosen, for: peers[slot].id, &context) else { return }
+    let isBoxed = peers[slot].mapping == .independent || peers[slot].mapping.isHard
+    guard let endpoint = openStream(to: chosen, for: peers[slot].id, isBoxed: isBoxed, &context) else {
+      return
+    }
     let wait = min(StreamTiming.retryMin * (1 << UInt64(min(tries, 10))), StreamTiming.retryMax)
     peers[slot].streamAt = context.now + context.random.jittered(wait)
     peers[slot].streamTries = min(tries + 1, 100)
@@ -231,9 +243,14 @@ extension Links {
       peers[slot].paths[index]!.size = path.sizeMax
       guard endpoint.socket.isOwnStream else { return }
       peers[slot].streamTries = 0
-      if !udpPassage.isStopped, !reachesOutside { udpPassage = .stopped(at: endpoint.listening, since: now) }
+      guard !udpPassage.isStopped, !reachesOutside else { return }
+      udpPassage = .stopped(at: endpoint.listening, since: now)
+      announceSoon(now)
     } else if path.isOutside {
-      if udpPassage.isStopped { streams.hurryDatagrams(at: now) }
+      if udpPassage.isStopped {
+        streams.hurryDatagrams(at: now)
+        announceSoon(now)
+      }
       deadline = min(deadline, streams.deadline)
       udpPassage = .open
     }

@@ -17,10 +17,9 @@ import Base
 
 /// What may carry a message.
 enum RouteKind: BitwiseCopyable {
-  /// A proven path that is not the ring itself.
+  /// A proven path that is not the ring itself: an endpoint or a circuit.
   case direct
-  /// A circuit, or a ring neighbour that is reached over the ring: good for messages, not for datagrams in
-  /// datagrams.
+  /// A ring neighbour that is reached over the ring: good for messages, not for datagrams in datagrams.
   case indirect
 }
 

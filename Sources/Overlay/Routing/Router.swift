@@ -55,7 +55,7 @@ extension Links {
       return .forward(slot)
     }
     // A message goes to a neighbour of the destination that is linked with it in whatever way. A datagram
-    // needs somebody with a direct path to it.
+    // needs somebody with a path to it that is not the ring itself.
     if directOnly, header.destinationVia == nil, header.detours < Self.detoursMax {
       header.destinationVia = knownVia(of: header.destination, excluded)
     }
@@ -157,9 +157,8 @@ extension Links {
   /// How messages can be handed to the peer; nil when they cannot.
   private func routeKind(_ slot: Int) -> RouteKind? {
     guard peers[slot].isUp, let best = peers[slot].best else { return nil }
-    if peers[slot].paths[best]?.endpoint != nil { return .direct }
-    let isCarried = isCircuit(best) || peers[slot].hasDirectPath
-    return isCarried || peers[slot].roles.contains(.near) ? .indirect : nil
+    if peers[slot].paths[best]?.way != .overlay { return .direct }
+    return peers[slot].hasDirectPath || peers[slot].roles.contains(.near) ? .indirect : nil
   }
 
   /// The usable peer that leads nearest to `target`, or is nearest to it without leading nearer.
