@@ -17,7 +17,9 @@ import Testing
       var found = HandmadeRing(5).inspect()
       found.examples = ["S3: <b>two</b> cycles & more"]
       record.moments.append(
-        Moment(at: Double(i) / 10, isExcused: false, found: found, subrings: Subrings(), datagrams: UInt64(i), bytes: UInt64(i * i))
+        Moment(
+          at: Double(i) / 10, isExcused: false, found: found, subrings: Subrings(), datagrams: UInt64(i),
+          bytes: UInt64(i * i))
       )
       record.hops.add(Double(i % 7))
       record.stretch.add(Double(i % 30) / 3)

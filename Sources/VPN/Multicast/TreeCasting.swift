@@ -54,6 +54,9 @@ extension Tunnel {
       multicast.counters.forged &+= 1
       return
     }
+    // A stream is traffic for the links of its tree: they find better ways, and a parent that dies is missed
+    // soon.
+    network.links.noteReceived(frame.count, from: slot, context.now)
     if tree.isDown { return passDown(tree, frame, &network, &context) }
     switch multicast.raised.hear(tree.origin.id, tree.sequence, at: context.now) {
     case .old: multicast.counters.repeated &+= 1
@@ -109,7 +112,7 @@ extension Tunnel {
       return
     }
     TreeFrame.address(context.pool.frame(copy), steps: steps, isDown: isDown)
-    network.links.sendData(copy, content: content, to: slot, isTraffic: false, &context)
+    network.links.sendData(copy, content: content, to: slot, &context)
   }
 
   private mutating func deliver(_ tree: TreeFrame, _ network: inout Network, _ context: inout Context) {
