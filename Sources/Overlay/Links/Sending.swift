@@ -175,6 +175,8 @@ extension Links {
   public mutating func noteReceived(_ bytes: Int, from slot: Int, _ now: Instant) {
     peers[slot].receivedBytes &+= UInt64(bytes)
     peers[slot].usedAt = now
+    // Who only listens hears nothing more when the peer is gone: it asks.
+    if wakesAt(slot) > now + Timing.activeProbe { wake(slot, at: now + Timing.activeProbe) }
   }
 
   // MARK: - Over the ring

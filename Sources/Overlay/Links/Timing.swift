@@ -39,8 +39,9 @@ enum Timing {
   static let keepaliveGrace = Interval.seconds(2)
   /// Under traffic, a path that is silent this long is asked.
   static let silence = Interval.milliseconds(1_500)
-  /// Traffic within this time counts as "under traffic".
-  static let activity = Interval.seconds(5)
+  /// Traffic within this time counts as "under traffic": a little longer than until the next question, or who
+  /// only listens would never ask.
+  static let activity = Interval.seconds(6)
   /// Unanswered pings after which a way is dead, and the least wait for each: a second in all on a quick
   /// network, so that a machine that hesitates is not given up.
   static let pingTries: UInt8 = 4
