@@ -57,6 +57,8 @@ struct Held: BitwiseCopyable {
 struct Wait: BitwiseCopyable {
   let held: Int
   let child: OverlayID
+  /// Who did not see to the part before.
+  let former: OverlayID
   let arc: Arc
   let ticket: UInt32
   var tries: UInt8
@@ -216,7 +218,7 @@ public struct Broadcasting: ~Copyable {
     }
     if let guide {
       counters.handedOn &+= 1
-      return entrust(arc, of: slot, to: guide, turns: 0, &links, &context)
+      return entrust(arc, of: slot, to: guide, &links, &context)
     }
     counters.widest = max(counters.widest, UInt64(children.count))
     var places = BoundedArray<32, UInt64>()
@@ -224,19 +226,21 @@ public struct Broadcasting: ~Copyable {
     let shares = arc.shares(of: places, around: links.id.high)
     for i in 0..<children.count {
       counters.sent &+= 1
-      entrust(shares[i], of: slot, to: Int(children[i]), turns: 0, &links, &context)
+      entrust(shares[i], of: slot, to: Int(children[i]), &links, &context)
     }
     if held[slot].waiting == 0 { drop(slot, &context) }
   }
 
   /// Sends a part to a child, and waits for its word.
   private mutating func entrust(
-    _ arc: Arc, of slot: Int, to child: Int, turns: UInt8, _ links: inout Links, _ context: inout Context
+    _ arc: Arc, of slot: Int, to child: Int, after former: OverlayID = .zero, turns: UInt8 = 0,
+    _ links: inout Links, _ context: inout Context
   ) {
     ticket &+= 1
     let wait = Wait(
-      held: slot, child: links.peers[child].id, arc: arc, ticket: ticket, tries: 1, turns: turns,
-      dueAt: context.now + patience(child, 1, links))
+      held: slot, child: links.peers[child].id, former: former, arc: arc, ticket: ticket, tries: 1,
+      turns: turns,
+      dueAt: context.now + patience(child, links))
     transmit(wait, to: child, &links, &context)
     guard waits.insert(wait) != nil else {
       counters.noRoom &+= 1
@@ -246,9 +250,9 @@ public struct Broadcasting: ~Copyable {
     deadline = min(deadline, wait.dueAt)
   }
 
-  private func patience(_ child: Int, _ tries: UInt8, _ links: borrowing Links) -> Interval {
+  private func patience(_ child: Int, _ links: borrowing Links) -> Interval {
     let timeout = links.peers[child].bestPath?.roundTrip.timeout ?? Self.patienceMax
-    return min(max(timeout, Self.patienceMin) * UInt64(tries), Self.patienceMax)
+    return min(max(timeout, Self.patienceMin), Self.patienceMax)
   }
 
   private mutating func transmit(
@@ -272,7 +276,7 @@ public struct Broadcasting: ~Copyable {
       if let child, links.members.contains(child), waits[i].tries < Self.triesMax {
         counters.resent &+= 1
         waits[i].tries += 1
-        waits[i].dueAt = context.now + patience(child, waits[i].tries, links)
+        waits[i].dueAt = context.now + patience(child, links)
         transmit(waits[i], to: child, &links, &context)
       } else {
         handOn(i, &links, &context)
@@ -284,9 +288,12 @@ public struct Broadcasting: ~Copyable {
   /// The child is gone, or as good as gone: its part goes to whoever stands next to it, and cannot be it.
   private mutating func handOn(_ index: Int, _ links: inout Links, _ context: inout Context) {
     let wait = waits[index]
-    if wait.turns < Self.turnsMax, let next = links.nextMember(to: wait.child) {
+    // It may be dead: the next broadcast shall not wait for it.
+    if let child = links.peer(wait.child) { links.doubt(child, context.now) }
+    if wait.turns < Self.turnsMax, let next = links.nextMember(to: wait.child, but: wait.former) {
       counters.handedOn &+= 1
-      entrust(wait.arc, of: wait.held, to: next, turns: wait.turns + 1, &links, &context)
+      entrust(
+        wait.arc, of: wait.held, to: next, after: wait.child, turns: wait.turns + 1, &links, &context)
     } else {
       counters.abandoned &+= 1
     }
@@ -364,12 +371,14 @@ extension Links {
     return best?.slot
   }
 
-  /// The linked member nearest to a place, other than who stands there.
-  func nextMember(to place: OverlayID) -> Int? {
+  /// The linked member nearest to a place, other than who stands there and one more.
+  func nextMember(to place: OverlayID, but former: OverlayID) -> Int? {
     var best: (slot: Int, distance: OverlayID)?
     members.visit { slot in
       let distance = peers[slot].id.distance(to: place)
-      guard distance != .zero, isCarrier(slot), best == nil || distance < best!.distance else { return }
+      guard distance != .zero, peers[slot].id != former, isCarrier(slot),
+        best == nil || distance < best!.distance
+      else { return }
       best = (slot, distance)
     }
     return best?.slot
