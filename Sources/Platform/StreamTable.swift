@@ -100,12 +100,11 @@ public final class StreamTable {
     if let listener { try loop.add(listener.fd, token: listenerToken) }
   }
 
-  /// Takes connections at another port from now on. Those that stand stay.
+  /// Takes connections at another port from now on. Those that stand stay. When it fails all is as before.
   public func listen(by fresh: StreamListener) throws(CallError) {
-    if let listener { loop.remove(listener.fd) }
-    listener = nil
-    listensAgainAt = .never
     try loop.add(fresh.fd, token: listenerToken)
+    if let listener { loop.remove(listener.fd) }
+    listensAgainAt = .never
     listener = fresh
   }
 
