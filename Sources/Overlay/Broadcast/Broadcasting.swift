@@ -367,33 +367,33 @@ extension Links {
   /// The linked member nearest to an arc of which nobody is known here, if it is nearer than this node: the
   /// part of a member that died comes to one that stands elsewhere.
   func memberNearer(to arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?) -> Int? {
-    var best: (slot: Int, distance: UInt64)?
     let own = arc.distance(to: id.high)
-    members.visit { slot in
-      let id = peers[slot].id
-      let distance = arc.distance(to: id.high)
+    return firstCarrier { id in
       // Who stands where it ends sent it, or is dead.
       let isItsEnd = id.high == arc.from || id.high == arc.to
-      guard distance < best?.distance ?? own, !isItsEnd, id != source?.parent, isCarrier(slot),
-        !isDoubted(slot)
-      else { return }
-      best = (slot, distance)
+      let distance = arc.distance(to: id.high)
+      return distance < own && !isItsEnd && id != source?.parent ? distance : nil
     }
-    return best?.slot
   }
 
   /// The linked member that is to see to an arc in the place of one that did not: the nearest to that one,
   /// within the arc if there is any.
   func heir(of arc: Arc, after former: OverlayID) -> Int? {
-    var best: (slot: Int, isWithin: Bool, distance: OverlayID)?
+    firstCarrier { id in
+      let distance = id.distance(to: former).high >> 1
+      return id == former ? nil : arc.contains(id.high) ? distance : distance | 1 << 63
+    }
+  }
+
+  /// The member with the least measure; one that was asked in vain whether it is there only when there is
+  /// nobody else. Nil as a measure: it is out of the question.
+  private func firstCarrier(_ measure: (OverlayID) -> UInt64?) -> Int? {
+    var best: (slot: Int, isDoubted: Bool, measure: UInt64)?
     members.visit { slot in
-      let id = peers[slot].id
-      guard id != former, isCarrier(slot), !isDoubted(slot) else { return }
-      let (isWithin, distance) = (arc.contains(id.high), id.distance(to: former))
-      if let best, (best.isWithin && !isWithin) || (best.isWithin == isWithin && best.distance <= distance) {
-        return
-      }
-      best = (slot, isWithin, distance)
+      guard isCarrier(slot), let measure = measure(peers[slot].id) else { return }
+      let isDoubted = isDoubted(slot)
+      if let best, (best.isDoubted ? 1 : 0, best.measure) <= (isDoubted ? 1 : 0, measure) { return }
+      best = (slot, isDoubted, measure)
     }
     return best?.slot
   }

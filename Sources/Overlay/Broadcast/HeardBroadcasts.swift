@@ -23,7 +23,7 @@ struct HeardBroadcasts: ~Copyable {
   /// Broadcasts of which it is known what was seen to: those of two seconds at the highest rate.
   static let recentMax = 1_024
   /// Arcs of one broadcast that a member sees to: its own, and those of the dead beside it.
-  static let arcsMax = 4
+  static let arcsMax = 8
   /// Broadcasts of one member in a second, and at once; of all together.
   static let rate: UInt64 = 100
   static let burst: UInt64 = 200
@@ -33,7 +33,7 @@ struct HeardBroadcasts: ~Copyable {
   struct Recent: BitwiseCopyable {
     let origin: OverlayID
     let sequence: UInt64
-    var arcs = BoundedArray<4, Arc>()
+    var arcs = BoundedArray<8, Arc>()
   }
 
   private var origins = HeardOrigins(
@@ -44,19 +44,21 @@ struct HeardBroadcasts: ~Copyable {
 
   /// Judges a broadcast whose origin is proved.
   mutating func hear(_ origin: OverlayID, _ sequence: UInt64, _ arc: Arc, at now: Instant) -> BroadcastNews {
-    if let place = recent.lastIndex(where: { $0.origin == origin && $0.sequence == sequence }) {
-      let arcs = recent[place].arcs
-      if arcs.contains(where: { $0 == arc }) || arcs.isFull { return .old }
-      recent[place].arcs.append(arc)
-      return .newArc
-    }
     switch origins.hear(origin, sequence, at: now) {
-    case .old: return .old
     case .tooMuch: return .tooMuch
     case .new:
       note(Recent(origin: origin, sequence: sequence), arc)
       return .new
+    case .old: return isNew(arc, of: origin, sequence) ? .newArc : .old
     }
+  }
+
+  /// Marks an arc of a broadcast that came before.
+  private mutating func isNew(_ arc: Arc, of origin: OverlayID, _ sequence: UInt64) -> Bool {
+    guard let place = recent.lastIndex(where: { $0.origin == origin && $0.sequence == sequence }),
+      !recent[place].arcs.contains(where: { $0 == arc })
+    else { return false }
+    return recent[place].arcs.append(arc)
   }
 
   /// Whether this node may send one more itself.

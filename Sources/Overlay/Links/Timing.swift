@@ -15,8 +15,8 @@ enum Timing {
   static let helloTries: UInt8 = 8
   /// A peer that did not answer is not tried again on hearsay for this long.
   static let deadFor = Interval.seconds(30)
-  /// A peer that was linked and fell silent is not tried again on hearsay for this long: by then those who
-  /// speak of it have noticed its death, or it lives.
+  /// A neighbour that fell silent is not tried again on hearsay for this long: by then those who speak of it
+  /// have noticed its death, or it lives. (Others are asked more rarely whether they are there.)
   static let lostFor = Interval.seconds(10)
   /// Bootstraps may come up later than we do.
   static let bootstrapRetryMin = Interval.milliseconds(250)

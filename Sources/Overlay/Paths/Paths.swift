@@ -139,6 +139,7 @@ extension Links {
     let id = peers[slot].id
     let hints = peers[slot].hints
     let provenAt = peers[slot].provenAt
+    let rest = peers[slot].roles.contains(.near) ? Timing.lostFor : Timing.deadFor
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     let isActive = isActive(slot, context.now)
     forget(slot, &context)
@@ -146,9 +147,9 @@ extension Links {
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
     if let grave = find(key, &context) {
-      peers[grave].deadUntil = context.now + Timing.lostFor
+      peers[grave].deadUntil = context.now + rest
       peers[grave].hints = hints
-      wake(grave, at: context.now + Timing.lostFor)
+      wake(grave, at: context.now + rest)
       // In the midst of traffic the peer has moved more probably than died: a handshake over the ring tells.
       if isActive {
         peers[grave].roles = .onDemand
