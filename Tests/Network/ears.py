@@ -18,7 +18,8 @@ class Ear:
 
     def __init__(self, member):
         self.device, self.address, self.address6 = member.interface(), member.address(), member.address6()
-        self.sockets = [member.host.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6)]
+        families = socket.AF_INET, socket.AF_INET6
+        self.sockets = [member.host.socket(family, socket.SOCK_DGRAM) for family in families]
         self.index = int(member.host.run(["cat", f"/sys/class/net/{self.device}/ifindex"]))
         four, six = self.sockets
         for s in self.sockets:
