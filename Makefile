@@ -3,6 +3,7 @@
 
 P2PVPN_BIN ?= $(CURDIR)/.build/release/p2pvpn
 BENCH ?=
+EVERYBODY ?=
 GRID ?=
 
 ROOT   := $(if $(filter 0,$(shell id -u)),,$(shell command -v sudo))
@@ -13,7 +14,7 @@ LAB     = $(ROOT) env PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench grid soak simulate build deps lint clean
+.PHONY: help demo test bench bench-everybody grid soak simulate build deps lint clean
 
 demo: deps build        ## a seed and four members on this machine: see what p2pvpn does
 	@$(LAB) Tests/Network/demo.py
@@ -25,6 +26,9 @@ test: deps lint         ## all tests, those with real networks last
 
 bench: deps build       ## connection time, memory, round trips and goodput; options in BENCH="--rounds 3 --json FILE"
 	@$(LAB) Tests/Network/bench.py $(BENCH)
+
+bench-everybody: deps build ## broadcasts for each second of processor time, beside n2n and tinc; options in EVERYBODY=
+	@$(LAB) Tests/Network/bench_everybody.py $(EVERYBODY)
 
 grid: deps build        ## every kind of NAT against every other; options in GRID="--runs 5 --json FILE"
 	@$(LAB) Tests/Network/grid.py $(GRID)
@@ -50,7 +54,7 @@ clean:                  ## remove everything that was built
 	find Tests -name __pycache__ -prune -exec rm -rf {} +
 
 help:                   ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: swift
 swift:

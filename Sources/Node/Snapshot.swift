@@ -23,6 +23,7 @@ public struct Snapshot: Sendable {
   public var links: LinkCounters
   public var tunnel: TunnelCounters?
   public var multicast: MulticastCounters?
+  public var broadcasts: BroadcastCounters?
 }
 
 /// How this node stands towards the rest of the underlay.
@@ -83,7 +84,8 @@ extension NodeCore {
       successor: near.successor.map { network.links.peers[$0].id },
       predecessor: near.predecessor.map { network.links.peers[$0].id }, leases: network.directory.count,
       community: community, reach: reach, peers: peers, links: network.links.counters,
-      tunnel: reading { $0.counters }, multicast: reading { $0.multicastCounters })
+      tunnel: reading { $0.counters }, multicast: reading { $0.multicastCounters },
+      broadcasts: broadcasts)
   }
 
   public var reach: ReachSnapshot {

@@ -20,6 +20,8 @@ struct Speaker: BitwiseCopyable {
 extension Tunnel {
   /// The directory is asked about a new speaker by all members; not by all at once.
   static let verifySpread = Interval.milliseconds(5)
+  /// When two speak from one address, it is asked about no more often than about every this long.
+  static let disputeSpread = Interval.seconds(10)
 
   /// Takes a packet of the device that is for no single member, and its slot.
   mutating func sendToAll(
@@ -103,14 +105,30 @@ extension Tunnel {
     let id = key.id
     guard source.isV4 else { return source == community.ula(of: id) }
     guard isVirtual(source), !isOwn(source) else { return false }
-    if let slot = routes[source].map(Int.init) { return network.links.peers[slot].id == id }
-    if let known = speakers[source] { return known.id == id }
-    let size = UInt64(subring.sizeEstimate(network.links))
-    let wait = context.random.jittered(Self.verifySpread * max(size, 1))
+    if let slot = routes[source].map(Int.init) {
+      guard network.links.peers[slot].id == id else { return false }
+      // Its link may go, and then somebody else would be the first to speak.
+      if speakers[source]?.id != id { remember(source, Speaker(id: id, verifyAt: .never)) }
+      return true
+    }
+    guard let known = speakers[source] else {
+      let size = UInt64(subring.sizeEstimate(network.links))
+      let wait = context.random.jittered(Self.verifySpread * max(size, 1))
+      remember(source, Speaker(id: id, verifyAt: context.now + wait))
+      return true
+    }
+    if known.id != id, known.verifyAt == .never {
+      // Either it is forged, or the address has a new owner.
+      let wait = context.random.jittered(Self.disputeSpread)
+      remember(source, Speaker(id: known.id, verifyAt: context.now + wait))
+    }
+    return known.id == id
+  }
+
+  private mutating func remember(_ source: IPAddress, _ speaker: Speaker) {
     if speakers.count == speakers.limit { speakers = FlatMap(limit: speakers.limit) }
-    speakers.set(source, Speaker(id: id, verifyAt: context.now + wait))
-    speakersAt = min(speakersAt, context.now + wait)
-    return true
+    speakers.set(source, speaker)
+    speakersAt = min(speakersAt, speaker.verifyAt)
   }
 
   /// Asks the directory about those who have spoken for the first time.

@@ -23,7 +23,7 @@ enum Report {
       "schema": 1, "id": JSON(node.id), "key": JSON(node.key), "version": .string(Program.version),
       "uptime_s": .integer(Int64(facts.uptime.seconds)), "ready": .bool(node.isReady),
       "port": .integer(Int64(facts.port)), "ring": ring,
-      "communities": .array(node.community.map { [community($0, facts)] } ?? []),
+      "communities": .array(node.community.map { [community($0, dropped(node), facts)] } ?? []),
       "reach": reach(node.reach), "peers": counts(node.peers), "leases": .integer(Int64(node.leases)),
       "warnings": .array(facts.warnings.map { .string($0) }),
     ]
@@ -54,11 +54,25 @@ enum Report {
     }
   }
 
-  private static func community(_ community: CommunitySnapshot, _ facts: Facts) -> JSON {
+  /// Packets of the community that went no further, by the reason.
+  private static func dropped(_ node: Snapshot) -> JSON {
+    guard let tunnel = node.tunnel, let toAll = node.broadcasts, let groups = node.multicast else {
+      return nil
+    }
+    return [
+      "foreign_source": JSON(tunnel.foreignSource), "spoofed": JSON(tunnel.spoofed),
+      "forged": JSON(toAll.forged &+ groups.forged), "limited": JSON(toAll.limited &+ groups.limited),
+      "malformed": JSON(tunnel.malformed &+ toAll.malformed &+ groups.malformed),
+      "no_room": JSON(toAll.noRoom &+ groups.noRoom), "unresolved": JSON(tunnel.unresolved),
+    ]
+  }
+
+  private static func community(_ community: CommunitySnapshot, _ dropped: JSON, _ facts: Facts) -> JSON {
     [
       "name": .string(community.name), "open": .bool(community.isOpen),
       "address": JSON(community.address?.address),
       "address6": JSON(community.address6), "pool": JSON(community.pool), "interface": JSON(facts.interface),
+      "dropped": dropped,
     ]
   }
 

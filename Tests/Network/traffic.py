@@ -192,6 +192,14 @@ class Transfer:
             self.trouble = error
 
 
+def paced(rate, count):
+    """The numbers from 0 on, `rate` of them in a second: the pace at which a program sends."""
+    start = time.monotonic()
+    for n in range(count):
+        time.sleep(max(0, start + n / rate - time.monotonic()))
+        yield n
+
+
 def longest_gap(moments, since):
     """The longest pause in a sorted series; one that was on at `since` counts from there."""
     later = [since] * bool(since) + [at for at in moments if at > since]

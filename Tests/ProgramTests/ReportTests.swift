@@ -66,13 +66,29 @@ import Testing
       ])
     #expect(Self.keys(status["ring"]) == ["size_estimate", "successor", "predecessor", "settled"])
     let communities = status["communities"].asArray
-    #expect(communities.map(Self.keys) == [["name", "open", "address", "address6", "pool", "interface"]])
+    let keys = ["name", "open", "address", "address6", "pool", "interface", "dropped"]
+    #expect(communities.map(Self.keys) == [keys])
     #expect(status["reach"] == ["nat": "hard", "udp": "open", "seen_at": ["203.0.113.7:7741"]])
     #expect(status["schema"] == 1 && status["uptime_s"] == 200 && status["port"] == 7741)
     #expect(communities.first?["address"] == "100.80.0.9", "no prefix length")
     #expect(communities.first?["pool"] == "100.80.0.0/16")
     #expect(
       status["peers"] == ["lan": 1, "direct": 0, "tcp": 0, "proxy": 0, "overlay": 1, "idle": 1, "offline": 0])
+  }
+
+  @Test func whatWasDroppedIsCounted() {
+    var (snapshot, tunnel) = (Self.snapshot, TunnelCounters())
+    var (toAll, groups) = (BroadcastCounters(), MulticastCounters())
+    (tunnel.foreignSource, tunnel.spoofed, tunnel.malformed, tunnel.unresolved) = (1, 2, 3, 4)
+    (toAll.forged, toAll.limited, toAll.malformed, toAll.noRoom) = (10, 20, 30, 40)
+    (groups.forged, groups.limited, groups.malformed, groups.noRoom) = (100, 200, 300, 400)
+    (snapshot.tunnel, snapshot.broadcasts, snapshot.multicast) = (tunnel, toAll, groups)
+    let dropped = Report.status(snapshot, Self.facts)["communities"].asArray.first?["dropped"]
+    #expect(
+      dropped == [
+        "foreign_source": 1, "spoofed": 2, "forged": 110, "limited": 220, "malformed": 333, "no_room": 440,
+        "unresolved": 4,
+      ])
   }
 
   @Test func whatIsNotThereIsNull() {
