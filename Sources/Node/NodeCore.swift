@@ -81,7 +81,9 @@ public struct NodeCore: ~Copyable {
       directory: Directory(
         unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
     tunnel = configuration.tunnel.map {
-      Box(Tunnel($0, identity: configuration.identity, incarnation: configuration.incarnation,
+      Box(
+        Tunnel(
+          $0, identity: configuration.identity, incarnation: configuration.incarnation,
           seed: entropy.key().bytes, at: now))
     }
   }

@@ -72,6 +72,18 @@ public final class Netlink {
     try request(message, "set interface \(index) up with MTU \(mtu)")
   }
 
+  /// Keeps the kernel from giving the interface a link-local address when it comes up. Fails where the
+  /// machine has no IPv6.
+  public func stopAddressGeneration(_ index: Int32) throws(CallError) {
+    var body = ifinfomsg()
+    body.ifi_index = index
+    var message = NetlinkMessage(type: Int32(RTM_NEWLINK), flags: NLM_F_REQUEST | NLM_F_ACK, body: body)
+    let mode = NetlinkMessage.nested(
+      UInt32(IFLA_INET6_ADDR_GEN_MODE), [UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue)])
+    message.attribute(UInt32(IFLA_AF_SPEC), NetlinkMessage.nested(UInt32(AF_INET6), mode))
+    try request(message, "stop address generation on interface \(index)")
+  }
+
   /// Deletes an interface that software has made.
   public func removeInterface(_ index: Int32) throws(CallError) {
     var body = ifinfomsg()

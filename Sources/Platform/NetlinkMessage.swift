@@ -17,9 +17,14 @@ struct NetlinkMessage {
   }
 
   mutating func attribute(_ type: UInt32, _ value: [UInt8]) {
-    append(rtattr(rta_len: UInt16(MemoryLayout<rtattr>.size + value.count), rta_type: UInt16(type)))
-    bytes += value
-    pad()
+    bytes += Self.nested(type, value)
+  }
+
+  /// An attribute as the value of another one.
+  static func nested(_ type: UInt32, _ value: [UInt8]) -> [UInt8] {
+    let header = rtattr(rta_len: UInt16(MemoryLayout<rtattr>.size + value.count), rta_type: UInt16(type))
+    let bytes = withUnsafeBytes(of: header) { Array($0) } + value
+    return bytes + [UInt8](repeating: 0, count: -bytes.count & 3)
   }
 
   mutating func attribute(_ type: UInt32, _ value: UInt32) {

@@ -15,6 +15,9 @@ final class Device {
   init(name: String?, netlink: Netlink) throws(CallError) {
     self.netlink = netlink
     tun = try TUNDevice(name: name)
+    // What programs say to a link-local group then comes from the member's own address; one of the kernel's
+    // making would be nobody's. Without IPv6 there is none.
+    try? netlink.stopAddressGeneration(tun.index)
     try netlink.setUp(tun.index, mtu: Tunnel.mtu)
   }
 

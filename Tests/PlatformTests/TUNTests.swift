@@ -40,6 +40,18 @@ struct TUNTests {
     }
   }
 
+  @Test func kernelMakesNoAddressOfItsOwn() throws {
+    try inNetworkNamespace {
+      let device = try TUNDevice()
+      let netlink = try Netlink()
+      try netlink.stopAddressGeneration(device.index)
+      try netlink.setUp(device.index, mtu: 1_400)
+      try netlink.addAddress(device.index, Self.prefix6)
+      let addresses = try netlink.interfaces().filter { $0.index == device.index }
+      #expect(addresses.map(\.prefix.address) == [Self.prefix6.address])
+    }
+  }
+
   @Test func deviceGoesWithItsOwner() throws {
     try inNetworkNamespace {
       do {

@@ -185,8 +185,9 @@ import Testing
   @Test func framesAreReadAsTheyWereWritten() throws {
     let (bytes, owner) = frame()
     let tree = try #require(TreeFrame(Packets.frame(bytes)))
-    #expect(tree.steps == 3 && tree.isDown && tree.saying.origin == owner.publicKey && tree.saying.sequence == 77)
-    #expect(tree.packet.destination == group && tree.saying.payload.bytes == Packets.v4([1, 2, 3, 4], to: group))
+    let saying = tree.saying
+    #expect(tree.steps == 3 && tree.isDown && saying.origin == owner.publicKey && saying.sequence == 77)
+    #expect(tree.packet.destination == group && saying.payload.bytes == Packets.v4([1, 2, 3, 4], to: group))
     #expect(isGood(bytes))
     #expect(IPPacket(Packets.frame(bytes)) == nil, "no IP packet")
   }

@@ -50,7 +50,8 @@ struct BroadcastFrame: BitwiseCopyable {
   ) {
     frame[0] = kind
     SignedSaying.write(
-      content.rawValue, payload, sequence: sequence, by: identity, in: community, to: frame.dropping(hopBytes))
+      content.rawValue, payload, sequence: sequence, by: identity, in: community, to: frame.dropping(hopBytes)
+    )
   }
 
   /// Writes what concerns the next hop.

@@ -195,8 +195,8 @@ extension Links {
     route(header, payload: datagram, &context)
   }
 
-  /// Whether the peer is more probably dead than hard to find: a question to it takes the straight way, unless
-  /// it is the last one.
+  /// Whether the peer is more probably dead than hard to find: a question to it takes the straight way,
+  /// unless it is the last one.
   private func isEasilyDead(_ slot: Int) -> Bool {
     if let attempt = peers[slot].attempt, !peers[slot].isUp {
       return attempt.triesMax == Timing.hearsayTries && attempt.tries < attempt.triesMax

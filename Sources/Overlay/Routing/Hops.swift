@@ -45,7 +45,7 @@ extension Links {
   static let hopsPending = 64
   private static let numberBits: UInt32 = 6
   /// Where a message ends it is sent again so often, each time after twice the wait, before others are asked.
-  private static let repeatsMax: UInt8 = 1
+  private static let repeatsMax: UInt8 = 2
 
   /// Hands a message to a peer. Takes the slot.
   mutating func hand(
