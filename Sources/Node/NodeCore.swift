@@ -81,7 +81,9 @@ public struct NodeCore: ~Copyable {
       directory: Directory(
         unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
     tunnel = configuration.tunnel.map {
-      Box(Tunnel($0, identity: configuration.identity, incarnation: configuration.incarnation,
+      Box(
+        Tunnel(
+          $0, identity: configuration.identity, incarnation: configuration.incarnation,
           seed: entropy.key().bytes, at: now))
     }
   }
@@ -264,6 +266,14 @@ public struct NodeCore: ~Copyable {
   /// Keeps the traffic of a peer on the ring, or lets it choose its path again.
   public mutating func pin(_ slot: Int, toOverlay: Bool, _ context: inout Context) {
     network.links.pin(slot, toOverlay: toOverlay, &context)
+    settle(&context)
+  }
+
+  /// Asks all members of the community whether they are there. The answer is a `rollCalled` event with the
+  /// ticket, at once if nobody is to be waited for.
+  public mutating func callRoll(_ ticket: UInt32, _ context: inout Context) {
+    if tunnel == nil { context.notify(.rollCalled(ticket: ticket)) }
+    tunnel?.value.callRoll(ticket, &network, &context)
     settle(&context)
   }
 
