@@ -15,8 +15,8 @@ import Session
 struct Rendezvous {
   static let places: UInt8 = 16
   /// Life of a lease, in seconds: for so long a dead member is named.
-  static let timeToLive: UInt32 = 300
-  static let renewal = Interval.seconds(100)
+  static let timeToLive: UInt32 = 600
+  static let renewal = Interval.seconds(200)
   /// The directory did not answer.
   static let retry = Interval.seconds(2)
   /// Places that a lonely member reads at a time, and how long it waits before the next ones. All were read

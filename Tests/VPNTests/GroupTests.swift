@@ -179,14 +179,14 @@ import Testing
 
   private func isGood(_ bytes: [UInt8]) -> Bool {
     guard let tree = TreeFrame(Packets.frame(bytes)) else { return false }
-    return home.verifies(tree.signature, of: tree.signed, by: tree.origin, .real)
+    return tree.saying.isAuthentic(in: home, under: .real)
   }
 
   @Test func framesAreReadAsTheyWereWritten() throws {
     let (bytes, owner) = frame()
     let tree = try #require(TreeFrame(Packets.frame(bytes)))
-    #expect(tree.steps == 3 && tree.isDown && tree.origin == owner.publicKey && tree.sequence == 77)
-    #expect(tree.packet.destination == group && tree.payload.bytes == Packets.v4([1, 2, 3, 4], to: group))
+    #expect(tree.steps == 3 && tree.isDown && tree.saying.origin == owner.publicKey && tree.saying.sequence == 77)
+    #expect(tree.packet.destination == group && tree.saying.payload.bytes == Packets.v4([1, 2, 3, 4], to: group))
     #expect(isGood(bytes))
     #expect(IPPacket(Packets.frame(bytes)) == nil, "no IP packet")
   }
@@ -202,6 +202,6 @@ import Testing
     }
     let other = Community.shared(name: "work", secret: [UInt8](33...64))
     let tree = TreeFrame(Packets.frame(bytes))!
-    #expect(!other.verifies(tree.signature, of: tree.signed, by: tree.origin, .real))
+    #expect(!tree.saying.isAuthentic(in: other, under: .real))
   }
 }

@@ -30,6 +30,18 @@ public struct Arc: Equatable, Sendable, BitwiseCopyable {
     return distance > 0 && (from == to || distance < to &- from)
   }
 
+  /// What is left and right of a place that nobody holds any more; the arc itself when that lies elsewhere.
+  func parts(around place: UInt64) -> BoundedArray<2, Arc> {
+    var parts = BoundedArray<2, Arc>()
+    guard contains(place) else {
+      parts.append(self)
+      return parts
+    }
+    if place &- from > 1 { parts.append(Arc(from: from, to: place)) }
+    if to &- place > 1 { parts.append(Arc(from: place, to: to)) }
+    return parts
+  }
+
   /// How far a place is from the arc, the shorter way round; 0 within it.
   func distance(to place: UInt64) -> UInt64 {
     contains(place) ? 0 : min(from &- place, place &- to)

@@ -6,18 +6,12 @@
 //       1     1  steps from the origin
 //       2     4  ticket: under which the receiver acknowledges
 //       6    16  the arc that the receiver has to see to (from, to)
-//      22    32  the origin's key
-//      54     8  sequence: rises with each broadcast of the origin, also over its restarts
-//      62     1  what the payload is
-//      63     n  payload
-//    63+n    64  the origin's signature of what stands from offset 22 on
-//
-// What stands before the origin's key is the hop's; the rest is never changed.
+//      22     n  what the origin says, signed (`SignedSaying`)
 
 import Base
 import Session
 
-/// What a broadcast carries.
+/// What a broadcast carries. (1 is what goes by the tree of a group: a signature holds for one way only.)
 public enum BroadcastContent: UInt8, Sendable, BitwiseCopyable {
   /// An IP packet for a broadcast or multicast address.
   case packet = 0
@@ -28,39 +22,26 @@ public enum BroadcastContent: UInt8, Sendable, BitwiseCopyable {
 /// A broadcast in a frame.
 struct BroadcastFrame: BitwiseCopyable {
   static let kind: UInt8 = 0x10
-  static let hopBytes = 22
-  static let headerBytes = 63
-  static let overhead = headerBytes + 64
+  private static let hopBytes = 22
+  static let overhead = hopBytes + SignedSaying.overhead
 
   let steps: UInt8
   let ticket: UInt32
   let arc: Arc
-  let origin: PublicKey
-  let sequence: UInt64
+  let saying: SignedSaying
   let content: BroadcastContent
-  let payload: Frame
-  let signed: Frame
-  let signature: Signature
 
   /// Reads a frame; nil when it is none.
   init?(_ frame: Frame) {
     guard frame.count >= Self.overhead, frame[0] == Self.kind,
-      let content = BroadcastContent(rawValue: frame[62])
+      let saying = SignedSaying(frame.dropping(Self.hopBytes)),
+      let content = BroadcastContent(rawValue: saying.content)
     else { return nil }
-    var reader = WireReader(frame.dropping(Self.hopBytes))
-    var end = WireReader(frame.dropping(frame.count - 64))
-    guard let origin = try? PublicKey(from: &reader), let signature = try? Signature(from: &end) else {
-      return nil
-    }
     steps = frame[1]
     ticket = frame.big(2, as: UInt32.self)
     arc = Arc(from: frame.big(6, as: UInt64.self), to: frame.big(14, as: UInt64.self))
-    self.origin = origin
-    sequence = frame.big(54, as: UInt64.self)
+    self.saying = saying
     self.content = content
-    payload = frame.dropping(Self.headerBytes).prefix(frame.count - Self.overhead)
-    signed = frame.dropping(Self.hopBytes).prefix(frame.count - Self.hopBytes - 64)
-    self.signature = signature
   }
 
   /// Writes the origin's part.
@@ -70,13 +51,8 @@ struct BroadcastFrame: BitwiseCopyable {
     in community: Community, to frame: Frame
   ) {
     frame[0] = kind
-    var writer = WireWriter(frame.dropping(hopBytes))
-    identity.publicKey.encode(to: &writer)
-    writer.integer(sequence)
-    writer.byte(content.rawValue)
-    writer.bytes(payload)
-    let signed = frame.dropping(hopBytes).prefix(writer.count)
-    community.sign(signed, by: identity).encode(to: &writer)
+    SignedSaying.write(
+      content.rawValue, payload, sequence: sequence, by: identity, in: community, to: frame.dropping(hopBytes))
   }
 
   /// Writes what concerns the next hop.

@@ -57,10 +57,10 @@ struct Held: BitwiseCopyable {
 struct Wait: BitwiseCopyable {
   let held: Int
   let child: OverlayID
-  /// Who did not see to the part before.
-  let former: OverlayID
   let arc: Arc
   let ticket: UInt32
+  /// How long it may take each time: what the child's silence does to its paths does not lengthen it.
+  let patience: Interval
   var tries: UInt8
   /// How often this part has gone to another child.
   let turns: UInt8
@@ -143,17 +143,16 @@ public struct Broadcasting: ~Copyable {
       counters.malformed &+= 1
       return nil
     }
-    let isFirstHand = broadcast.origin == links.peers[slot].key
-    let suite = links.identity.suite
-    guard broadcast.origin != links.identity.publicKey,
-      isFirstHand
-        || community.verifies(broadcast.signature, of: broadcast.signed, by: broadcast.origin, suite)
+    let saying = broadcast.saying
+    guard saying.origin != links.identity.publicKey,
+      saying.origin == links.peers[slot].key
+        || saying.isAuthentic(in: community, under: links.identity.suite)
     else {
       counters.forged &+= 1
       return nil
     }
     acknowledge(broadcast.ticket, to: slot, &links, &context)
-    let news = heard.hear(broadcast.origin.id, broadcast.sequence, broadcast.arc, at: context.now)
+    let news = heard.hear(saying.origin.id, saying.sequence, broadcast.arc, at: context.now)
     switch news {
     case .tooMuch:
       counters.limited &+= 1
@@ -163,7 +162,7 @@ public struct Broadcasting: ~Copyable {
       return nil
     case .new, .newArc:
       if let copy = context.pool.take(copying: frame) {
-        let source = (links.peers[slot].id, broadcast.origin.id)
+        let source = (links.peers[slot].id, saying.origin.id)
         share(broadcast.arc, of: copy, steps: broadcast.steps + 1, source: source, &links, &context)
       } else {
         counters.noRoom &+= 1
@@ -173,14 +172,14 @@ public struct Broadcasting: ~Copyable {
   }
 
   private mutating func arrival(_ broadcast: BroadcastFrame, _ context: inout Context) -> BroadcastArrival? {
-    guard let copy = context.pool.take(copying: broadcast.payload) else {
+    guard let copy = context.pool.take(copying: broadcast.saying.payload) else {
       counters.noRoom &+= 1
       return nil
     }
     counters.delivered &+= 1
     counters.deepest = max(counters.deepest, UInt64(broadcast.steps) + 1)
     return BroadcastArrival(
-      origin: broadcast.origin, content: broadcast.content, payload: copy, steps: broadcast.steps)
+      origin: broadcast.saying.origin, content: broadcast.content, payload: copy, steps: broadcast.steps)
   }
 
   private func acknowledge(_ ticket: UInt32, to slot: Int, _ links: inout Links, _ context: inout Context) {
@@ -233,14 +232,13 @@ public struct Broadcasting: ~Copyable {
 
   /// Sends a part to a child, and waits for its word.
   private mutating func entrust(
-    _ arc: Arc, of slot: Int, to child: Int, after former: OverlayID = .zero, turns: UInt8 = 0,
-    _ links: inout Links, _ context: inout Context
+    _ arc: Arc, of slot: Int, to child: Int, turns: UInt8 = 0, _ links: inout Links, _ context: inout Context
   ) {
     ticket &+= 1
+    let patience = patience(child, links)
     let wait = Wait(
-      held: slot, child: links.peers[child].id, former: former, arc: arc, ticket: ticket, tries: 1,
-      turns: turns,
-      dueAt: context.now + patience(child, links))
+      held: slot, child: links.peers[child].id, arc: arc, ticket: ticket, patience: patience, tries: 1,
+      turns: turns, dueAt: context.now + patience)
     transmit(wait, to: child, &links, &context)
     guard waits.insert(wait) != nil else {
       counters.noRoom &+= 1
@@ -276,7 +274,9 @@ public struct Broadcasting: ~Copyable {
       if let child, links.members.contains(child), waits[i].tries < Self.triesMax {
         counters.resent &+= 1
         waits[i].tries += 1
-        waits[i].dueAt = context.now + patience(child, links)
+        waits[i].dueAt = context.now + waits[i].patience
+        // It may be dead: it is asked, and gets nothing else until it has answered.
+        links.doubt(child, context.now)
         transmit(waits[i], to: child, &links, &context)
       } else {
         handOn(i, &links, &context)
@@ -285,17 +285,18 @@ public struct Broadcasting: ~Copyable {
     readDeadline()
   }
 
-  /// The child is gone, or as good as gone: its part goes to whoever stands next to it, and cannot be it.
+  /// The child is gone, or as good as gone: what is left and right of it in its part goes to whoever stands
+  /// next to it there. So nobody gets a part in which it stands: those next to it may not miss it yet.
   private mutating func handOn(_ index: Int, _ links: inout Links, _ context: inout Context) {
     let wait = waits[index]
-    // It may be dead: the next broadcast shall not wait for it.
-    if let child = links.peer(wait.child) { links.doubt(child, context.now) }
-    if wait.turns < Self.turnsMax, let next = links.nextMember(to: wait.child, but: wait.former) {
+    let parts = wait.arc.parts(around: wait.child.high)
+    for i in 0..<parts.count {
+      guard wait.turns < Self.turnsMax, let heir = links.heir(of: parts[i], after: wait.child) else {
+        counters.abandoned &+= 1
+        continue
+      }
       counters.handedOn &+= 1
-      entrust(
-        wait.arc, of: wait.held, to: next, after: wait.child, turns: wait.turns + 1, &links, &context)
-    } else {
-      counters.abandoned &+= 1
+      entrust(parts[i], of: wait.held, to: heir, turns: wait.turns + 1, &links, &context)
     }
     end(index, &context)
   }
@@ -334,17 +335,18 @@ public struct Broadcasting: ~Copyable {
 
 extension Links {
   /// The members that carry on what is for all within an arc, clockwise from its beginning: the links that
-  /// are kept for a ring, since others come and go with their traffic; of too many, those that are evenly
-  /// spread.
+  /// are kept for a ring, since others come and go with their traffic; those that were asked in vain whether
+  /// they are there only when there is nobody else; of too many, those that are evenly spread.
   func children(
     in arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?
   ) -> BoundedArray<32, Int32> {
-    var found: [(distance: UInt64, slot: Int32)] = []
+    var found: [(distance: UInt64, slot: Int32, isDoubted: Bool)] = []
     members.visit { slot in
       let id = peers[slot].id
       guard arc.contains(id.high), id != source?.parent, id != source?.origin, isCarrier(slot) else { return }
-      found.append((id.high &- arc.from, Int32(slot)))
+      found.append((id.high &- arc.from, Int32(slot), isDoubted(slot)))
     }
+    if found.contains(where: { !$0.isDoubted }) { found.removeAll { $0.isDoubted } }
     found.sort { $0.distance < $1.distance }
     var children = BoundedArray<32, Int32>()
     let step = max(1, (found.count + 31) / 32)
@@ -357,6 +359,11 @@ extension Links {
     peers[slot].isLasting && peers[slot].bestPath?.isLastResort != true
   }
 
+  /// Whether the member was asked in vain whether it is there.
+  private func isDoubted(_ slot: Int) -> Bool {
+    peers[slot].bestPath.map { $0.probe.tries > 1 || $0.probe.isUrgent } ?? true
+  }
+
   /// The linked member nearest to an arc of which nobody is known here, if it is nearer than this node: the
   /// part of a member that died comes to one that stands elsewhere.
   func memberNearer(to arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?) -> Int? {
@@ -365,21 +372,28 @@ extension Links {
     members.visit { slot in
       let id = peers[slot].id
       let distance = arc.distance(to: id.high)
-      guard distance < best?.distance ?? own, id != source?.parent, isCarrier(slot) else { return }
+      // Who stands where it ends sent it, or is dead.
+      let isItsEnd = id.high == arc.from || id.high == arc.to
+      guard distance < best?.distance ?? own, !isItsEnd, id != source?.parent, isCarrier(slot),
+        !isDoubted(slot)
+      else { return }
       best = (slot, distance)
     }
     return best?.slot
   }
 
-  /// The linked member nearest to a place, other than who stands there and one more.
-  func nextMember(to place: OverlayID, but former: OverlayID) -> Int? {
-    var best: (slot: Int, distance: OverlayID)?
+  /// The linked member that is to see to an arc in the place of one that did not: the nearest to that one,
+  /// within the arc if there is any.
+  func heir(of arc: Arc, after former: OverlayID) -> Int? {
+    var best: (slot: Int, isWithin: Bool, distance: OverlayID)?
     members.visit { slot in
-      let distance = peers[slot].id.distance(to: place)
-      guard distance != .zero, peers[slot].id != former, isCarrier(slot),
-        best == nil || distance < best!.distance
-      else { return }
-      best = (slot, distance)
+      let id = peers[slot].id
+      guard id != former, isCarrier(slot), !isDoubted(slot) else { return }
+      let (isWithin, distance) = (arc.contains(id.high), id.distance(to: former))
+      if let best, (best.isWithin && !isWithin) || (best.isWithin == isWithin && best.distance <= distance) {
+        return
+      }
+      best = (slot, isWithin, distance)
     }
     return best?.slot
   }

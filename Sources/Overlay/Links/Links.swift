@@ -216,7 +216,8 @@ public struct Links: ~Copyable {
     if let hint, !peers[slot].hints.contains(where: { $0 == hint }) { peers[slot].hints.insert(hint, at: 0) }
     if let via, peers[slot].vias.isEmpty { peers[slot].vias.append(via) }
     if !peers[slot].isUp, peers[slot].attempt == nil, firstHand || peers[slot].deadUntil <= context.now {
-      peers[slot].attempt = Attempt(nextAt: context.now)
+      let triesMax = firstHand ? UInt8(Timing.handshakeRetry.count) : Timing.hearsayTries
+      peers[slot].attempt = Attempt(triesMax: triesMax, nextAt: context.now)
       wake(slot, at: context.now)
       tick(slot, &context)
     }

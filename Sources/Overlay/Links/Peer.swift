@@ -32,6 +32,8 @@ public struct Roles: OptionSet, Sendable, BitwiseCopyable {
 /// Handshakes that are sent until one is answered.
 struct Attempt: BitwiseCopyable {
   var tries: UInt8 = 0
+  /// After so many it is given up.
+  var triesMax = UInt8(Timing.handshakeRetry.count)
   var nextAt: Instant
 }
 

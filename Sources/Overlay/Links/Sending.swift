@@ -188,6 +188,12 @@ extension Links {
     var header = RoutedHeader(
       mode: .exact, hops: Self.hopsMax, payload: .datagram, destination: destination, source: id,
       destinationVia: via ?? peer(destination).flatMap { peers[$0].vias.isEmpty ? nil : peers[$0].vias[0] })
+    // Who is probably dead is asked on the straight way first: nobody need look for it.
+    if let slot = peer(destination), peers[slot].bestPath?.isLastResort == true,
+      peers[slot].bestPath!.probe.tries < Timing.indirectTries - 1
+    {
+      header.detours = Self.detoursMax
+    }
     if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     if header.destinationVia == destination { header.destinationVia = nil }
     header.wantsNotice = context.pool.frame(datagram)[0] == 1

@@ -9,6 +9,8 @@ enum Timing {
   static let handshakeRetry: [Interval] = [
     .milliseconds(300), .milliseconds(600), .seconds(1), .seconds(2), .seconds(3), .seconds(3),
   ]
+  /// Of whom others speak may be dead, and each question over the ring costs some eight datagrams then.
+  static let hearsayTries: UInt8 = 4
   /// How often the first record under new keys is sent.
   static let helloTries: UInt8 = 8
   /// A peer that did not answer is not tried again on hearsay for this long.
@@ -90,7 +92,7 @@ enum Timing {
   /// On the ring of the members more rarely: nobody owns keys there, and what is sent to a dead neighbour is
   /// not confirmed and goes another way.
   static let stabiliseMembers = Interval.seconds(12)
-  static let unquiet = Interval.seconds(10)
+  static let unquiet = Interval.seconds(8)
   /// Silence of our own, with a timer overdue by more than any load explains, means that the machine slept:
   /// longer than neighbours wait before they give a silent node up.
   static let sleep = Interval.milliseconds(2_500)

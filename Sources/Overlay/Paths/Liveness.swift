@@ -36,7 +36,7 @@ extension Links {
   private mutating func attemptIfDue(_ slot: Int, _ context: inout Context) {
     guard let attempt = peers[slot].attempt else { return }
     guard attempt.nextAt <= context.now else { return wake(slot, at: attempt.nextAt) }
-    if Int(attempt.tries) >= Timing.handshakeRetry.count {
+    if attempt.tries >= attempt.triesMax {
       peers[slot].attempt = nil
       if peers[slot].isUp { return }
       peers[slot].deadUntil = context.now + Timing.deadFor
@@ -44,7 +44,8 @@ extension Links {
       return
     }
     let wait = context.random.jittered(Timing.handshakeRetry[Int(attempt.tries)])
-    peers[slot].attempt = Attempt(tries: attempt.tries + 1, nextAt: context.now + wait)
+    peers[slot].attempt!.tries += 1
+    peers[slot].attempt!.nextAt = context.now + wait
     wake(slot, at: context.now + wait)
     sendInit(slot, tries: attempt.tries, &context)
   }

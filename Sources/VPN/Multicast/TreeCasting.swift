@@ -49,8 +49,8 @@ extension Tunnel {
       multicast.counters.astray &+= 1
       return
     }
-    let isFirstHand = !tree.isDown && tree.origin == network.links.peers[slot].key
-    guard isFirstHand || community.verifies(tree.signature, of: tree.signed, by: tree.origin, suite) else {
+    let isFirstHand = !tree.isDown && tree.saying.origin == network.links.peers[slot].key
+    guard isFirstHand || tree.saying.isAuthentic(in: community, under: suite) else {
       multicast.counters.forged &+= 1
       return
     }
@@ -58,7 +58,7 @@ extension Tunnel {
     // soon.
     network.links.noteReceived(frame.count, from: slot, context.now)
     if tree.isDown { return passDown(tree, frame, &network, &context) }
-    switch multicast.raised.hear(tree.origin.id, tree.sequence, at: context.now) {
+    switch multicast.raised.hear(tree.saying.origin.id, tree.saying.sequence, at: context.now) {
     case .old: multicast.counters.repeated &+= 1
     case .tooMuch: multicast.counters.limited &+= 1
     case .new: passUp(tree, frame, &network, &context)
@@ -79,8 +79,8 @@ extension Tunnel {
   private mutating func passDown(
     _ tree: TreeFrame, _ frame: Frame, _ network: inout Network, _ context: inout Context
   ) {
-    let origin = tree.origin.id
-    switch multicast.lowered.hear(origin, tree.sequence, at: context.now) {
+    let origin = tree.saying.origin.id
+    switch multicast.lowered.hear(origin, tree.saying.sequence, at: context.now) {
     case .old:
       multicast.counters.repeated &+= 1
       return
@@ -117,12 +117,12 @@ extension Tunnel {
 
   private mutating func deliver(_ tree: TreeFrame, _ network: inout Network, _ context: inout Context) {
     // A member may pass on what it does not receive.
-    guard isReceived(tree.packet, tree.payload) else { return }
-    guard isSpeaker(tree.origin, from: tree.packet.source, &network, &context) else {
+    guard isReceived(tree.packet, tree.saying.payload) else { return }
+    guard isSpeaker(tree.saying.origin, from: tree.packet.source, &network, &context) else {
       counters.spoofed &+= 1
       return
     }
-    guard let copy = context.pool.take(copying: tree.payload) else {
+    guard let copy = context.pool.take(copying: tree.saying.payload) else {
       multicast.counters.noRoom &+= 1
       return
     }
