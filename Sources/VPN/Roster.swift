@@ -2,8 +2,8 @@
 // they have proved, and when they were last there.
 //
 // It is for people. Nothing is decided by it but that the end of a link is the loss of a member; nobody is
-// told of it, and it ends with the process. A member comes in with its link or with its answer to a roll call,
-// and stays when it is gone.
+// told of it, and it ends with the process. A member comes in with its link or with its answer to a roll
+// call, and stays when it is gone.
 
 import Base
 import Session
