@@ -101,6 +101,8 @@ public enum Event: BitwiseCopyable, Sendable {
   /// The answers to `traceRoute`: one for each node on the way, in no order, then one for the whole.
   case routeHop(ticket: UInt32, OverlayID, Interval)
   case routeTraced(ticket: UInt32, RouteAnswer)
+  /// The list of members is as complete as it will be.
+  case rollCalled(ticket: UInt32)
   /// A node of another ring, where this one's place is: the two are becoming one.
   case foreignRing(OverlayID)
   /// All bytes that this node passes on in a month are used; or there are others.

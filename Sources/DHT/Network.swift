@@ -148,7 +148,7 @@ public struct Network: ~Copyable {
     case .ring: ring.onUndeliverable(nonce: ticket, &context)
     case .directory: directory.onUndeliverable(ticket: ticket, &context)
     case .datagram: links.onUnreached(destination, &context)
-    case .group: break
+    case .group, .roll: break
     }
   }
 

@@ -269,6 +269,14 @@ public struct NodeCore: ~Copyable {
     settle(&context)
   }
 
+  /// Asks all members of the community whether they are there. The answer is a `rollCalled` event with the
+  /// ticket, at once if nobody is to be waited for.
+  public mutating func callRoll(_ ticket: UInt32, _ context: inout Context) {
+    if tunnel == nil { context.notify(.rollCalled(ticket: ticket)) }
+    tunnel?.value.callRoll(ticket, &network, &context)
+    settle(&context)
+  }
+
   /// Finds out who has an address, or whether a node with this ID exists.
   public mutating func lookUp(address: IPAddress?, id: OverlayID?, ticket: UInt32, _ context: inout Context) {
     if tunnel == nil { context.notify(.lookedUp(ticket: ticket, .nothing)) }

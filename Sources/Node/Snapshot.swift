@@ -43,6 +43,11 @@ public struct CommunitySnapshot: Sendable {
   public var address6: IPAddress
   public var pool: IPPrefix?
   public var isAlone: Bool
+  /// Members as far as this one can tell, itself among them.
+  public var size = 1
+  /// Whether both neighbours on the subring name this node as theirs, and how many neighbours it has.
+  public var isSettled = true
+  public var neighbours = 0
 }
 
 /// A peer to which a link is up.
@@ -51,6 +56,8 @@ public struct PeerSnapshot: Sendable {
   public var key: PublicKey
   public var isMember: Bool
   public var isSeed: Bool
+  /// What it calls itself.
+  public var name: String?
   public var address: IPAddress?
   public var address6: IPAddress?
   public var path: PathKind
@@ -106,8 +113,17 @@ extension NodeCore {
       CommunitySnapshot(
         name: tunnel.community.name, isOpen: tunnel.community.isOpen, address: tunnel.address,
         address6: tunnel.ula,
-        pool: tunnel.pool, isAlone: tunnel.isAlone)
+        pool: tunnel.pool, isAlone: tunnel.isAlone, size: tunnel.memberEstimate(network.links),
+        isSettled: tunnel.isSubringSettled, neighbours: memberNeighbours)
     }
+  }
+
+  /// Near members, each once: those of both sides may be the same.
+  private var memberNeighbours: Int {
+    let near = network.links.members.neighbourhood
+    var count = near.left.count
+    for i in 0..<near.right.count where !near.left.contains(where: { $0 == near.right[i] }) { count += 1 }
+    return count
   }
 
   private func peer(_ slot: Int, at now: Instant) -> PeerSnapshot {
@@ -119,6 +135,7 @@ extension NodeCore {
     return PeerSnapshot(
       id: id, key: network.links.peers[slot].key, isMember: isMember,
       isSeed: session.map { network.links.sessions.capabilities(of: $0).contains(.seed) } ?? false,
+      name: isMember ? reading { $0.name(of: id) } ?? nil : nil,
       address: isMember ? reading { $0.address(ofPeer: slot) } ?? nil : nil,
       address6: isMember ? reading { $0.community.ula(of: id) } : nil, path: path?.kind ?? .idle,
       endpoint: path?.endpoint,

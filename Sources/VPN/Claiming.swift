@@ -101,6 +101,9 @@ extension Tunnel {
       onClaimAnswer(status, &network, &context)
     case DirectoryTag.resolve:
       guard let slot = DirectoryTag.slot(tag, in: resolver.questions) else { return }
+      if let packet, let body {
+        keep(context.pool.frame(packet), body, life: .seconds(UInt64(remaining)), at: context.now)
+      }
       onResolved(slot, body, &network, &context)
     case DirectoryTag.verify:
       guard let slot = DirectoryTag.slot(tag, in: network.links.peers) else { return }

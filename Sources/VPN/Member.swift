@@ -22,29 +22,34 @@ public struct Member: BitwiseCopyable, Sendable {
   var nextAt: Instant
 }
 
-/// What a member shows in a session: the lease that proves its address. The slot says for which community: it
-/// is the one on which the receiver takes data.
+/// What a member shows in a session: its name, and the lease that proves its address. The slot says for which
+/// community: it is the one on which the receiver takes data.
 struct ClaimMessage: Equatable {
   var wantsAnswer: Bool
   var slot: UInt8
+  var name: MemberName?
   /// A lease, or nothing while the sender has no IPv4 address.
   var lease: Frame
 
   static func == (a: ClaimMessage, b: ClaimMessage) -> Bool {
-    a.wantsAnswer == b.wantsAnswer && a.slot == b.slot && a.lease.bytes == b.lease.bytes
+    a.wantsAnswer == b.wantsAnswer && a.slot == b.slot && a.name == b.name
+      && a.lease.bytes == b.lease.bytes
   }
 }
 
 extension ClaimMessage: WireCodable {
   init(from reader: inout WireReader) throws(WireError) {
     let flags = try reader.byte()
-    try reader.require(flags <= 1)
-    self.init(wantsAnswer: flags == 1, slot: try reader.byte(), lease: reader.rest())
+    try reader.require(flags <= 3)
+    let slot = try reader.byte()
+    let name = flags & 2 != 0 ? try MemberName(from: &reader) : nil
+    self.init(wantsAnswer: flags & 1 != 0, slot: slot, name: name, lease: reader.rest())
   }
 
   func encode(to writer: inout WireWriter) {
-    writer.byte(wantsAnswer ? 1 : 0)
+    writer.byte((wantsAnswer ? 1 : 0) | (name == nil ? 0 : 2))
     writer.byte(slot)
+    name?.encode(to: &writer)
     writer.bytes(lease)
   }
 }

@@ -1,9 +1,9 @@
 // Virtual addresses that are not known yet: who has them is being found out, and the first packets wait.
 //
-// An IPv4 address is looked up in the directory; a ULA contains the beginning of an overlay ID, and the node
-// nearest to it on the ring says its key. Then a link is made. Everything is bounded: questions, packets a
-// question, the rate of new questions; an address without an owner is remembered for a while, and the sending
-// program is told.
+// An IPv4 address is asked for among linked members and then in the directory; a ULA contains the beginning
+// of an overlay ID, and the node nearest to it on the ring says its key. Then a link is made. Everything is
+// bounded: questions, packets a question, the rate of new questions; an address without an owner is
+// remembered for a while, and the sending program is told.
 
 import Base
 import Session
@@ -22,6 +22,10 @@ struct Resolver: ~Copyable {
     let askedAt: Instant
     /// The node that has the address, once known.
     var key: PublicKey?
+    /// Who is asked about an IPv4 address.
+    var stage = Stage.members
+    /// Linked members that have not answered.
+    var asked = BoundedArray<4, Int32>()
     /// The number that an answer carries.
     let nonce: UInt64
     /// When a question to the ring, which nobody repeats for us, is asked again.
@@ -29,10 +33,21 @@ struct Resolver: ~Copyable {
     var packets = BoundedArray<16, PacketRef>()
   }
 
+  /// Where an IPv4 address is asked for, one after the other.
+  enum Stage: BitwiseCopyable {
+    /// Linked members, if there are any.
+    case members
+    /// A member has named the owner: a link to it is being made.
+    case named
+    case directory
+  }
+
   private(set) var questions = SlotTable<Question>(capacity: questionsMax)
   private var byAddress = FlatMap<IPAddress, UInt32>(limit: questionsMax)
   /// Addresses without an owner: until when, and for how long the next time.
   private var absent = FlatMap<IPAddress, Absence>(limit: questionsMax)
+  /// Addresses of which members have said something wrong, and until when that counts.
+  private var distrusted = FlatMap<IPAddress, Instant>(limit: questionsMax)
   private var rate = TokenBucket(rate: 50, burst: 50, at: .start)
   private(set) var dropped: UInt64 = 0
 
@@ -90,6 +105,40 @@ struct Resolver: ~Copyable {
   mutating func found(_ slot: Int, _ key: PublicKey) {
     questions[slot].key = key
     questions[slot].nextAt = .never
+  }
+
+  /// Members are asked for an IPv4 address; after a while the directory is.
+  mutating func ask(_ slot: Int, members: BoundedArray<4, Int32>, until next: Instant) {
+    questions[slot].asked = members
+    questions[slot].nextAt = next
+  }
+
+  /// A member that was asked does not know.
+  /// - Returns: whether it was the last one.
+  mutating func onUnknown(_ slot: Int, to member: Int32) -> Bool {
+    guard let i = questions[slot].asked.firstIndex(where: { $0 == member }) else { return false }
+    questions[slot].asked.remove(at: i)
+    return questions[slot].asked.isEmpty
+  }
+
+  /// From now on only the directory is believed.
+  mutating func turnToDirectory(_ slot: Int) {
+    questions[slot].stage = .directory
+    questions[slot].key = nil
+    questions[slot].nextAt = .never
+  }
+
+  /// A member has named the owner.
+  mutating func named(_ slot: Int) { questions[slot].stage = .named }
+
+  /// What a member has said of an address was wrong: for a while the directory alone is asked about it.
+  mutating func distrust(_ address: IPAddress, at now: Instant) {
+    if distrusted.count >= Self.questionsMax { distrusted = FlatMap(limit: Self.questionsMax) }
+    distrusted.set(address, now + Self.negativeMax)
+  }
+
+  func mayAskMembers(_ address: IPAddress, at now: Instant) -> Bool {
+    distrusted[address].map { $0 <= now } ?? true
   }
 
   /// Ends the question: the packets are the caller's.

@@ -27,15 +27,17 @@ extension Tunnel {
     _ slot: Int, _ address: IPAddress, _ network: inout Network, _ context: inout Context
   ) {
     if address.isV4 {
-      let tag = DirectoryTag.make(DirectoryTag.resolve, slot, in: resolver.questions)
-      network.get(claimKey(address), tag: tag, &context)
+      let isAsked = askMembers(slot, address, &network, &context)
+      if !isAsked || memberEstimate(network.links) > Self.membersFirstMax {
+        askDirectory(slot, address, &network, &context)
+      }
     } else {
       network.find(Self.start(of: address), nonce: resolver.questions[slot].nonce, &context)
       resolver.askAgain(slot, at: context.now + Self.findRetry)
     }
   }
 
-  /// Asks the ring again.
+  /// Asks the ring again, or the directory where members have not answered.
   mutating func askAgain(_ network: inout Network, _ context: inout Context) {
     for slot in resolver.due(at: context.now) {
       ask(slot, resolver.questions[slot].address, &network, &context)
@@ -71,12 +73,12 @@ extension Tunnel {
   }
 
   /// The owner of the address is known: a link to it, and then the packets.
-  private mutating func link(
+  mutating func link(
     _ question: Int, to key: PublicKey, _ network: inout Network, _ context: inout Context
   ) {
     resolver.found(question, key)
     guard let slot = network.links.connect(key, role: .onDemand, firstHand: true, &context) else {
-      return fail(question, &context)
+      return onUnreachable(question, &network, &context)
     }
     if isMember(slot), network.links.memberSlot(slot) != nil { flush(question, to: slot, &network, &context) }
   }
@@ -86,6 +88,11 @@ extension Tunnel {
   ) {
     let resolved = resolver.resolve(question)
     routes.set(resolved.address, UInt32(slot))
+    // The word of a member holds as what the owner itself shows: until the directory says otherwise.
+    if resolved.stage == .named {
+      grant(resolved.address, to: slot, network.links)
+      verify(resolved.address, of: slot, &network, &context)
+    }
     let packets = resolved.packets
     for i in 0..<packets.count {
       guard let content = network.links.memberSlot(slot) else {
@@ -182,7 +189,7 @@ extension Tunnel {
     let bytes = claim.address == nil ? [] : leaseBytes
     lease.frame.write(bytes)
     let message = ClaimMessage(
-      wantsAnswer: wantsAnswer, slot: content, lease: lease.frame.prefix(bytes.count))
+      wantsAnswer: wantsAnswer, slot: content, name: name, lease: lease.frame.prefix(bytes.count))
     network.links.send(.claim, to: slot, &context) { message.encode(to: &$0) }
   }
 
@@ -207,6 +214,7 @@ extension Tunnel {
       counters.badClaims &+= 1
       return
     }
+    roster.name(network.links.peers[slot].id, message.name)
     if !message.lease.isEmpty { learn(message.lease, of: slot, &network, &context) }
     if message.wantsAnswer { show(slot, wantsAnswer: false, &network, &context) }
     if !message.wantsAnswer, var member = members[UInt32(slot)] {
@@ -221,18 +229,16 @@ extension Tunnel {
   private mutating func learn(
     _ bytes: Frame, of slot: Int, _ network: inout Network, _ context: inout Context
   ) {
-    guard let lease = try? Lease(decoding: bytes), lease.isAuthentic(under: suite),
-      let body = LeaseBody.open(lease, community: community, under: suite),
-      body.identity == network.links.peers[slot].key,
-      let address = Self.decode(IPAddress.self, body.content), address.isV4, !isOwn(address),
-      lease.key == claimKey(address)
+    guard let claim = readClaim(bytes), claim.owner == network.links.peers[slot].key, !isOwn(claim.address)
     else {
       counters.badClaims &+= 1
       return
     }
-    if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
+    let address = claim.address
     let isFree = routes[address] == nil || routes[address] == UInt32(slot)
-    if isFree { grant(address, to: slot) }
+    if isFree { known.show(bytes, of: address, by: network.links.peers[slot].id) }
+    if members[UInt32(slot)]?.address == address, routes[address] == UInt32(slot) { return }
+    if isFree { grant(address, to: slot, network.links) }
     // Most links between members carry no packets of theirs: the directory is asked with the first one.
     if isFree, !network.links.peers[slot].isForTraffic {
       members[UInt32(slot)].map { shown in
@@ -252,12 +258,16 @@ extension Tunnel {
   }
 
   /// From now on the address is the member's.
-  private mutating func grant(_ address: IPAddress, to slot: Int) {
+  private mutating func grant(_ address: IPAddress, to slot: Int, _ links: borrowing Links) {
     guard var member = members[UInt32(slot)] else { return }
-    if let old = member.address, old != address, routes[old] == UInt32(slot) { routes.remove(old) }
+    if let old = member.address, old != address, routes[old] == UInt32(slot) {
+      routes.remove(old)
+      known.forget(old)
+    }
     member.address = address
     members.set(UInt32(slot), member)
     routes.set(address, UInt32(slot))
+    roster.address(links.peers[slot].id, address)
   }
 
   /// The directory has said whose the address is that a member has shown.
@@ -272,15 +282,15 @@ extension Tunnel {
       member.verifyAt = member.doubts < Self.doubtsMax ? now + Self.verifyRetry : .never
       members.set(UInt32(slot), member)
       verifyAt = min(verifyAt, member.verifyAt)
-      if member.doubts >= Self.doubtsMax { withdraw(asked, from: slot) }
+      if member.doubts >= Self.doubtsMax { withdraw(asked, from: slot, links, now) }
       return
     }
     member.doubts = 0
     members.set(UInt32(slot), member)
-    if body.identity == links.peers[slot].key { return grant(asked, to: slot) }
+    if body.identity == links.peers[slot].key { return grant(asked, to: slot, links) }
     counters.badClaims &+= 1
-    withdraw(asked, from: slot)
-    if let owner = links.peer(body.identity.id), isMember(owner) { grant(asked, to: owner) }
+    withdraw(asked, from: slot, links, now)
+    if let owner = links.peer(body.identity.id), isMember(owner) { grant(asked, to: owner, links) }
   }
 
   /// Asks the directory again about claims that it did not know.
@@ -311,10 +321,15 @@ extension Tunnel {
   }
 
   /// The address is not the member's, or no longer.
-  private mutating func withdraw(_ address: IPAddress, from slot: Int) {
+  private mutating func withdraw(
+    _ address: IPAddress, from slot: Int, _ links: borrowing Links, _ now: Instant
+  ) {
+    known.forget(address)
+    resolver.distrust(address, at: now)
     if routes[address] == UInt32(slot) { routes.remove(address) }
     guard var member = members[UInt32(slot)], member.address == address else { return }
     member.address = nil
     members.set(UInt32(slot), member)
+    roster.address(links.peers[slot].id, nil)
   }
 }

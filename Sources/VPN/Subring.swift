@@ -81,6 +81,7 @@ extension Tunnel {
     }
     multicast.tree.review(at: context.now)
     if isMember {
+      roster.onLinked(key.id, at: context.now)
       subring.onUp(slot, &network.links, &context)
       let isContact = rendezvous.takeContact(key)
       if isContact, !network.links.members.neighbourhood.contains(slot) {
@@ -94,6 +95,8 @@ extension Tunnel {
 
   mutating func loseMember(_ key: PublicKey, _ network: inout Network, _ context: inout Context) {
     subring.onDown(key, &network.links, &context)
+    roster.onLost(key.id, at: context.now)
+    known.forget(shownBy: key.id)
     broadcasting.onDown(key.id, context.now)
     multicast.tree.onDown(key.id, at: context.now)
     multicast.plans.onDown(key.id, at: context.now)
@@ -125,25 +128,42 @@ extension Tunnel {
       switch type {
       case .stabilise:
         subring.receive(try Stabilise(decoding: body), from: slot, &network.links, &context)
-      case .leave: subring.receive(try Leave(decoding: body), from: slot, &network.links, &context)
+      case .leave:
+        roster.onLeave(network.links.peers[slot].id, at: context.now)
+        subring.receive(try Leave(decoding: body), from: slot, &network.links, &context)
       case .unify: subring.receive(try Unify(decoding: body), from: slot, &network.links, &context)
       case .routed:
         guard let (header, payload) = network.links.forwardAmongMembers(body, from: slot, &context) else {
           return
         }
-        if header.payload == .group {
-          let message = try GroupMessage(decoding: payload)
-          receive(message, from: header.source, via: header.sourceVia, &network, &context)
-          return pumpGroups(&network, &context)
-        }
-        subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
+        try receive(payload, with: header, &network, &context)
       case .acknowledge:
         try broadcasting.receiveAcknowledgement(body, from: slot, network.links, &context)
       case .report:
         receive(try GroupReport(decoding: body), from: slot, network.links, context.now)
+      case .whoHas:
+        answer(try AddressQuestion(decoding: body), to: slot, &network, &context)
+      case .has:
+        receive(try AddressAnswer(decoding: body), from: slot, &network, &context)
       }
     } catch {
       counters.malformed &+= 1
+    }
+  }
+
+  /// Takes a message that was routed among members.
+  private mutating func receive(
+    _ payload: Frame, with header: RoutedHeader, _ network: inout Network, _ context: inout Context
+  ) throws(WireError) {
+    switch header.payload {
+    case .group:
+      let message = try GroupMessage(decoding: payload)
+      receive(message, from: header.source, via: header.sourceVia, &network, &context)
+      pumpGroups(&network, &context)
+    case .roll:
+      receive(try RollAnswer(decoding: payload), from: header.source, at: context.now)
+    case .ring, .datagram, .directory:
+      subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
     }
   }
 

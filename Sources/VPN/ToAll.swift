@@ -86,6 +86,10 @@ extension Tunnel {
     context.pool.release(packet)
     guard let arrival else { return }
     let payload = context.pool.frame(arrival.payload)
+    if arrival.content == .rollCall {
+      hearRollCall(payload, from: arrival.origin, network.links, &context)
+      return context.pool.release(arrival.payload)
+    }
     guard let header = IPPacket(payload) else {
       counters.malformed &+= 1
       return context.pool.release(arrival.payload)

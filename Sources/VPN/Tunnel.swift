@@ -18,6 +18,8 @@ public struct TunnelConfiguration: Sendable {
   public var pool: IPPrefix?
   /// The IPv4 address of the last run.
   public var remembered: IPAddress?
+  /// What the other members are told that this one is called.
+  public var name: MemberName?
   /// Whether broadcasts, and multicasts, are sent and taken. What others send to each other is passed on in
   /// any case.
   public var broadcasts: Bool
@@ -25,12 +27,13 @@ public struct TunnelConfiguration: Sendable {
 
   public init(
     community: Community, address: IPPrefix? = nil, pool: IPPrefix? = nil, remembered: IPAddress? = nil,
-    broadcasts: Bool = true, multicasts: Bool = true
+    name: MemberName? = nil, broadcasts: Bool = true, multicasts: Bool = true
   ) {
     self.community = community
     self.address = address
     self.pool = pool
     self.remembered = remembered
+    self.name = name
     self.broadcasts = broadcasts
     self.multicasts = multicasts
   }
@@ -64,6 +67,13 @@ public struct Tunnel: ~Copyable {
   var resolver = Resolver()
   var reassembly = Reassembly()
   var members = FlatMap<UInt32, Member>(limit: 1_024)
+  /// What this member is called.
+  let name: MemberName?
+  /// Members that were met, for people, and how those are asked that are not linked.
+  var roster = Roster()
+  var rollCall = RollCall()
+  /// Claims that prove whose an address is, for members that ask.
+  var known = KnownLeases()
   /// Who has which virtual address. Only signed claims, and IDs themselves, ever change it.
   var routes = FlatMap<IPAddress, UInt32>(limit: 4_096)
   var leaseBytes: [UInt8] = []
@@ -100,6 +110,7 @@ public struct Tunnel: ~Copyable {
   ) {
     community = configuration.community
     ula = configuration.community.ula(of: identity.id)
+    name = configuration.name
     suite = identity.suite
     secure = SecureRandom(seed: seed, suite: identity.suite)
     claim = AddressClaim(
@@ -129,6 +140,7 @@ public struct Tunnel: ~Copyable {
       next = min(
         min(next, min(broadcasting.deadline, speakersAt)), min(subring.deadline, rendezvous.deadline),
         multicast.deadline)
+      next = min(next, rollCall.deadline)
     }
     if lookups.isEmpty { return next }
     for slot in 0..<lookups.highWater where lookups.isUsed(slot) { next = min(next, lookups[slot].giveUpAt) }
@@ -240,12 +252,13 @@ public struct Tunnel: ~Copyable {
     case .proved(let slot):
       onProved(slot, &network, &context)
     case .linkDown(let key):
-      if onDown(key, network.links) { loseMember(key, &network, &context) }
+      forgetDown(key, network.links)
+      if roster[key.id]?.isLinked == true { loseMember(key, &network, &context) }
     case .woke:
       subring.wakeUp(&network.links, &context)
     case .unreachable(let key):
       subring.onUnreachable(key, &network.links, &context)
-      for question in resolver.waiting(for: key) { fail(question, &context) }
+      for question in resolver.waiting(for: key) { onUnreachable(question, &network, &context) }
     case .ringChanged:
       startIfReady(&network, &context)
     case .found(let nonce, let key, _):
@@ -269,6 +282,7 @@ public struct Tunnel: ~Copyable {
     if wasReady {
       expireSubring(&network, &context)
       expireGroups(&network, &context)
+      expireRollCall(&network, &context)
     }
     verifySpeakers(&network, &context)
     if endpointsAt <= context.now { publishEndpoints(&network, &context) }
@@ -292,9 +306,13 @@ public struct Tunnel: ~Copyable {
     startGroups(at: context.now)
   }
 
-  /// Goes, and tells its neighbours on the subring about each other.
+  /// Goes, tells its neighbours on the subring about each other, and other members good-bye.
   public mutating func leave(_ network: inout Network, _ context: inout Context) {
     subring.leave(&network.links, &context)
+    let near = network.links.members.neighbourhood
+    var far: [Int] = []
+    network.links.members.visit { if !near.contains($0) { far.append($0) } }
+    for slot in far { network.links.sendToMember(.leave, slot, &context) { Leave().encode(to: &$0) } }
   }
 
   /// Another member exists.
@@ -306,9 +324,8 @@ public struct Tunnel: ~Copyable {
     context.notify(.noLongerAlone)
   }
 
-  /// A link is lost.
-  /// - Returns: whether a member was behind it.
-  private mutating func onDown(_ key: PublicKey, _ links: borrowing Links) -> Bool {
+  /// A link is lost, maybe one of several: where there is none any more, no member is.
+  private mutating func forgetDown(_ key: PublicKey, _ links: borrowing Links) {
     var gone: [UInt32] = []
     members.visit { slot, _ in
       let slot = Int(slot)
@@ -317,7 +334,6 @@ public struct Tunnel: ~Copyable {
       }
     }
     for slot in gone { forget(slot) }
-    return !gone.isEmpty
   }
 
   /// Gives back every packet that waits here: the node is no more.
@@ -350,4 +366,7 @@ public struct TunnelCounters: Sendable, BitwiseCopyable {
   public var foreignDestination: UInt64 = 0
   public var unresolved: UInt64 = 0
   public var badClaims: UInt64 = 0
+  /// Addresses that linked members were asked for, and that one of them knew.
+  public var askedMembers: UInt64 = 0
+  public var membersKnew: UInt64 = 0
 }

@@ -153,6 +153,15 @@ enum Arguments {
     return text
   }
 
+  /// What a member is called.
+  static func name(_ text: String) throws -> MemberName {
+    guard let name = MemberName(text) else {
+      throw ValidationError(
+        "a name has 1 to 63 letters, digits and hyphens, and a hyphen at neither end: such as laptop-2")
+    }
+    return name
+  }
+
   /// 1 to 63 bytes without control characters or spaces around them.
   static func community(_ text: String) throws -> String {
     let isPlain = text.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }

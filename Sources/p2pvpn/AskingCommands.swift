@@ -54,7 +54,11 @@ struct StatusCommand: ParsableCommand {
 
 struct PeersCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "peers", abstract: "List the nodes that this one is linked with.")
+    commandName: "peers", abstract: "List the members of the community, and other linked nodes.",
+    discussion: """
+      Members that are not linked are asked whether they are there, which takes a few seconds at most. Of a \
+      community of more than a thousand only those are listed that this node has met.
+      """)
 
   @OptionGroup var node: NodeChoice
 

@@ -95,6 +95,7 @@ extension Daemon {
     case .pingAnswered(let ticket, let time, let path): answerPing(ticket, time, path)
     case .pingFailed(let ticket, let reason): failPing(ticket, reason)
     case .lookedUp(let ticket, let answer): answerLookup(ticket, answer)
+    case .rollCalled(let ticket): answerPeers(ticket)
     case .routeHop(let ticket, let id, let time): noteHop(ticket, id, time)
     case .routeTraced(let ticket, let answer): answerRoute(ticket, answer)
     case .foreignRing(let id):

@@ -18,7 +18,7 @@ extension Daemon {
   func ask(_ question: Question, _ caller: Caller) {
     switch question {
     case .status: caller.resume(.success(status))
-    case .peers: caller.resume(.success(peers))
+    case .peers: callRoll(caller)
     case .ping(let target, let patience): ping(target, patience, caller)
     case .lookup(let target): lookUp(target, caller)
     case .route(let target): traceRoute(target, caller)
@@ -70,7 +70,17 @@ extension Daemon {
     return Report.status(core.snapshot(at: context.now), facts)
   }
 
-  private var peers: JSON { Report.peers(core.snapshot(at: context.now)) }
+  /// All members are asked who is there, if that is not known.
+  private func callRoll(_ caller: Caller) {
+    core.callRoll(wait(Waiter(target: "peers", caller: caller)), &context)
+    drain()
+  }
+
+  func answerPeers(_ ticket: UInt32) {
+    answer(ticket) { _ in
+      .success(Report.peers(core.snapshot(at: context.now), core.members(at: context.now)))
+    }
+  }
 
   // Peers by what people call them.
 

@@ -5,6 +5,7 @@ import Base
 import Glibc
 import Logging
 import Overlay
+import VPN
 
 /// Options of every node.
 struct NodeArguments: ParsableArguments {
@@ -102,6 +103,14 @@ struct JoinCommand: ParsableCommand {
   var secretFile: String?
 
   @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "What the others see this member called: letters, digits, hyphens (default: the machine's name).",
+      valueName: "NAME"),
+    transform: Arguments.name)
+  var name: MemberName?
+
+  @Option(
     name: .long, help: ArgumentHelp("The virtual address.", valueName: "auto|A.B.C.D/N"),
     transform: WantedAddress.init)
   var address = WantedAddress(prefix: nil)
@@ -142,7 +151,7 @@ struct JoinCommand: ParsableCommand {
     let secret = community == nil ? nil : try CommunitySecret.find(file: secretFile)
     let membership = MembershipOptions(
       community: community ?? Self.publicName, secret: secret, address: address.prefix, pool: pool,
-      interface: interface, broadcasts: !noBroadcast, multicasts: !noMulticast)
+      interface: interface, name: name, broadcasts: !noBroadcast, multicasts: !noMulticast)
     try Startup.run(node.options, membership)
   }
 }

@@ -26,12 +26,24 @@ enum Presentation {
       rows.append(["address", community["address"].asString.map { $0 + pool } ?? "none yet"])
       rows.append(["", community["address6"].asString ?? "none"])
       rows.append(["interface", community["interface"].asString ?? "none"])
+      rows.append(["members", members(community)])
     }
     rows.append(["peers", peerCounts(status["peers"])])
     let warnings = status["warnings"].asArray.compactMap(\.asString)
     rows += warnings.enumerated().map { [$0.offset == 0 ? "warnings" : "", $0.element] }
     return aligned(rows)
   }
+
+  /// How many members there are, and whether they agree on who stands next to whom.
+  private static func members(_ community: JSON) -> String {
+    let size = community["members"].asInteger ?? 0
+    guard size > 1 else { return "this one alone" }
+    let isSettled = community["subring"]["settled"].asBool == true
+    return "\(number(ofMembers: size)), \(isSettled ? "all neighbours agree" : "not settled")"
+  }
+
+  /// Of more members than stand in sight the number is an estimate.
+  private static func number(ofMembers size: Int64) -> String { size > 9 ? "some \(size)" : "\(size)" }
 
   private static func ring(_ ring: JSON) -> String {
     guard ring["settled"].asBool == true else { return "no place yet" }
@@ -62,22 +74,32 @@ enum Presentation {
     guard !peers.isEmpty else { return ["no peers"] }
     let names = [String: String](
       peers.compactMap { peer in
-        peer["id"].asString.flatMap { id in peer["address"].asString.map { (id, $0) } }
+        peer["id"].asString.flatMap { id in
+          (peer["name"].asString ?? peer["address"].asString).map { (id, $0) }
+        }
       }, uniquingKeysWith: { first, _ in first })
     let rows = peers.map { peer in
       [
-        String((peer["name"].asString ?? peer["id"].asString ?? "?").prefix(10)),
+        peer["name"].asString ?? "-", String((peer["id"].asString ?? "?").prefix(10)),
         peer["community"].asString ?? (peer["seed"].asBool == true ? "(seed)" : "-"),
-        peer["address"].asString ?? "-", path(peer, names),
+        peer["address"].asString ?? "-", path(peer, names) + lastSeen(peer),
         peer["rtt_ms"].asNumber.map { "\(milliseconds($0)) ms" } ?? "-",
         peer["loss"].asNumber.map { "\(Int((100 * $0).rounded())) %" } ?? "-",
         bytes(peer["rx_bytes"].asInteger ?? 0), bytes(peer["tx_bytes"].asInteger ?? 0),
       ]
     }
-    let order = rows.sorted { ($0[1], $0[2], $0[0]) < ($1[1], $1[2], $1[0]) }
-    return aligned(
-      [["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"]] + order,
-      right: [4, 5, 6, 7])
+    let order = rows.sorted { ($0[2], $0[3], $0[1]) < ($1[2], $1[3], $1[1]) }
+    let table = aligned(
+      [["NAME", "ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"]] + order,
+      right: [5, 6, 7, 8])
+    guard answer["whole"].asBool == false, let size = answer["members"].asInteger else { return table }
+    return table + ["some \(size) members; these are the ones met"]
+  }
+
+  /// Of a member that does not answer: since when.
+  private static func lastSeen(_ peer: JSON) -> String {
+    guard peer["path"].asString == "offline", let seconds = peer["last_seen_s"].asInteger else { return "" }
+    return ", last seen \(duration(seconds)) ago"
   }
 
   private static func path(_ peer: JSON, _ names: [String: String]) -> String {

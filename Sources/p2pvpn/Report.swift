@@ -72,6 +72,10 @@ enum Report {
       "name": .string(community.name), "open": .bool(community.isOpen),
       "address": JSON(community.address?.address),
       "address6": JSON(community.address6), "pool": JSON(community.pool), "interface": JSON(facts.interface),
+      "members": .integer(Int64(community.size)),
+      "subring": [
+        "settled": .bool(community.isSettled), "neighbours": .integer(Int64(community.neighbours)),
+      ],
       "dropped": dropped,
     ]
   }
@@ -85,21 +89,38 @@ enum Report {
       })
   }
 
-  static func peers(_ node: Snapshot) -> JSON {
-    ["schema": 1, "peers": .array(node.peers.map { peer($0, node.community?.name) })]
+  /// - Parameter others: members that are not linked.
+  static func peers(_ node: Snapshot, _ others: MembersSnapshot = MembersSnapshot()) -> JSON {
+    let name = node.community?.name
+    return [
+      "schema": 1, "members": node.community.map { .integer(Int64($0.size)) } ?? nil,
+      "whole": .bool(others.isWhole),
+      "peers": .array(node.peers.map { peer($0, name) } + others.members.map { member($0, name) }),
+    ]
+  }
+
+  /// A member that is not linked.
+  private static func member(_ member: MemberSnapshot, _ community: String?) -> JSON {
+    [
+      "id": JSON(member.id), "name": JSON(member.name), "community": JSON(community),
+      "address": JSON(member.address), "address6": JSON(member.address6), "seed": false,
+      "path": JSON("\(member.path)"), "via": nil, "hops": nil, "endpoint": nil, "rtt_ms": nil, "loss": nil,
+      "rx_bytes": 0, "tx_bytes": 0, "reason": nil,
+      "last_seen_s": .integer(Int64(member.lastSeen.seconds)),
+    ]
   }
 
   private static func peer(_ peer: PeerSnapshot, _ community: String?) -> JSON {
     let isDirect = [.lan, .direct, .tcp].contains(peer.path)
     let loss: JSON = peer.pingsSent == 0 ? nil : .number(Double(peer.pingsLost) / Double(peer.pingsSent))
     return [
-      "id": JSON(peer.id), "name": nil, "community": JSON(peer.isMember ? community : nil),
+      "id": JSON(peer.id), "name": JSON(peer.name), "community": JSON(peer.isMember ? community : nil),
       "address": JSON(peer.address), "address6": JSON(peer.address6), "seed": .bool(peer.isSeed),
       "path": JSON("\(peer.path)"), "via": JSON(peer.via), "hops": isDirect ? 1 : nil,
       "endpoint": JSON(peer.endpoint),
       "rtt_ms": peer.roundTrip.map { .number(rounded($0.milliseconds)) } ?? nil,
       "loss": loss, "rx_bytes": JSON(peer.receivedBytes), "tx_bytes": JSON(peer.sentBytes),
-      "reason": JSON(reason(peer)),
+      "reason": JSON(reason(peer)), "last_seen_s": nil,
     ]
   }
 

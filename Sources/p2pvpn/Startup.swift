@@ -30,6 +30,7 @@ struct MembershipOptions {
   var address: IPPrefix?
   var pool: IPPrefix?
   var interface: String?
+  var name: MemberName?
   var broadcasts = true
   var multicasts = true
 }
@@ -77,6 +78,8 @@ struct Startup {
       community.map {
         TunnelConfiguration(
           community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store),
+          // A machine whose name is no label has none here.
+          name: wanted.name ?? MachineName.label().flatMap { MemberName($0) },
           broadcasts: wanted.broadcasts, multicasts: wanted.multicasts)
       }
     }

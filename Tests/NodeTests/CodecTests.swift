@@ -187,6 +187,22 @@ extension Random {
     return lease
   }
 
+  fileprivate mutating func name() -> MemberName {
+    let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+    let text = (0...below(63)).map { _ in letters[Int(below(UInt64(letters.count)))] }
+    return MemberName(String(text))!
+  }
+
+  fileprivate mutating func rollAnswer() -> RollAnswer {
+    let bytes = RollAnswer.make(
+      nonce: next(), name: below(2) == 0 ? nil : name(), lease: self.bytes(Int(below(400))),
+      by: Identity(seed: fixed()), in: .open("home"))
+    guard let answer = try? RollAnswer(decoding: kept(bytes)) else {
+      preconditionFailure("a made answer decodes")
+    }
+    return answer
+  }
+
   fileprivate mutating func seconds() -> UInt32 { UInt32(truncatingIfNeeded: next()) }
 }
 
@@ -281,12 +297,12 @@ private let overlay: [Kind] = [
   },
   Kind("RingMessage.undeliverable") {
     RingMessage.undeliverable(
-      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(4)))!, ticket: $0.next())
+      destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(5)))!, ticket: $0.next())
   },
   Kind("RoutedHeader") {
     RoutedHeader(
       mode: RoutingMode(rawValue: UInt8($0.below(3)))!, hops: UInt8($0.below(57)),
-      payload: RoutedPayload(rawValue: UInt8($0.below(4)))!, destination: $0.id(), source: $0.id(),
+      payload: RoutedPayload(rawValue: UInt8($0.below(5)))!, destination: $0.id(), source: $0.id(),
       destinationVia: $0.below(2) == 0 ? nil : $0.id(), sourceVia: $0.below(2) == 0 ? nil : $0.id())
   },
 ]
@@ -321,7 +337,15 @@ private let virtualNetwork: [Kind] = [
   Kind("EndpointList") { EndpointList($0.list { $0.endpoint() }) },
   Kind("ClaimMessage", .rest) {
     ClaimMessage(
-      wantsAnswer: $0.below(2) == 1, slot: UInt8($0.below(256)), lease: $0.kept($0.bytes(Int($0.below(400)))))
+      wantsAnswer: $0.below(2) == 1, slot: UInt8($0.below(256)), name: $0.below(2) == 0 ? nil : $0.name(),
+      lease: $0.kept($0.bytes(Int($0.below(400)))))
+  },
+  Kind("MemberName") { $0.name() },
+  Kind("RollQuestion") { RollQuestion(nonce: $0.next(), spread: .milliseconds($0.below(2_001))) },
+  Kind("RollAnswer") { $0.rollAnswer() },
+  Kind("AddressQuestion") { AddressQuestion(nonce: $0.next(), address: IPAddress(v4: $0.seconds())) },
+  Kind("AddressAnswer", .rest) {
+    AddressAnswer(nonce: $0.next(), lease: $0.kept($0.bytes(Int($0.below(400)))))
   },
   Kind("Receivers") { $0.receivers() },
   Kind("GroupReport") { GroupReport(group: $0.group(), receivers: $0.receivers()) },

@@ -183,14 +183,16 @@ import Testing
     #expect(wires.sent.count > before)
   }
 
-  @Test func unansweredHandshakesAreGivenUpAndSaid() {
+  @Test(arguments: [true, false]) func unansweredHandshakesAreGivenUpAndSaid(isFirstHand: Bool) {
     let wires = Wires(count: 2)
     let (a, b) = (wires.sides[0], wires.sides[1])
     wires.passes = { _ in false }
-    wires.connect(a, b, role: .onDemand)
+    wires.act(a) {
+      a.links.connect(b.key, role: .onDemand, hint: b.endpoint, firstHand: isFirstHand, &a.context)
+    }
     wires.run(for: .seconds(15))
     #expect(a.happened.contains { if case .unreachable(let key) = $0 { key == b.key } else { false } })
-    #expect(wires.sent.count == Timing.handshakeRetry.count)
+    #expect(wires.sent.count == (isFirstHand ? Timing.handshakeRetry.count : Int(Timing.hearsayTries)))
     wires.run(for: .seconds(60))
     #expect(a.links.peer(b.id) == nil, "a peer without a reason goes")
     #expect(a.available == 256)

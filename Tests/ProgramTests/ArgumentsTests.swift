@@ -5,6 +5,7 @@ import Base
 import Overlay
 import Session
 import Testing
+import VPN
 
 @testable import p2pvpn
 
@@ -137,6 +138,11 @@ import Testing
     }
   }
 
+  @Test(arguments: ["", "a b", "-a", "my_host", "laptop.local", "naïve"])
+  func membersHaveNamesThatCanBePrinted(_ name: String) {
+    #expect(throws: ValidationError.self) { try Arguments.name(name) }
+  }
+
   @Test func interfacesHaveNamesThatTheKernelTakes() throws {
     for name in ["p2pvpn0", "a", "a.b-c_d", "p2pvpn123456789"] {
       #expect(try Arguments.interface(name) == name)
@@ -171,9 +177,10 @@ import Testing
     let words = [
       "join", "home", "--bootstrap", "a", "--bootstrap", "[::1]:9", "--listen", ":0", "--relay", "off",
       "--state", "d",
-      "--address", "10.77.0.1/16", "--pool", "10.77.0.0/16", "--interface", "x0",
+      "--address", "10.77.0.1/16", "--pool", "10.77.0.0/16", "--interface", "x0", "--name", "laptop-2",
     ]
     let join = try #require(try Program.parseAsRoot(words) as? JoinCommand)
+    #expect(join.name == MemberName("laptop-2"))
     #expect(join.community == "home" && join.interface == "x0" && join.secretFile == nil)
     #expect(!join.noBroadcast && !join.noMulticast)
     #expect(join.address.prefix?.description == "10.77.0.1/16" && join.pool?.description == "10.77.0.0/16")

@@ -21,6 +21,7 @@ import Testing
   private static func peer(_ number: UInt64, _ path: PathKind) -> PeerSnapshot {
     PeerSnapshot(
       id: id(number), key: identity.publicKey, isMember: path != .idle, isSeed: path == .idle,
+      name: path == .lan ? "laptop" : nil,
       address: path == .idle ? nil : IPAddress(v4: 0x6450_0000 + UInt32(number)), address6: nil, path: path,
       endpoint: path == .lan ? Endpoint(IPAddress(v4: 0xC000_0201), port: 7741) : nil,
       via: path == .overlay ? id(1) : nil, roundTrip: path == .idle ? nil : .microseconds(1_234),
@@ -36,7 +37,7 @@ import Testing
     community: CommunitySnapshot(
       name: "home", isOpen: false, address: IPPrefix(IPAddress(v4: 0x6450_0009), length: 16),
       address6: community.ula(of: identity.id), pool: IPPrefix(IPAddress(v4: 0x6450_0000), length: 16),
-      isAlone: false),
+      isAlone: false, size: 5, isSettled: true, neighbours: 4),
     reach: ReachSnapshot(
       mapping: .varies, seenAt: [Endpoint(IPAddress(v4: 0xCB00_7107), port: 7741)], udp: .open),
     peers: [peer(1, .lan), peer(2, .overlay), peer(3, .idle)], links: LinkCounters(), tunnel: TunnelCounters()
@@ -66,8 +67,12 @@ import Testing
       ])
     #expect(Self.keys(status["ring"]) == ["size_estimate", "successor", "predecessor", "settled"])
     let communities = status["communities"].asArray
-    let keys = ["name", "open", "address", "address6", "pool", "interface", "dropped"]
-    #expect(communities.map(Self.keys) == [keys])
+    #expect(
+      communities.map(Self.keys) == [
+        ["name", "open", "address", "address6", "pool", "interface", "members", "subring", "dropped"]
+      ])
+    #expect(communities.first?["members"] == 5)
+    #expect(communities.first?["subring"] == ["settled": true, "neighbours": 4])
     #expect(status["reach"] == ["nat": "hard", "udp": "open", "seen_at": ["203.0.113.7:7741"]])
     #expect(status["schema"] == 1 && status["uptime_s"] == 200 && status["port"] == 7741)
     #expect(communities.first?["address"] == "100.80.0.9", "no prefix length")
@@ -104,12 +109,12 @@ import Testing
 
   @Test func peersHaveTheKeysOfTheContract() throws {
     let answer = Report.peers(Self.snapshot)
-    #expect(Self.keys(answer) == ["schema", "peers"])
+    #expect(Self.keys(answer) == ["schema", "members", "whole", "peers"])
     let peers = answer["peers"].asArray
     let keys = [
       "id", "name", "community", "address", "address6", "seed", "path", "via", "hops", "endpoint", "rtt_ms",
       "loss",
-      "rx_bytes", "tx_bytes", "reason",
+      "rx_bytes", "tx_bytes", "reason", "last_seen_s",
     ]
     try #require(peers.map(Self.keys) == [keys, keys, keys])
     #expect(peers.map { $0["path"] } == ["lan", "overlay", "idle"])
@@ -119,6 +124,45 @@ import Testing
     #expect(peers[0]["hops"] == 1 && peers[0]["endpoint"] == "192.0.2.1:7741")
     #expect(peers[0]["tx_bytes"] == .integer(.max), "a count beyond JSON's integers stays at their end")
     #expect(peers[1]["via"] == JSON(Self.id(1)) && peers[2]["address"] == .null)
+    #expect(peers.map { $0["name"] } == ["laptop", nil, nil])
+    #expect(peers.allSatisfy { $0["last_seen_s"] == nil })
+    let others = Report.peers(Self.snapshot, Self.others)["peers"].asArray[3...]
+    #expect(others.map(Self.keys) == [keys, keys] && answer["whole"] == true && answer["members"] == 5)
+    #expect(others.map { $0["path"] } == ["idle", "offline"])
+    #expect(others.map { $0["last_seen_s"] } == [3, 400] && others.map { $0["name"] } == ["nas", nil])
+    #expect(Report.peers(Self.seed)["members"] == nil)
+  }
+
+  /// Members without a link: one that has answered a roll call, and one that has not.
+  private static let others = MembersSnapshot(
+    members: [
+      MemberSnapshot(
+        id: id(8), name: "nas", address: IPAddress(v4: 0x6450_0008), address6: community.ula(of: id(8)),
+        path: .idle, lastSeen: .seconds(3)),
+      MemberSnapshot(
+        id: id(9), name: nil, address: nil, address6: community.ula(of: id(9)), path: .offline,
+        lastSeen: .seconds(400)),
+    ])
+
+  @Test func membersWithoutALinkReadWell() {
+    let lines = Presentation.peers(Report.peers(Self.snapshot, Self.others))
+    #expect(lines.count == 6)
+    #expect(lines.contains { $0.hasPrefix("nas ") && $0.contains(" idle ") })
+    #expect(lines.contains { $0.hasPrefix("- ") && $0.contains("offline, last seen 6 min ago") })
+    var crowd = Self.snapshot
+    crowd.community?.size = 5_000
+    let met = Presentation.peers(Report.peers(crowd, MembersSnapshot(isWhole: false)))
+    #expect(met.last == "some 5000 members; these are the ones met")
+  }
+
+  @Test(arguments: [
+    (1, true, "this one alone"), (9, true, "9, all neighbours agree"), (9, false, "9, not settled"),
+    (20, true, "some 20, all neighbours agree"),
+  ]) func membersAreCounted(_ size: Int, _ isSettled: Bool, _ text: String) {
+    var snapshot = Self.snapshot
+    snapshot.community?.size = size
+    snapshot.community?.isSettled = isSettled
+    #expect(Presentation.status(Report.status(snapshot, Self.facts)).contains("members    \(text)"))
   }
 
   @Test func reportsAreJSON() throws {
@@ -142,10 +186,10 @@ import Testing
 
   @Test func peersReadWell() {
     let lines = Presentation.peers(Report.peers(Self.snapshot))
-    #expect(lines.count == 4 && lines[0].hasPrefix("ID "))
+    #expect(lines.count == 4 && lines[0].hasPrefix("NAME "))
     let header = lines[0].split(separator: " ").map(String.init)
-    #expect(header == ["ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"])
-    #expect(lines.contains { $0.contains("overlay via 100.80.0.1 (none of its addresses has answered)") })
+    #expect(header == ["NAME", "ID", "COMMUNITY", "ADDRESS", "PATH", "RTT", "LOSS", "RECEIVED", "SENT"])
+    #expect(lines.contains { $0.contains("overlay via laptop (none of its addresses has answered)") })
     #expect(lines.contains { $0.contains("(seed)") && $0.contains("idle") })
     #expect(lines.contains { $0.contains("1.2 ms") && $0.contains("25 %") && $0.contains("1.5 kB") })
     #expect(Set(lines.map(\.count)).count == 1, "the last column ends below its head")

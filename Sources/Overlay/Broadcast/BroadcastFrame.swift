@@ -15,6 +15,8 @@ import Session
 public enum BroadcastContent: UInt8, Sendable, BitwiseCopyable {
   /// An IP packet for a broadcast or multicast address.
   case packet = 0
+  /// "Who is there?"
+  case rollCall = 2
 }
 
 /// A broadcast in a frame.

@@ -14,12 +14,15 @@ public enum MemberMessageType: UInt8, Sendable, BitwiseCopyable {
   case stabilise = 1
   case leave = 2
   case unify = 3
-  /// A header as for routed messages, and a message of the ring or about groups.
+  /// A header as for routed messages, and a message of the ring, about groups, or an answer to a roll call.
   case routed = 4
   /// A broadcast has been taken over: its ticket.
   case acknowledge = 5
   /// Who receives a multicast group at the sender and behind it.
   case report = 6
+  /// "Who has this IPv4 address?", and the answer.
+  case whoHas = 7
+  case has = 8
 }
 
 extension Links {
@@ -148,7 +151,7 @@ extension Links {
   ) -> (header: RoutedHeader, payload: Frame)? {
     var reader = WireReader(frame)
     guard var header = try? RoutedHeader(from: &reader), header.source != id,
-      header.payload == .ring || header.payload == .group, header.hops <= Self.hopsMax
+      header.payload != .datagram, header.payload != .directory, header.hops <= Self.hopsMax
     else {
       counters.malformed &+= 1
       return nil

@@ -36,6 +36,8 @@ public enum RoutedPayload: UInt8, Sendable, BitwiseCopyable {
   case directory = 2
   /// A message about multicast groups, between the members of a community only.
   case group = 3
+  /// An answer to a roll call, between the members of a community only.
+  case roll = 4
 }
 
 /// The header's fields.
