@@ -6,6 +6,11 @@
 // at a time until somebody is met. Everybody reads one now and then for life: a subring that is split does
 // not know it, and the member that is named there may stand on the other part.
 //
+// The members of a small subring use the first four only. A handful of members would leave most of sixteen
+// empty, and each of two parts would read long before it comes to a place of the other; in four they find
+// each other soon, and few reads are in vain. The first four are used by everybody, so parts of any size
+// meet there.
+//
 // The machine only says what to read and to write; `Subring` does it.
 
 import Base
@@ -14,6 +19,9 @@ import Session
 /// When the rendezvous is written and read, and who was named there.
 struct Rendezvous {
   static let places: UInt8 = 16
+  /// What so few members use; a divisor of `places`.
+  static let placesOfFew: UInt8 = 4
+  static let few = 16
   /// Life of a lease, in seconds: for so long a dead member is named.
   static let timeToLive: UInt32 = 600
   static let renewal = Interval.seconds(200)
@@ -25,20 +33,22 @@ struct Rendezvous {
   static let nextPlaces = Interval.milliseconds(500)
   static let restMin = Interval.seconds(2)
   static let restMax = Interval.seconds(15)
-  /// A subring of any size reads some twenty places a second in all, and a member of a small one every
-  /// quarter of a minute: a split is noticed by the first that looks.
+  /// A subring of any size reads some twenty places a second in all at most: a split is noticed by the first
+  /// that looks.
   static let lookMin = Interval.seconds(30)
   static let lookForMember = Interval.milliseconds(50)
-  /// A place that was a linked member's need not be read again so soon.
+  /// Of few members each goes round their places within a minute: nobody else may be there to notice.
+  static let lookOfFew = Interval.seconds(12)
+  /// A place that was a linked member's need not be read again so soon, nor written if it is our own one.
   static let linkedRest = Interval.minutes(10)
   /// An answer from the subring is waited for this long.
   static let patience = Interval.seconds(3)
 
-  /// The place that this member may write.
-  let own: UInt8
+  /// The place that this member may write, of all, and of those of a small subring.
+  private let own: UInt8
   private(set) var writeAt: Instant = .never
   private(set) var readAt: Instant = .never
-  /// The places in the order in which they are read, and which is next.
+  /// The places in the order in which they are read, those of a small subring first, and which is next.
   private var order: InlineArray<16, UInt8>
   /// When each is worth reading again.
   private var notBefore = InlineArray<16, Instant>(repeating: .start)
@@ -61,21 +71,25 @@ struct Rendezvous {
   mutating func start(_ context: inout Context) {
     writeAt = context.now
     readAt = context.now
-    draw(&context)
+    mix(0..<Int(Self.placesOfFew), &context)
+    mix(Int(Self.placesOfFew)..<order.count, &context)
   }
 
-  private mutating func draw(_ context: inout Context) {
-    for i in stride(from: order.count - 1, to: 0, by: -1) {
-      order.swapAt(i, Int(context.random.below(UInt64(i + 1))))
+  private mutating func mix(_ range: Range<Int>, _ context: inout Context) {
+    for i in range.dropFirst() {
+      order.swapAt(i, range.lowerBound + Int(context.random.below(UInt64(i - range.lowerBound + 1))))
     }
-    next = 0
   }
 
-  /// Whether the own place shall be written now.
-  mutating func takeWrite(_ context: inout Context) -> Bool {
-    guard writeAt <= context.now else { return false }
+  /// How many places a subring of so many members uses.
+  private static func places(of size: Int) -> UInt8 { size <= few ? placesOfFew : places }
+
+  /// The place to write now.
+  /// - Parameter size: as of `takeReads`.
+  mutating func takeWrite(size: Int, _ context: inout Context) -> UInt8? {
+    guard writeAt <= context.now else { return nil }
     writeAt = context.now + context.random.jittered(Self.renewal)
-    return true
+    return own % Self.places(of: size)
   }
 
   /// The directory was not there. (A place that belongs to another member is tried again when it may be
@@ -91,9 +105,11 @@ struct Rendezvous {
     guard readAt <= context.now else { return places }
     let isAlone = size < 2
     for _ in 0..<(isAlone ? Self.atOnce : 1) {
-      if let place = takeNext(&context) { places.append(place) }
+      if let place = takeNext(below: isAlone ? Self.places : Self.places(of: size), &context) {
+        places.append(place)
+      }
     }
-    var wait = max(Self.lookMin, Self.lookForMember * UInt64(size))
+    var wait = size <= Self.few ? Self.lookOfFew : max(Self.lookMin, Self.lookForMember * UInt64(size))
     if isAlone {
       wait = next == 0 ? rest : Self.nextPlaces
       if next == 0 { rest = min(rest * 2, Self.restMax) }
@@ -104,27 +120,33 @@ struct Rendezvous {
     return places
   }
 
-  /// The next place of the order that is worth reading.
-  private mutating func takeNext(_ context: inout Context) -> UInt8? {
+  /// The next place of the order that is used and worth reading.
+  private mutating func takeNext(below count: UInt8, _ context: inout Context) -> UInt8? {
     for _ in 0..<order.count {
       let place = order[next]
-      next += 1
-      if next == order.count { draw(&context) }
-      if notBefore[Int(place)] <= context.now { return place }
+      next = (next + 1) % order.count
+      if place < count, notBefore[Int(place)] <= context.now { return place }
     }
     return nil
   }
 
-  /// A link to a member is lost: it may stand on another part now, with others whose places are known.
+  /// A link to a member is lost: it may stand on another part now, with others whose places are known, and
+  /// its own place will be free.
   /// - Parameter isAlone: whether it was the last one: others are looked for at once.
-  mutating func onLost(isAlone: Bool, at now: Instant) {
+  mutating func onLost(isAlone: Bool, _ context: inout Context) {
     notBefore = InlineArray(repeating: .start)
-    if isAlone { readAt = min(readAt, now) }
+    writeAt = min(writeAt, context.now + context.random.jittered(Self.renewal))
+    if isAlone { readAt = min(readAt, context.now) }
   }
 
-  /// The place is that of a linked member, or our own.
+  /// The place is that of a linked member.
   mutating func onLinked(_ place: UInt8, at now: Instant) {
     notBefore[Int(place % Self.places)] = now + Self.linkedRest
+  }
+
+  /// The place that was written is that of a linked member.
+  mutating func onTaken(_ context: inout Context) {
+    writeAt = context.now + context.random.jittered(Self.linkedRest)
   }
 
   // MARK: - Who was named

@@ -24,12 +24,12 @@ extension Tunnel {
 
   mutating func expireSubring(_ network: inout Network, _ context: inout Context) {
     if subring.deadline <= context.now { subring.expire(&network.links, &context) }
-    if rendezvous.takeWrite(&context) {
+    let size = network.links.members.count == 0 ? 1 : subring.sizeEstimate(network.links)
+    if let place = rendezvous.takeWrite(size: size, &context) {
       let lease = makeLease(
-        .rendezvous, name: [rendezvous.own], content: [], Rendezvous.timeToLive, network.links)
+        .rendezvous, name: [place], content: [], Rendezvous.timeToLive, network.links)
       network.put(lease, tag: DirectoryTag.writePlace, &context)
     }
-    let size = network.links.members.count == 0 ? 1 : subring.sizeEstimate(network.links)
     let places = rendezvous.takeReads(size: size, &context)
     for i in 0..<places.count { read(place: places[i], &network, &context) }
     broadcasting.expire(&network.links, &context)
@@ -50,8 +50,10 @@ extension Tunnel {
     guard let key = body?.identity else { return }
     let place = UInt8(truncatingIfNeeded: tag)
     let isRead = DirectoryTag.kind(tag) == DirectoryTag.readPlace
-    if key == network.links.identity.publicKey || isLinked(key, network.links) {
-      return isRead ? rendezvous.onLinked(place, at: context.now) : ()
+    // The own place is read on: another part may have it by now.
+    if key == network.links.identity.publicKey { return }
+    if isLinked(key, network.links) {
+      return isRead ? rendezvous.onLinked(place, at: context.now) : rendezvous.onTaken(&context)
     }
     guard network.links.members.count > 0 else { return contact(key, &network, &context) }
     guard let nonce = rendezvous.question(key, &context) else { return }
@@ -100,7 +102,7 @@ extension Tunnel {
     broadcasting.onDown(key.id, context.now)
     multicast.tree.onDown(key.id, at: context.now)
     multicast.plans.onDown(key.id, at: context.now)
-    rendezvous.onLost(isAlone: network.links.members.count == 0, at: context.now)
+    rendezvous.onLost(isAlone: network.links.members.count == 0, &context)
   }
 
   /// Takes a message from a member, and its slot.

@@ -78,6 +78,13 @@ enum Demands {
     return checks
   }
 
+  /// Each community stands on one ring of its own so soon after the last fault.
+  static func subrings(_ record: Record, within bound: Double) -> Check {
+    Check(
+      "subrings_s", "seconds until all members have their true neighbours on their subrings",
+      record.subringsWhole(since: record.quietFrom), .atMost, bound)
+  }
+
   /// The ring is perfect so soon after a moment.
   static func perfect(_ record: Record, since: Double, atMost bound: Double) -> Check {
     Check(

@@ -35,9 +35,7 @@ public enum PartitionHeal: Scenario {
         "halves_whole_s", "seconds until both halves are rings of their own",
         record.moments(from: split + 0.001, to: record.quietFrom - 0.001).first { $0.found.isWhole }
           .map { $0.at - split }, .atMost, repairSeconds),
-      Check(
-        "subrings_s", "seconds until all members have their true neighbours on their subrings",
-        record.subringsWhole(since: record.quietFrom), .atMost, 60),
+      Demands.subrings(record, within: 60),
       Demands.lookups(record, atLeast: 0.9999, from: record.quietFrom + repairSeconds),
     ]
   }

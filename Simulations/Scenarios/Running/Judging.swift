@@ -88,6 +88,10 @@ public enum Judging {
         "formed_s", "from the last start of a node until the ring is perfect", record.perfectAfterStarts, "s"
       ),
       Figure(
+        "subrings_formed_s",
+        "from the last start of a node until all members have their true neighbours on their subrings",
+        record.subringsAfterStarts, "s"),
+      Figure(
         "subrings_s", "seconds of quiet until all members have their true neighbours on their subrings",
         record.subringsWhole(since: record.quietFrom), "s"),
       Figure("consistency_mean", "ring consistency, mean", consistency.mean),

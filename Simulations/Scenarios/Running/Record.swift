@@ -51,6 +51,8 @@ public struct Record: Sendable {
   public var shoutTotals = ShoutTotals()
   /// How those of them fared that can have no direct path.
   public var relays = Relays()
+  /// Leases that each node holds at the end.
+  public var leases = Sample()
   /// Bytes a second that each node sent while it was measured.
   public var bytesPerSecond = Sample()
   /// Routed messages that ran out of hops.
@@ -98,9 +100,12 @@ public struct Record: Sendable {
   /// Seconds from the last planned start until every node had its true neighbours; nil when that never was
   /// so.
   public var perfectAfterStarts: Double? {
+    moments.first { $0.at > lastStart && $0.found.isPerfect }.map { $0.at - lastStart }
+  }
+
+  private var lastStart: Double {
     let starts = plan.steps.filter { if case .start = $0.action { true } else { false } }
-    let last = Double(starts.last?.at ?? 0) / 1_000
-    return moments.first { $0.at > last && $0.found.isPerfect }.map { $0.at - last }
+    return Double(starts.last?.at ?? 0) / 1_000
   }
 
   /// Seconds from `since` until the ring was whole for the first time after it; nil when it never was.
@@ -130,6 +135,14 @@ public struct Record: Sendable {
       begin = moment.subrings.isWhole ? begin ?? moment.at : nil
     }
     return begin.map { $0 - since }
+  }
+
+  /// Seconds from the last planned start until all members had their true neighbours on their subrings for
+  /// the first time.
+  public var subringsAfterStarts: Double? {
+    moments.first { $0.at > lastStart && $0.subrings.members > 0 && $0.subrings.isWhole }.map {
+      $0.at - lastStart
+    }
   }
 
   /// Looks at the ring in a stretch of time.

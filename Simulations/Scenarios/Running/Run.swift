@@ -232,7 +232,10 @@ public final class Run {
     record.talks = conversations.talks
     shouts.close(before: .never)
     record.shouts = shouts.shouts
-    for entry in stage.census.living { countShouts(entry.node) }
+    for entry in stage.census.living {
+      countShouts(entry.node)
+      record.leases.add(Double(stage.world.hosts[entry.node].core.network.directory.count))
+    }
     record.relays = Relays.judge(conversations.talks, stage)
     for entry in stage.census.living { record.punching.add(stage.world.hosts[entry.node].snapshot.links) }
     record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore

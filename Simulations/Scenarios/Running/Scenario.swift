@@ -93,7 +93,7 @@ public enum Catalogue {
   public static let all: [any Scenario.Type] = [
     Join.self, FlashCrowd.self, Churn.self, SuddenDeath.self, PartitionHeal.self, Merge.self, NATs.self,
     Lossy.self, NonTransitive.self, Roaming.self, BootstrapGone.self, SlowNodes.self, Broadcasts.self,
-    Swarm.self,
+    Reunion.self, Communities.self, Swarm.self,
   ]
 
   public static func named(_ name: String) -> (any Scenario.Type)? { all.first { $0.name == name } }

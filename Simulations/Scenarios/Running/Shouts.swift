@@ -94,7 +94,7 @@ final class Shouts {
     open.append(
       Open(number: shouts.count, at: now, heard: members.filter { $0 != speaker }.map { ($0, 0) }))
     shouts.append(Shout())
-    stage.world.send(packet(from: speaker, number: shouts.count - 1), from: speaker)
+    stage.world.send(Self.packet(from: speaker, number: shouts.count - 1, stage), from: speaker)
   }
 
   /// Judges what was said so long ago that nobody hears of it any more.
@@ -116,9 +116,7 @@ final class Shouts {
 
   /// A device was given a packet.
   func onDelivery(_ node: Int, _ packet: Frame) {
-    guard packet.count == 44, packet[24] == 0xFF else { return }
-    let number = Int(packet.big(40, as: UInt32.self))
-    guard let place = open.firstIndex(where: { $0.number == number }),
+    guard let number = Self.number(of: packet), let place = open.firstIndex(where: { $0.number == number }),
       let at = open[place].place(of: node)
     else { return }
     open[place].heard[at].count += 1
@@ -126,7 +124,7 @@ final class Shouts {
   }
 
   /// An IPv6 packet with a number, to a group that everybody is told of.
-  private func packet(from node: Int, number: Int) -> [UInt8] {
+  static func packet(from node: Int, number: Int, _ stage: Stage) -> [UInt8] {
     guard let community = stage.world.hosts[node].configuration.tunnel?.community else { return [] }
     var bytes: [UInt8] = [0x60, 0, 0, 0, 0, 4, 59, 64]
     let source = community.ula(of: stage.ids[node])
@@ -134,5 +132,10 @@ final class Shouts {
       bytes += (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) }
     }
     return bytes + (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) }
+  }
+
+  /// The number of such a packet; nil when it is none.
+  static func number(of packet: Frame) -> Int? {
+    packet.count == 44 && packet[24] == 0xFF ? Int(packet.big(40, as: UInt32.self)) : nil
   }
 }

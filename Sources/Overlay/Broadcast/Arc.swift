@@ -43,7 +43,7 @@ public struct Arc: Equatable, Sendable, BitwiseCopyable {
   }
 
   /// How far a place is from the arc, the shorter way round; 0 within it.
-  func distance(to place: UInt64) -> UInt64 {
+  public func distance(to place: UInt64) -> UInt64 {
     contains(place) ? 0 : min(from &- place, place &- to)
   }
 
@@ -51,7 +51,7 @@ public struct Arc: Equatable, Sendable, BitwiseCopyable {
   /// - Parameters:
   ///   - center: where this node stands: no part reaches across it.
   ///   - places: within the arc, clockwise, each once, without `center`.
-  func shares(of places: BoundedArray<32, UInt64>, around center: UInt64) -> BoundedArray<32, Arc> {
+  public func shares(of places: BoundedArray<32, UInt64>, around center: UInt64) -> BoundedArray<32, Arc> {
     var shares = BoundedArray<32, Arc>()
     let own = contains(center) ? center &- from : 0
     var begin = !places.isEmpty && own > 0 && own < places[0] &- from ? center : from
