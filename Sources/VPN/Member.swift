@@ -31,6 +31,9 @@ struct ClaimMessage: Equatable {
   /// A lease, or nothing while the sender has no IPv4 address.
   var lease: Frame
 
+  /// Whether it is more than word that the other's claim has come.
+  var saysAnything: Bool { wantsAnswer || name != nil || !lease.isEmpty }
+
   static func == (a: ClaimMessage, b: ClaimMessage) -> Bool {
     a.wantsAnswer == b.wantsAnswer && a.slot == b.slot && a.name == b.name
       && a.lease.bytes == b.lease.bytes

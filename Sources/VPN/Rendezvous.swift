@@ -44,8 +44,10 @@ struct Rendezvous {
   /// An answer from the subring is waited for this long.
   static let patience = Interval.seconds(3)
 
-  /// The place that this member may write, of all, and of those of a small subring.
-  private let own: UInt8
+  /// The place that this member may write, of all, and of those of a small subring; and how often it has moved
+  /// on since it last had one.
+  private var own: UInt8
+  private var moves: UInt8 = 0
   private(set) var writeAt: Instant = .never
   private(set) var readAt: Instant = .never
   /// The places in the order in which they are read, those of a small subring first, and which is next.
@@ -144,9 +146,29 @@ struct Rendezvous {
     notBefore[Int(place % Self.places)] = now + Self.linkedRest
   }
 
+  /// The place that was written is our own.
+  mutating func onWritten() { moves = 0 }
+
   /// The place that was written is that of a linked member.
   mutating func onTaken(_ context: inout Context) {
     writeAt = context.now + context.random.jittered(Self.linkedRest)
+  }
+
+  /// The place that was written is that of a member who may be gone. Where there are few, each of them shall be
+  /// found: the next place is tried, each once. Of many, enough have one.
+  mutating func onTakenByStranger(size: Int, _ context: inout Context) {
+    guard size <= Self.few else {
+      let wait = max(Self.renewal, Self.lookForMember * UInt64(size))
+      writeAt = context.now + context.random.jittered(wait)
+      return
+    }
+    if moves == Self.placesOfFew - 1 {
+      moves = 0
+      return
+    }
+    moves += 1
+    own = (own + 1) % Self.places
+    writeAt = context.now + context.random.jittered(Self.retry)
   }
 
   // MARK: - Who was named

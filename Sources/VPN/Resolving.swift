@@ -214,13 +214,25 @@ extension Tunnel {
       counters.badClaims &+= 1
       return
     }
-    roster.name(network.links.peers[slot].id, message.name)
+    if message.saysAnything { roster.name(network.links.peers[slot].id, message.name) }
     if !message.lease.isEmpty { learn(message.lease, of: slot, &network, &context) }
-    if message.wantsAnswer { show(slot, wantsAnswer: false, &network, &context) }
+    if message.wantsAnswer { answerClaim(slot, &network, &context) }
     if !message.wantsAnswer, var member = members[UInt32(slot)] {
       member.knowsOurs = true
       members.set(UInt32(slot), member)
     }
+  }
+
+  /// Shows a member our claim in return, unless that is on its way and waits for an answer itself: then it
+  /// hears only that its own one has come.
+  private mutating func answerClaim(_ slot: Int, _ network: inout Network, _ context: inout Context) {
+    guard let member = members[UInt32(slot)], !member.knowsOurs, member.tries > 0, member.nextAt != .never
+    else { return show(slot, wantsAnswer: false, &network, &context) }
+    guard let content = network.links.memberSlot(slot) else { return }
+    let nothing = Scratch(capacity: 1)
+    let message = ClaimMessage(
+      wantsAnswer: false, slot: content, name: nil, lease: nothing.frame.prefix(0))
+    network.links.send(.claim, to: slot, &context) { message.encode(to: &$0) }
   }
 
   /// The peer may use the address if the lease is the claim of that address in the peer's own name. The claim

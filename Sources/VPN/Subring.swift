@@ -24,7 +24,7 @@ extension Tunnel {
 
   mutating func expireSubring(_ network: inout Network, _ context: inout Context) {
     if subring.deadline <= context.now { subring.expire(&network.links, &context) }
-    let size = network.links.members.count == 0 ? 1 : subring.sizeEstimate(network.links)
+    let size = subringSize(network.links)
     if let place = rendezvous.takeWrite(size: size, &context) {
       let lease = makeLease(
         .rendezvous, name: [place], content: [], Rendezvous.timeToLive, network.links)
@@ -34,6 +34,11 @@ extension Tunnel {
     for i in 0..<places.count { read(place: places[i], &network, &context) }
     broadcasting.expire(&network.links, &context)
     pumpSubring(&network, &context)
+  }
+
+  /// Members as the rendezvous reckons them: 1 when nobody is met.
+  private func subringSize(_ links: borrowing Links) -> Int {
+    links.members.count == 0 ? 1 : subring.sizeEstimate(links)
   }
 
   private mutating func read(place: UInt8, _ network: inout Network, _ context: inout Context) {
@@ -51,10 +56,11 @@ extension Tunnel {
     let place = UInt8(truncatingIfNeeded: tag)
     let isRead = DirectoryTag.kind(tag) == DirectoryTag.readPlace
     // The own place is read on: another part may have it by now.
-    if key == network.links.identity.publicKey { return }
+    if key == network.links.identity.publicKey { return isRead ? () : rendezvous.onWritten() }
     if isLinked(key, network.links) {
       return isRead ? rendezvous.onLinked(place, at: context.now) : rendezvous.onTaken(&context)
     }
+    if !isRead { rendezvous.onTakenByStranger(size: subringSize(network.links), &context) }
     guard network.links.members.count > 0 else { return contact(key, &network, &context) }
     guard let nonce = rendezvous.question(key, &context) else { return }
     subring.find(key.id, nonce: nonce, &network.links, &context)

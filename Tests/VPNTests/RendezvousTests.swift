@@ -35,6 +35,22 @@ import Testing
     }
   }
 
+  @Test func fewMoveOnFromThePlacesOfTheGone() {
+    var context = Context(packets: 4, effects: 4, seed: 3)
+    var rendezvous = Rendezvous(owner: key(1))
+    rendezvous.start(&context)
+    var places: Set<UInt8> = []
+    for _ in 0..<4 {
+      let place = rendezvous.takeWrite(size: 2, &context)
+      if let place { places.insert(place) }
+      rendezvous.onTakenByStranger(size: 2, &context)
+      context.now = context.now + .seconds(5)
+    }
+    #expect(places == [0, 1, 2, 3], "each is tried, one soon after the other")
+    let soon = rendezvous.takeWrite(size: 2, &context)
+    #expect(soon == nil, "and then not before the next renewal")
+  }
+
   @Test func manyReadAllPlacesInTurn() {
     var context = Context(packets: 4, effects: 4, seed: 2)
     var rendezvous = Rendezvous(owner: key(1))

@@ -81,11 +81,11 @@ extension OverlayID {
 }
 
 extension Ring {
-  /// At first a node has much news, later little: the wait is half as long again as the node is old.
+  /// At first a node has much news, later little: the wait is twice as long as the node is old.
   mutating func expireAcquaintances(_ links: inout Links, _ context: inout Context) {
     guard acquaintancesAt <= context.now else { return }
     let age = context.now - startedAt
-    let wait = min(max(age + age / 2, Timing.newsSoon), Timing.news)
+    let wait = min(max(age * 2, Timing.newsSoon), Timing.news)
     acquaintancesAt = context.now + context.random.jittered(wait)
     // A small ring is a full mesh: everybody is one hop away.
     if sizeEstimate(links) > 2 * Neighbourhood.side + 1 { links.tellAcquaintances(&context) }
