@@ -37,10 +37,14 @@ struct Rendezvous {
   /// that looks.
   static let lookMin = Interval.seconds(30)
   static let lookForMember = Interval.milliseconds(50)
-  /// Of few members each goes round their places within a minute: nobody else may be there to notice.
+  /// Of two or four members each goes round their places within a minute: nobody else may be there to notice.
+  /// Ten share it.
   static let lookOfFew = Interval.seconds(12)
+  static let lookForOneOfFew = Interval.seconds(3)
   /// A place that was a linked member's need not be read again so soon, nor written if it is our own one.
   static let linkedRest = Interval.minutes(10)
+  /// Members of one part look for somebody who is named and not linked about this often, all together.
+  static let strangerRest = Interval.seconds(25)
   /// An answer from the subring is waited for this long.
   static let patience = Interval.seconds(3)
 
@@ -52,8 +56,9 @@ struct Rendezvous {
   private(set) var readAt: Instant = .never
   /// The places in the order in which they are read, those of a small subring first, and which is next.
   private var order: InlineArray<16, UInt8>
-  /// When each is worth reading again.
+  /// When each is worth reading again, and which linked member is named there, by the first 64 bits of its ID.
   private var notBefore = InlineArray<16, Instant>(repeating: .start)
+  private var linked = InlineArray<16, UInt64>(repeating: 0)
   private var next = 0
   private var rest = restMin
   /// A member that was named, while it is found out whether it stands on our part.
@@ -111,7 +116,8 @@ struct Rendezvous {
         places.append(place)
       }
     }
-    var wait = size <= Self.few ? Self.lookOfFew : max(Self.lookMin, Self.lookForMember * UInt64(size))
+    var wait = max(Self.lookMin, Self.lookForMember * UInt64(size))
+    if size <= Self.few { wait = min(max(Self.lookForOneOfFew * UInt64(size), Self.lookOfFew), wait) }
     if isAlone {
       wait = next == 0 ? rest : Self.nextPlaces
       if next == 0 { rest = min(rest * 2, Self.restMax) }
@@ -132,18 +138,26 @@ struct Rendezvous {
     return nil
   }
 
-  /// A link to a member is lost: it may stand on another part now, with others whose places are known, and
-  /// its own place will be free.
+  /// A link to a member is lost: it may stand on another part now, and its place will be free.
   /// - Parameter isAlone: whether it was the last one: others are looked for at once.
-  mutating func onLost(isAlone: Bool, _ context: inout Context) {
-    notBefore = InlineArray(repeating: .start)
+  mutating func onLost(_ member: OverlayID, isAlone: Bool, _ context: inout Context) {
+    for i in linked.indices where linked[i] == member.high { notBefore[i] = .start }
     writeAt = min(writeAt, context.now + context.random.jittered(Self.renewal))
     if isAlone { readAt = min(readAt, context.now) }
   }
 
   /// The place is that of a linked member.
-  mutating func onLinked(_ place: UInt8, at now: Instant) {
+  mutating func onLinked(_ place: UInt8, _ member: OverlayID, at now: Instant) {
     notBefore[Int(place % Self.places)] = now + Self.linkedRest
+    linked[Int(place % Self.places)] = member.high
+  }
+
+  /// The place is that of somebody who is not linked, and is looked for: he may be dead, and all others look
+  /// for him too.
+  mutating func onStranger(_ place: UInt8, size: Int, _ context: inout Context) {
+    guard size > 1 else { return }
+    let rest = min(Self.strangerRest * UInt64(size), Self.linkedRest)
+    notBefore[Int(place % Self.places)] = context.now + context.random.jittered(rest)
   }
 
   /// The place that was written is our own.

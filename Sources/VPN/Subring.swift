@@ -58,9 +58,14 @@ extension Tunnel {
     // The own place is read on: another part may have it by now.
     if key == network.links.identity.publicKey { return isRead ? () : rendezvous.onWritten() }
     if isLinked(key, network.links) {
-      return isRead ? rendezvous.onLinked(place, at: context.now) : rendezvous.onTaken(&context)
+      return isRead ? rendezvous.onLinked(place, key.id, at: context.now) : rendezvous.onTaken(&context)
     }
-    if !isRead { rendezvous.onTakenByStranger(size: subringSize(network.links), &context) }
+    let size = subringSize(network.links)
+    if isRead {
+      rendezvous.onStranger(place, size: size, &context)
+    } else {
+      rendezvous.onTakenByStranger(size: size, &context)
+    }
     guard network.links.members.count > 0 else { return contact(key, &network, &context) }
     guard let nonce = rendezvous.question(key, &context) else { return }
     subring.find(key.id, nonce: nonce, &network.links, &context)
@@ -108,7 +113,7 @@ extension Tunnel {
     broadcasting.onDown(key.id, context.now)
     multicast.tree.onDown(key.id, at: context.now)
     multicast.plans.onDown(key.id, at: context.now)
-    rendezvous.onLost(isAlone: network.links.members.count == 0, &context)
+    rendezvous.onLost(key.id, isAlone: network.links.members.count == 0, &context)
   }
 
   /// Takes a message from a member, and its slot.

@@ -24,7 +24,7 @@ import Testing
     return places
   }
 
-  @Test(arguments: [2, 5, 16]) func fewGoRoundTheirPlacesWithinAMinute(_ size: Int) {
+  @Test(arguments: [2, 3, 4]) func fewGoRoundTheirPlacesWithinAMinute(_ size: Int) {
     var context = Context(packets: 4, effects: 4, seed: UInt64(size))
     var rendezvous = Rendezvous(owner: key(1))
     rendezvous.start(&context)
@@ -33,6 +33,14 @@ import Testing
       #expect(Set(places) == [0, 1, 2, 3])
       #expect(places.count <= 7, "five or six: \(places)")
     }
+  }
+
+  @Test func tenShareTheReading() {
+    var context = Context(packets: 4, effects: 4, seed: 7)
+    var rendezvous = Rendezvous(owner: key(1))
+    rendezvous.start(&context)
+    let places = reads(&rendezvous, size: 10, for: .minutes(10), &context)
+    #expect((18...23).contains(places.count) && Set(places) == [0, 1, 2, 3])
   }
 
   @Test func fewMoveOnFromThePlacesOfTheGone() {
@@ -84,19 +92,28 @@ import Testing
     }
   }
 
-  @Test func placesOfLinkedMembersRestUntilOneIsLost() {
+  @Test func placesOfLinkedMembersRestUntilTheyAreLost() {
     var context = Context(packets: 4, effects: 4, seed: 5)
     var rendezvous = Rendezvous(owner: key(1))
     rendezvous.start(&context)
-    rendezvous.onLinked(1, at: context.now)
-    rendezvous.onLinked(2, at: context.now)
+    rendezvous.onLinked(1, key(7).id, at: context.now)
+    rendezvous.onLinked(2, key(8).id, at: context.now)
     _ = rendezvous.takeWrite(size: 3, &context)
     rendezvous.onTaken(&context)
     #expect(Set(reads(&rendezvous, size: 3, for: .minutes(5), &context)) == [0, 3])
     #expect(rendezvous.takeWrite(size: 3, &context) == nil)
-    rendezvous.onLost(isAlone: false, &context)
-    #expect(Set(reads(&rendezvous, size: 3, for: .minutes(1), &context)) == [0, 1, 2, 3])
+    rendezvous.onLost(key(7).id, isAlone: false, &context)
+    #expect(Set(reads(&rendezvous, size: 3, for: .minutes(1), &context)) == [0, 1, 3])
     context.now = context.now + .minutes(4)
     #expect(rendezvous.takeWrite(size: 3, &context) != nil, "its place may be free")
+  }
+
+  @Test func membersLookForAStrangerByTurns() {
+    var context = Context(packets: 4, effects: 4, seed: 6)
+    var rendezvous = Rendezvous(owner: key(1))
+    rendezvous.start(&context)
+    rendezvous.onStranger(2, size: 8, &context)
+    #expect(Set(reads(&rendezvous, size: 8, for: .seconds(150), &context)) == [0, 1, 3])
+    #expect(Set(reads(&rendezvous, size: 8, for: .seconds(150), &context)) == [0, 1, 2, 3])
   }
 }

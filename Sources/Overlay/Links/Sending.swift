@@ -188,7 +188,7 @@ extension Links {
     var header = RoutedHeader(
       mode: .exact, hops: Self.hopsMax, payload: .datagram, destination: destination, source: id,
       destinationVia: via ?? peer(destination).flatMap { peers[$0].vias.isEmpty ? nil : peers[$0].vias[0] })
-    if let slot = peer(destination), isEasilyDead(slot) { header.detours = Self.detoursMax }
+    if let slot = peer(destination), isProbablyDead(slot) { header.detours = Self.detoursMax }
     if !isWellConnected { header.sourceVia = ownVia(for: destination, context.now) }
     if header.destinationVia == destination { header.destinationVia = nil }
     header.wantsNotice = context.pool.frame(datagram)[0] == 1
@@ -197,10 +197,7 @@ extension Links {
 
   /// Whether the peer is more probably dead than hard to find: a question to it takes the straight way,
   /// unless it is the last one.
-  private func isEasilyDead(_ slot: Int) -> Bool {
-    if let attempt = peers[slot].attempt, !peers[slot].isUp {
-      return attempt.triesMax == Timing.hearsayTries && attempt.tries < attempt.triesMax
-    }
+  private func isProbablyDead(_ slot: Int) -> Bool {
     guard let path = peers[slot].bestPath else { return false }
     return path.isLastResort && path.probe.tries < Timing.indirectTries - 1
   }
