@@ -48,15 +48,16 @@ struct Rendezvous {
   /// An answer from the subring is waited for this long.
   static let patience = Interval.seconds(3)
 
-  /// The place that this member may write, of all, and of those of a small subring; and how often it has moved
-  /// on since it last had one.
+  /// The place that this member may write, of all, and of those of a small subring; and how often it has
+  /// moved on since it last had one.
   private var own: UInt8
   private var moves: UInt8 = 0
   private(set) var writeAt: Instant = .never
   private(set) var readAt: Instant = .never
   /// The places in the order in which they are read, those of a small subring first, and which is next.
   private var order: InlineArray<16, UInt8>
-  /// When each is worth reading again, and which linked member is named there, by the first 64 bits of its ID.
+  /// When each is worth reading again, and which linked member is named there, by the first 64 bits of its
+  /// ID.
   private var notBefore = InlineArray<16, Instant>(repeating: .start)
   private var linked = InlineArray<16, UInt64>(repeating: 0)
   private var next = 0
@@ -168,8 +169,8 @@ struct Rendezvous {
     writeAt = context.now + context.random.jittered(Self.linkedRest)
   }
 
-  /// The place that was written is that of a member who may be gone. Where there are few, each of them shall be
-  /// found: the next place is tried, each once. Of many, enough have one.
+  /// The place that was written is that of a member who may be gone. Where there are few, each of them shall
+  /// be found: the next place is tried, each once. Of many, enough have one.
   mutating func onTakenByStranger(size: Int, _ context: inout Context) {
     guard size <= Self.few else {
       let wait = max(Self.renewal, Self.lookForMember * UInt64(size))

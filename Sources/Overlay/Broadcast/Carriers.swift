@@ -1,5 +1,5 @@
-// Over which links what is for all members goes: those that are kept for a ring, since others come and go with
-// their traffic.
+// Over which links what is for all members goes: those that are kept for a ring, since others come and go
+// with their traffic.
 
 import Base
 

@@ -71,6 +71,8 @@ struct GroupTree: ~Copyable {
   static let reportInterval = Interval.seconds(30)
   /// With what is swept every few seconds, a child that says nothing any more is forgotten after 60 to 70 s.
   static let childPatience = Interval.seconds(65)
+  /// A member whose parent has died notices that sooner.
+  static let orphanPatience = Interval.seconds(30)
   static let askerPatience = Interval.seconds(65)
   static let sweepInterval = Interval.seconds(5)
   /// Between two reports of a group that changes.
@@ -195,9 +197,20 @@ struct GroupTree: ~Copyable {
     deadline = min(deadline, now)
   }
 
-  /// A link is lost, and with it what was reported over it.
+  /// A link is lost. Receivers that were named behind it are there still, and will notice in a while that
+  /// they have to report to another member.
   mutating func onDown(_ child: OverlayID, at now: Instant) {
-    for slot in 0..<groups.highWater where groups.isUsed(slot) && remove(child, from: slot) {
+    for slot in 0..<groups.highWater where groups.isUsed(slot) {
+      guard let known = self.child(child, of: slot) else { continue }
+      var orphans = Receivers()
+      let named = children[known].receivers.named
+      for i in 0..<named.count where named[i] != child { orphans.add(named[i]) }
+      if orphans.isEmpty {
+        _ = remove(child, from: slot)
+      } else {
+        children[known].receivers = orphans
+        children[known].until = min(children[known].until, now + Self.orphanPatience)
+      }
       changed(slot, at: now)
     }
     review(at: now)
