@@ -248,8 +248,9 @@ public struct NodeCore: ~Copyable {
   /// Somebody remembers a later life of this node (its clock went back, or its state is a backup): goes on
   /// above that, or its own leases would count as old.
   private mutating func raiseIncarnation(_ context: inout Context) {
-    guard let seen = network.links.sessions.outrankedBy, seen < Self.incarnationMax else { return }
+    guard let seen = network.links.sessions.outrankedBy, seen + 1 < Self.incarnationMax else { return }
     network.links.sessions.raiseIncarnation(to: seen + 1)
+    tunnel?.value.raiseSequences(to: seen + 1)
     if !hasBeenOutranked { context.notify(.identityInUseTwice) }
     hasBeenOutranked = true
   }

@@ -27,6 +27,8 @@ struct Rendezvous {
   static let renewal = Interval.seconds(200)
   /// The directory did not answer.
   static let retry = Interval.seconds(2)
+  /// A place belongs to somebody who is not linked: by then he is, or he is probably gone.
+  static let acquaintance = Interval.seconds(15)
   /// Places that a lonely member reads at a time, and how long it waits before the next ones. All were read
   /// in vain: it waits longer, up to the time in which a new member has written its own.
   static let atOnce = 4
@@ -61,6 +63,7 @@ struct Rendezvous {
   private var notBefore = InlineArray<16, Instant>(repeating: .start)
   private var linked = InlineArray<16, UInt64>(repeating: 0)
   private var next = 0
+  private var wasAlone = true
   private var rest = restMin
   /// A member that was named, while it is found out whether it stands on our part.
   private(set) var inQuestion: (key: PublicKey, nonce: UInt64, until: Instant)?
@@ -112,6 +115,9 @@ struct Rendezvous {
     var places = BoundedArray<4, UInt8>()
     guard readAt <= context.now else { return places }
     let isAlone = size < 2
+    if isAlone && !wasAlone { next = 0 }
+    wasAlone = isAlone
+    let before = next
     for _ in 0..<(isAlone ? Self.atOnce : 1) {
       if let place = takeNext(below: isAlone ? Self.places : Self.places(of: size), &context) {
         places.append(place)
@@ -120,8 +126,9 @@ struct Rendezvous {
     var wait = max(Self.lookMin, Self.lookForMember * UInt64(size))
     if size <= Self.few { wait = min(max(Self.lookForOneOfFew * UInt64(size), Self.lookOfFew), wait) }
     if isAlone {
-      wait = next == 0 ? rest : Self.nextPlaces
-      if next == 0 { rest = min(rest * 2, Self.restMax) }
+      let isRoundOver = next <= before
+      wait = isRoundOver ? rest : Self.nextPlaces
+      if isRoundOver { rest = min(rest * 2, Self.restMax) }
     } else {
       rest = Self.restMin
     }
@@ -177,13 +184,14 @@ struct Rendezvous {
       writeAt = context.now + context.random.jittered(wait)
       return
     }
-    if moves == Self.placesOfFew - 1 {
+    if moves == Self.placesOfFew {
       moves = 0
       return
     }
+    // At first it may be somebody who is about to be linked.
+    if moves > 0 { own = (own + 1) % Self.places }
+    writeAt = context.now + context.random.jittered(moves == 0 ? Self.acquaintance : Self.retry)
     moves += 1
-    own = (own + 1) % Self.places
-    writeAt = context.now + context.random.jittered(Self.retry)
   }
 
   // MARK: - Who was named

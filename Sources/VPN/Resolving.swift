@@ -135,10 +135,10 @@ extension Tunnel {
       context.notify(.memberFound(key.id))
       met(&context)
     }
-    let known = members[UInt32(slot)]
-    members.set(
-      UInt32(slot), Member(address: known?.address, knowsOurs: known?.knowsOurs ?? false, nextAt: context.now)
-    )
+    // What is to be found out about its address stays so, however often it proves itself.
+    var member = members[UInt32(slot)] ?? Member(nextAt: context.now)
+    member.tries = 0
+    members.set(UInt32(slot), member)
     routes.set(community.ula(of: key.id), UInt32(slot))
     network.links.introduce(slot, &context)
     show(slot, wantsAnswer: true, &network, &context)
@@ -226,7 +226,7 @@ extension Tunnel {
   /// Shows a member our claim in return, unless that is on its way and waits for an answer itself: then it
   /// hears only that its own one has come.
   private mutating func answerClaim(_ slot: Int, _ network: inout Network, _ context: inout Context) {
-    guard let member = members[UInt32(slot)], !member.knowsOurs, member.tries > 0, member.nextAt != .never
+    guard let member = members[UInt32(slot)], !member.knowsOurs, member.tries == 1
     else { return show(slot, wantsAnswer: false, &network, &context) }
     guard let content = network.links.memberSlot(slot) else { return }
     let nothing = Scratch(capacity: 1)
@@ -299,6 +299,7 @@ extension Tunnel {
     }
     member.doubts = 0
     members.set(UInt32(slot), member)
+    remember(asked, ownedBy: body.identity.id)
     if body.identity == links.peers[slot].key { return grant(asked, to: slot, links) }
     counters.badClaims &+= 1
     withdraw(asked, from: slot, links, now)

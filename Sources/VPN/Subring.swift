@@ -61,13 +61,10 @@ extension Tunnel {
       return isRead ? rendezvous.onLinked(place, key.id, at: context.now) : rendezvous.onTaken(&context)
     }
     let size = subringSize(network.links)
-    if isRead {
-      rendezvous.onStranger(place, size: size, &context)
-    } else {
-      rendezvous.onTakenByStranger(size: size, &context)
-    }
+    if !isRead { rendezvous.onTakenByStranger(size: size, &context) }
     guard network.links.members.count > 0 else { return contact(key, &network, &context) }
     guard let nonce = rendezvous.question(key, &context) else { return }
+    if isRead { rendezvous.onStranger(place, size: size, &context) }
     subring.find(key.id, nonce: nonce, &network.links, &context)
   }
 

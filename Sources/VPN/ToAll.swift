@@ -20,6 +20,11 @@ struct Speaker: BitwiseCopyable {
 extension Tunnel {
   /// The directory is asked about a new speaker by all members; not by all at once.
   static let verifySpread = Interval.milliseconds(5)
+  /// New speakers in a second, and at once: each is a question to the directory.
+  static let newSpeakersRate: UInt64 = 20
+  static let newSpeakersBurst: UInt64 = 200
+  /// A question about a speaker that was not answered is asked again.
+  static let speakerRetry = Interval.seconds(60)
   /// When two speak from one address, it is asked about no more often than about every this long.
   static let disputeSpread = Interval.seconds(10)
 
@@ -43,6 +48,13 @@ extension Tunnel {
     if scope == .receivers { return send(packet, toGroup: header.destination, &network, &context) }
     if broadcasting.say(.packet, packet, &network.links, &context) { counters.sent &+= 1 }
     context.pool.release(packet)
+  }
+
+  /// This node goes on with a greater incarnation: what it says to all is newer than what its later life
+  /// said.
+  public mutating func raiseSequences(to incarnation: UInt64) {
+    broadcasting.raiseSequence(to: incarnation)
+    multicast.raiseSequence(to: incarnation)
   }
 
   private func isBroadcast(_ address: IPAddress) -> Bool {
@@ -110,14 +122,15 @@ extension Tunnel {
     guard source.isV4 else { return source == community.ula(of: id) }
     guard isVirtual(source), !isOwn(source) else { return false }
     if let slot = routes[source].map(Int.init) {
-      guard network.links.peers[slot].id == id else { return false }
-      // Its link may go, and then somebody else would be the first to speak.
-      if speakers[source]?.id != id { remember(source, Speaker(id: id, verifyAt: .never)) }
-      return true
+      // So far it was believed that the address is its own.
+      if members[UInt32(slot)]?.unverified == source { verifyShown(slot, &network, &context) }
+      return network.links.peers[slot].id == id
     }
     guard let known = speakers[source] else {
+      guard newSpeakers.take(at: context.now) else { return false }
       let size = UInt64(subring.sizeEstimate(network.links))
-      let wait = context.random.jittered(Self.verifySpread * max(size, 1))
+      let spread = Self.verifySpread * max(size, 1)
+      let wait = Interval(ns: context.random.below(spread.ns + 1))
       remember(source, Speaker(id: id, verifyAt: context.now + wait))
       return true
     }
@@ -129,8 +142,17 @@ extension Tunnel {
     return known.id == id
   }
 
+  /// The directory has said whose the address is: that counts also when his link is gone.
+  mutating func remember(_ source: IPAddress, ownedBy id: OverlayID) {
+    remember(source, Speaker(id: id, verifyAt: .never))
+  }
+
   private mutating func remember(_ source: IPAddress, _ speaker: Speaker) {
-    if speakers.count == speakers.limit { speakers = FlatMap(limit: speakers.limit) }
+    if speakers.count == speakers.limit, speakers[source] == nil {
+      var one: IPAddress?
+      speakers.visit { address, _ in one = one ?? address }
+      one.map { _ = speakers.remove($0) }
+    }
     speakers.set(source, speaker)
     speakersAt = min(speakersAt, speaker.verifyAt)
   }
@@ -149,7 +171,10 @@ extension Tunnel {
       }
     }
     for (address, speaker) in due {
-      speakers.set(address, Speaker(id: speaker.id, verifyAt: .never))
+      // Unless it has answered by then.
+      let again = now + Self.speakerRetry
+      speakers.set(address, Speaker(id: speaker.id, verifyAt: again))
+      speakersAt = min(speakersAt, again)
       network.get(claimKey(address), tag: DirectoryTag.speaker, &context)
     }
   }

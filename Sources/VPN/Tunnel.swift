@@ -98,6 +98,7 @@ public struct Tunnel: ~Copyable {
   let takesMulticasts: Bool
   /// Who has said something from an IPv4 address: the word of the directory, or else of the first.
   var speakers = FlatMap<IPAddress, Speaker>(limit: 4_096)
+  var newSpeakers = TokenBucket(rate: newSpeakersRate, burst: newSpeakersBurst, at: .start)
   /// When the directory is asked about one of them next.
   var speakersAt: Instant = .never
   private var aloneAt: Instant = .never

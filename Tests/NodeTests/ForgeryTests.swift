@@ -30,6 +30,19 @@ extension NodeCore {
     settle(&context)
   }
 
+  /// Shows all linked members a claim of an address that is another's; of its own one nothing is said any
+  /// more.
+  fileprivate mutating func showClaim(of address: IPAddress, _ context: inout Context) {
+    guard var tunnel = tunnel.take() else { return }
+    let bytes = Tunnel.bytes(address)
+    tunnel.value.leaseBytes = tunnel.value.makeLease(
+      .claim, name: bytes, content: bytes, 600, network.links)
+    tunnel.value.forgetShown()
+    tunnel.value.showAgain(&network, &context)
+    self.tunnel = consume tunnel
+    settle(&context)
+  }
+
   /// Hands a frame to each linked member. Takes the slot.
   fileprivate mutating func handToMembers(_ frame: PacketRef, _ context: inout Context) {
     for slot in 0..<network.links.peers.highWater where network.links.peers.isUsed(slot) {
@@ -137,6 +150,23 @@ extension NodeCore {
       #expect(hearers(world, packet) == 0, "in the name of \(source)")
       #expect(spoofed(world) - before == UInt64(Self.count - 1), "each counts it: \(source)")
     }
+  }
+
+  @Test func shownClaimOfAnotherHoldsOnlyUntilItMatters() throws {
+    let world = try network(seed: 94)
+    let host = world.hosts[Self.culprit]
+    let taken = address(world, Self.victim)
+    world.act(host) { host.core.showClaim(of: taken, &host.context) }
+    world.run(for: .seconds(5))
+    // Who believed it asks the directory as soon as anybody speaks from there.
+    say(world, Self.packet(from: taken, to: .broadcast, number: 170), byTree: false)
+    let forged = Self.packet(from: taken, to: .broadcast, number: 171)
+    say(world, forged, byTree: false)
+    #expect(hearers(world, forged) == 0)
+    let mine = Self.packet(from: taken, to: .broadcast, number: 172)
+    world.send(mine, from: Self.victim)
+    world.run(for: .seconds(2))
+    #expect(hearers(world, mine) == Self.count - 1)
   }
 
   @Test func newOwnerOfAnAddressIsHeard() throws {

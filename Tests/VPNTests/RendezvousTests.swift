@@ -48,11 +48,12 @@ import Testing
     var rendezvous = Rendezvous(owner: key(1))
     rendezvous.start(&context)
     var places: Set<UInt8> = []
-    for _ in 0..<4 {
+    for turn in 0..<5 {
       let place = rendezvous.takeWrite(size: 2, &context)
       if let place { places.insert(place) }
       rendezvous.onTakenByStranger(size: 2, &context)
-      context.now = context.now + .seconds(5)
+      context.now = context.now + .seconds(turn == 0 ? 20 : 5)
+      if turn == 1 { #expect(places.count == 1, "it may be somebody who is about to be linked") }
     }
     #expect(places == [0, 1, 2, 3], "each is tried, one soon after the other")
     let soon = rendezvous.takeWrite(size: 2, &context)

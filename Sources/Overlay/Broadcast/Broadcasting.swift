@@ -49,6 +49,7 @@ public struct BroadcastCounters: Sendable, BitwiseCopyable {
 /// A broadcast whose children have not all acknowledged.
 struct Held: BitwiseCopyable {
   let packet: PacketRef
+  let origin: OverlayID
   let steps: UInt8
   var waiting: Int
 }
@@ -103,6 +104,9 @@ public struct Broadcasting: ~Copyable {
     sequence = incarnation << 24
   }
 
+  /// This node goes on with a greater incarnation: what it says now is newer than what its later life said.
+  public mutating func raiseSequence(to incarnation: UInt64) { sequence = max(sequence, incarnation << 24) }
+
   // MARK: - Saying
 
   /// Says something to all other members. The payload stays the caller's.
@@ -144,15 +148,22 @@ public struct Broadcasting: ~Copyable {
       return nil
     }
     let saying = broadcast.saying
-    guard saying.origin != links.identity.publicKey,
-      saying.origin == links.peers[slot].key
-        || saying.isAuthentic(in: community, under: links.identity.suite)
-    else {
+    let origin = saying.origin.id
+    let source = (parent: links.peers[slot].id, origin: origin)
+    // A copy of what is known need prove nothing: it is only acknowledged.
+    if origin == links.id || heard.knows(origin, saying.sequence, broadcast.arc) {
+      counters.repeated &+= 1
+      acknowledge(broadcast.ticket, to: slot, &links, &context)
+      return nil
+    }
+    // The origin's own copy is believed by whoever has nobody to pass it on to.
+    let isBelieved = saying.origin == links.peers[slot].key && links.isLeaf(of: broadcast.arc, but: source)
+    guard isBelieved || saying.isAuthentic(in: community, under: links.identity.suite) else {
       counters.forged &+= 1
       return nil
     }
     acknowledge(broadcast.ticket, to: slot, &links, &context)
-    let news = heard.hear(saying.origin.id, saying.sequence, broadcast.arc, at: context.now)
+    let news = heard.hear(origin, saying.sequence, broadcast.arc, at: context.now)
     switch news {
     case .tooMuch:
       counters.limited &+= 1
@@ -162,7 +173,6 @@ public struct Broadcasting: ~Copyable {
       return nil
     case .new, .newArc:
       if let copy = context.pool.take(copying: frame) {
-        let source = (links.peers[slot].id, saying.origin.id)
         share(broadcast.arc, of: copy, steps: broadcast.steps + 1, source: source, &links, &context)
       } else {
         counters.noRoom &+= 1
@@ -211,7 +221,8 @@ public struct Broadcasting: ~Copyable {
     let children = links.children(in: arc, but: source)
     let guide = children.isEmpty ? links.memberNearer(to: arc, but: source) : nil
     guard !children.isEmpty || guide != nil else { return context.pool.release(packet) }
-    guard let slot = held.insert(Held(packet: packet, steps: steps, waiting: 0)) else {
+    let origin = source?.origin ?? links.id
+    guard let slot = held.insert(Held(packet: packet, origin: origin, steps: steps, waiting: 0)) else {
       counters.noRoom &+= 1
       return context.pool.release(packet)
     }
@@ -289,9 +300,11 @@ public struct Broadcasting: ~Copyable {
   /// next to it there. So nobody gets a part in which it stands: those next to it may not miss it yet.
   private mutating func handOn(_ index: Int, _ links: inout Links, _ context: inout Context) {
     let wait = waits[index]
+    let origin = held[wait.held].origin
     let parts = wait.arc.parts(around: wait.child.high)
     for i in 0..<parts.count {
-      guard wait.turns < Self.turnsMax, let heir = links.heir(of: parts[i], after: wait.child) else {
+      guard wait.turns < Self.turnsMax, let heir = links.heir(of: parts[i], after: wait.child, but: origin)
+      else {
         counters.abandoned &+= 1
         continue
       }

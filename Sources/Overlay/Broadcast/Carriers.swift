@@ -13,22 +13,34 @@ extension Links {
 
   /// The members that carry on what is for all within an arc, clockwise from its beginning: the links that
   /// are kept for a ring, since others come and go with their traffic; those that were asked in vain whether
-  /// they are there only when there is nobody else; of too many, those that are evenly spread.
+  /// they are there only when there is nobody else on their side of this node; of too many, those that are
+  /// evenly spread.
   func children(
     in arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?
   ) -> BoundedArray<32, Int32> {
     var found: [(distance: UInt64, slot: Int32, isDoubted: Bool)] = []
+    // No part reaches across this node.
+    let own = arc.contains(id.high) ? id.high &- arc.from : 0
+    var isServed = (before: false, behind: false)
     members.visit { slot in
       let id = peers[slot].id
       guard arc.contains(id.high), id != source?.parent, id != source?.origin, isCarrier(slot) else { return }
-      found.append((id.high &- arc.from, Int32(slot), isDoubted(slot)))
+      let (distance, isDoubted) = (id.high &- arc.from, isDoubted(slot))
+      found.append((distance, Int32(slot), isDoubted))
+      if !isDoubted, distance < own { isServed.before = true }
+      if !isDoubted, distance > own { isServed.behind = true }
     }
-    if found.contains(where: { !$0.isDoubted }) { found.removeAll { $0.isDoubted } }
+    found.removeAll { $0.isDoubted && ($0.distance < own ? isServed.before : isServed.behind) }
     found.sort { $0.distance < $1.distance }
     var children = BoundedArray<32, Int32>()
-    let step = max(1, (found.count + 31) / 32)
-    for i in stride(from: 0, to: found.count, by: step) { children.append(found[i].slot) }
+    let count = min(found.count, Broadcasting.childrenMax)
+    for i in 0..<count { children.append(found[i * (found.count - 1) / max(count - 1, 1)].slot) }
     return children
+  }
+
+  /// Whether there is nobody to pass on to what is for all within an arc.
+  func isLeaf(of arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?) -> Bool {
+    children(in: arc, but: source).isEmpty && memberNearer(to: arc, but: source) == nil
   }
 
   /// Whether the link lasts and the member is there, as far as is known.
@@ -49,16 +61,17 @@ extension Links {
       // Who stands where it ends sent it, or is dead.
       let isItsEnd = id.high == arc.from || id.high == arc.to
       let distance = arc.distance(to: id.high)
-      return distance < own && !isItsEnd && id != source?.parent ? distance : nil
+      let hasIt = id == source?.parent || id == source?.origin
+      return distance < own && !isItsEnd && !hasIt ? distance : nil
     }
   }
 
   /// The linked member that is to see to an arc in the place of one that did not: the nearest to that one,
   /// within the arc if there is any.
-  func heir(of arc: Arc, after former: OverlayID) -> Int? {
+  func heir(of arc: Arc, after former: OverlayID, but origin: OverlayID) -> Int? {
     firstCarrier { id in
       let distance = id.distance(to: former).high >> 1
-      return id == former ? nil : arc.contains(id.high) ? distance : distance | 1 << 63
+      return id == former || id == origin ? nil : arc.contains(id.high) ? distance : distance | 1 << 63
     }
   }
 

@@ -49,14 +49,27 @@ struct HeardBroadcasts: ~Copyable {
     case .new:
       note(Recent(origin: origin, sequence: sequence), arc)
       return .new
-    case .old: return isNew(arc, of: origin, sequence) ? .newArc : .old
+    case .old: return isNew(arc, of: origin, sequence, at: now) ? .newArc : .old
     }
   }
 
+  /// Whether this very part came before.
+  func knows(_ origin: OverlayID, _ sequence: UInt64, _ arc: Arc) -> Bool {
+    guard origins.knows(origin, sequence) else { return false }
+    guard let place = place(of: origin, sequence) else { return true }
+    return recent[place].arcs.isFull || recent[place].arcs.contains { $0 == arc }
+  }
+
+  private func place(of origin: OverlayID, _ sequence: UInt64) -> Int? {
+    recent.lastIndex { $0.origin == origin && $0.sequence == sequence }
+  }
+
   /// Marks an arc of a broadcast that came before.
-  private mutating func isNew(_ arc: Arc, of origin: OverlayID, _ sequence: UInt64) -> Bool {
-    guard let place = recent.lastIndex(where: { $0.origin == origin && $0.sequence == sequence }),
-      !recent[place].arcs.contains(where: { $0 == arc })
+  private mutating func isNew(
+    _ arc: Arc, of origin: OverlayID, _ sequence: UInt64, at now: Instant
+  ) -> Bool {
+    guard let place = place(of: origin, sequence), !recent[place].arcs.contains(where: { $0 == arc }),
+      origins.charge(origin, at: now)
     else { return false }
     return recent[place].arcs.append(arc)
   }

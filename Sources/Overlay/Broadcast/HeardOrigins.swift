@@ -1,7 +1,7 @@
 // What each member has said of late to many, by its sequences, and how much of it may come.
 //
-// Of each origin the greatest sequence is kept, and which of the 64 below it have come: each is new once, and
-// an old one that somebody says again, never.
+// Of each origin the greatest sequence is kept, and which of the 64 below it have come: each is new once, as
+// long as the origin is not forgotten.
 
 import Base
 import Session
@@ -49,6 +49,19 @@ public struct HeardOrigins: ~Copyable {
     guard isNew(origin, sequence, at: now) else { return .old }
     let slot = Int(byID[origin]!)
     return origins[slot].allowance.take(at: now) && allowanceOfAll.take(at: now) ? .new : .tooMuch
+  }
+
+  /// Whether the sequence has come, or is too old to tell.
+  public func knows(_ origin: OverlayID, _ sequence: UInt64) -> Bool {
+    guard let slot = byID[origin].map(Int.init), sequence <= origins[slot].greatest else { return false }
+    let age = origins[slot].greatest - sequence
+    return age >= 64 || origins[slot].window & 1 << age != 0
+  }
+
+  /// Whether the origin may say one more, of what came already.
+  mutating func charge(_ origin: OverlayID, at now: Instant) -> Bool {
+    guard let slot = byID[origin].map(Int.init) else { return false }
+    return origins[slot].allowance.take(at: now)
   }
 
   /// Marks the sequence. *Postcondition:* the origin is in the table.

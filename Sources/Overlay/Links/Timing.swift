@@ -92,7 +92,7 @@ enum Timing {
   /// On the ring of the members more rarely: nobody owns keys there, and what is sent to a dead neighbour is
   /// not confirmed and goes another way.
   static let stabiliseMembers = Interval.seconds(12)
-  static let unquiet = Interval.seconds(8)
+  static let unquiet = Interval.seconds(10)
   /// Silence of our own, with a timer overdue by more than any load explains, means that the machine slept:
   /// longer than neighbours wait before they give a silent node up.
   static let sleep = Interval.milliseconds(2_500)

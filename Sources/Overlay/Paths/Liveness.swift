@@ -358,7 +358,10 @@ extension Links {
     let idleAt = max(max(peers[slot].usedAt, peers[slot].upAt) + patience, wantedUntil)
     if peers[slot].isUp, idleAt > now { return wake(slot, at: idleAt) }
     if peers[slot].isUp { send(.close, to: slot, &context) { _ in } }
-    if !peers[slot].isUp, peers[slot].deadUntil != .start { askAgain(about: peers[slot].id) }
+    if !peers[slot].isUp, peers[slot].deadUntil != .start {
+      askAgain(about: peers[slot].id, on: .main)
+      askAgain(about: peers[slot].id, on: .members)
+    }
     forget(slot, &context)
   }
 
@@ -375,9 +378,10 @@ extension Links {
 
   /// A node that counted as dead may be spoken of again. Who has it among its neighbours said so before it
   /// was lost here, or meanwhile, and would not repeat it: the neighbour on its side is asked for its lists.
-  private mutating func askAgain(about lost: OverlayID) {
-    guard neighbourhood.wants(lost, around: id, peers) else { return }
+  private mutating func askAgain(about lost: OverlayID, on ring: RingKind) {
+    let near = self[ring].neighbourhood
+    guard near.wants(lost, around: id, peers) else { return }
     let isRight = id.clockwise(to: lost) < lost.clockwise(to: id)
-    if let slot = isRight ? neighbourhood.successor : neighbourhood.predecessor { main[slot].viewSeen = 0 }
+    if let slot = isRight ? near.successor : near.predecessor { self[ring][slot].viewSeen = 0 }
   }
 }

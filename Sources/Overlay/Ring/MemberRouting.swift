@@ -157,6 +157,8 @@ extension Links {
       return nil
     }
     let payload = frame.dropping(reader.offset)
+    // This was to be the last hop before the destination: whoever comes next need not come back.
+    if header.destinationVia == id { header.destinationVia = nil }
     switch decideAmongMembers(header, from: slot) {
     case .deliver:
       return (header, payload)

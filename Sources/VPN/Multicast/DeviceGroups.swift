@@ -34,7 +34,10 @@ extension Tunnel {
       multicast.counters.noRoom &+= 1
       return
     }
-    if isNews { multicast.tree.set(group, isReceived: isReceived, community, at: now) }
+    // There may have been no room for it before.
+    if isNews || (isReceived && multicast.tree.find(group) == nil) {
+      multicast.tree.set(group, isReceived: isReceived, community, at: now)
+    }
   }
 
   /// Asks the kernel when that is due, and forgets what it does not report any more.

@@ -65,11 +65,11 @@ enum GroupSaying: BitwiseCopyable {
 struct GroupTree: ~Copyable {
   static let groupsMax = 1_024
   static let childrenMax = 2_048
-  /// Of one member: that of a small subring may report what all others receive.
-  static let childrenOfOneMax = 1_024
+  /// Of one member: that of a small subring may report what all others receive. Less than there is room for.
+  static let childrenOfOneMax = 512
   static let askersMax = 512
   static let reportInterval = Interval.seconds(30)
-  /// With what is swept every few seconds, a child that says nothing any more is forgotten after 60 to 70 s.
+  /// With what is swept every few seconds, a child that says nothing any more is forgotten after 65 to 70 s.
   static let childPatience = Interval.seconds(65)
   /// A member whose parent has died notices that sooner.
   static let orphanPatience = Interval.seconds(30)
@@ -117,7 +117,9 @@ struct GroupTree: ~Copyable {
       if let slot = find(report.group), remove(child, from: slot) { changed(slot, at: now) }
       return true
     }
-    guard let slot = slot(of: report.group, community, now) else { return true }
+    guard find(report.group) != nil || mayAdd(child), let slot = slot(of: report.group, community, now) else {
+      return true
+    }
     if let known = self.child(child, of: slot) {
       let isNews = children[known].receivers != report.receivers
       children[known].receivers = report.receivers

@@ -68,6 +68,9 @@ struct Multicast: ~Copyable {
 
   var deadline: Instant { min(local.deadline, tree.deadline, plans.deadline) }
 
+  /// This node goes on with a greater incarnation.
+  mutating func raiseSequence(to incarnation: UInt64) { sequence = max(sequence, incarnation << 24) }
+
   mutating func nextSequence() -> UInt64 {
     sequence &+= 1
     return sequence

@@ -49,8 +49,7 @@ extension Tunnel {
       multicast.counters.astray &+= 1
       return
     }
-    let isFirstHand = !tree.isDown && tree.saying.origin == network.links.peers[slot].key
-    guard isFirstHand || tree.saying.isAuthentic(in: community, under: suite) else {
+    guard tree.saying.isAuthentic(in: community, under: suite) else {
       multicast.counters.forged &+= 1
       return
     }
