@@ -18,6 +18,10 @@ extension NodeCore {
     tunnel?.value.receive(answer, from: source, network.links, at: now)
   }
 
+  fileprivate mutating func lose(_ id: OverlayID, at now: Instant) {
+    tunnel?.value.roster.onLost(id, at: now)
+  }
+
   fileprivate var rollCalls: RollCallCounters { reading { $0.rollCalls } ?? RollCallCounters() }
   fileprivate var rollNonce: UInt64 { reading { $0.rollCall.nonce } ?? 0 }
   fileprivate var lease: [UInt8] { reading { $0.leaseBytes } ?? [] }
@@ -135,6 +139,16 @@ extension Host {
     world.run(for: .milliseconds(100))
     for host in others { #expect(list(host).gone == ["host-4"], "by \(host.number)") }
     #expect(others.allSatisfy { !$0.core.knows(address, at: $0.context.now) }, "its link is lost for all")
+  }
+
+  @Test func nobodyIsShownTwice() throws {
+    let world = try network(4, seed: 306)
+    let (host, other) = (world.hosts[1], world.hosts[2])
+    // As if its new keys had not proved it yet.
+    host.core.lose(other.core.id, at: host.context.now)
+    let linked = host.snapshot.peers.map(\.id)
+    let others = host.core.members(at: host.context.now).members
+    #expect(linked.contains(other.core.id) && !others.contains { linked.contains($0.id) })
   }
 
   @Test func nobodyAnswersForAnother() throws {
