@@ -29,13 +29,15 @@ public struct MembersSnapshot: Sendable {
 }
 
 extension NodeCore {
-  /// The members that are not linked, in the order in which they were met; none on a seed.
+  /// The members that are not linked, in the order in which they were met; none on a seed. A node that is up
+  /// stands among the linked peers, also while its membership is not proved.
   public func members(at now: Instant) -> MembersSnapshot {
     reading { tunnel in
       var snapshot = MembersSnapshot()
       snapshot.isWhole = !tunnel.hasTooManyToAsk(network.links)
       tunnel.visitRoster { entry in
-        guard !entry.isLinked else { return }
+        let isUp = network.links.peer(entry.id).map { network.links.peers[$0].isUp } ?? false
+        guard !entry.isLinked, !isUp else { return }
         snapshot.members.append(
           MemberSnapshot(
             id: entry.id, name: entry.name.map { "\($0)" }, address: entry.address,

@@ -75,6 +75,9 @@ extension Tunnel {
   static let membersFirstMax = 64
   /// The answers of members are waited for this long at most.
   static let membersPatience = Interval.milliseconds(300)
+  /// An owner that a member has named, and that is not linked after this long, may be none: the directory is
+  /// asked.
+  static let namedPatience = Interval.seconds(1)
 
   /// Asks linked members for an address, once.
   /// - Returns: whether anybody was asked.
@@ -98,6 +101,7 @@ extension Tunnel {
   mutating func askDirectory(
     _ slot: Int, _ address: IPAddress, _ network: inout Network, _ context: inout Context
   ) {
+    if resolver.questions[slot].stage == .named { resolver.distrust(address, at: context.now) }
     resolver.turnToDirectory(slot)
     let tag = DirectoryTag.make(DirectoryTag.resolve, slot, in: resolver.questions)
     network.get(claimKey(address), tag: tag, &context)
@@ -107,7 +111,10 @@ extension Tunnel {
   mutating func answer(
     _ question: AddressQuestion, to slot: Int, _ network: inout Network, _ context: inout Context
   ) {
-    guard network.links.mayAsk(slot, at: context.now) else { return }
+    guard network.links.mayAsk(slot, at: context.now) else {
+      counters.askedTooMuch &+= 1
+      return
+    }
     let isOurs = question.address == claim.address?.address
     let lease = isOurs ? leaseBytes : known.lease(of: question.address, at: context.now) ?? []
     network.links.sendToMember(.has, slot, &context) {
@@ -124,13 +131,18 @@ extension Tunnel {
       resolver.questions[question].address.isV4, resolver.questions[question].key == nil
     else { return }
     let address = resolver.questions[question].address
+    guard resolver.mayAskMembers(address, at: context.now) else { return }
     if !answer.lease.isEmpty {
       if let claim = readClaim(answer.lease), claim.address == address,
         claim.owner != network.links.identity.publicKey
       {
         counters.membersKnew &+= 1
         resolver.named(question)
-        return link(question, to: claim.owner, &network, &context)
+        link(question, to: claim.owner, &network, &context)
+        if resolver.questions.isUsed(question), resolver.questions[question].stage == .named {
+          resolver.askAgain(question, at: context.now + Self.namedPatience)
+        }
+        return
       }
       counters.badClaims &+= 1
     }
@@ -144,9 +156,7 @@ extension Tunnel {
   /// better.
   mutating func onUnreachable(_ question: Int, _ network: inout Network, _ context: inout Context) {
     guard resolver.questions[question].stage == .named else { return fail(question, &context) }
-    let address = resolver.questions[question].address
-    resolver.distrust(address, at: context.now)
-    askDirectory(question, address, &network, &context)
+    askDirectory(question, resolver.questions[question].address, &network, &context)
   }
 
   /// Keeps a claim that the directory has brought.

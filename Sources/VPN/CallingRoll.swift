@@ -33,20 +33,26 @@ extension Tunnel {
   /// with the ticket, at once if nobody has to be waited for.
   public mutating func callRoll(_ ticket: UInt32, _ network: inout Network, _ context: inout Context) {
     let size = memberEstimate(network.links)
-    if rollCall.isOver(at: context.now) { roster.onCall() }
-    if !isLinkedWithAll(network.links), let question = rollCall.begin(size: size, &context) {
-      say(question, &network, &context)
+    if isLinkedWithAll(network.links) {
+      if rollCall.isOver(at: context.now) { roster.onCall() }
+    } else if let question = rollCall.begin(size: size, &context) {
+      if say(question, &network, &context) {
+        roster.onCall()
+      } else {
+        rollCall.withdraw(at: context.now)
+      }
     }
     if !rollCall.wait(ticket) { context.notify(.rollCalled(ticket: ticket)) }
   }
 
+  /// - Returns: whether it was said; false beyond the limits of broadcasts.
   private mutating func say(
     _ question: RollQuestion, _ network: inout Network, _ context: inout Context
-  ) {
-    guard let packet = context.pool.take(length: RollQuestion.bytes) else { return }
+  ) -> Bool {
+    guard let packet = context.pool.take(length: RollQuestion.bytes) else { return false }
+    defer { context.pool.release(packet) }
     _ = question.encode(into: context.pool.frame(packet))
-    broadcasting.say(.rollCall, packet, &network.links, &context)
-    context.pool.release(packet)
+    return broadcasting.say(.rollCall, packet, &network.links, &context)
   }
 
   /// A member wants to know who is there. One that is linked and knows our name and address does not ask us.
@@ -59,7 +65,7 @@ extension Tunnel {
     }
     let id = origin.id
     if let slot = links.peer(id), members[UInt32(slot)]?.knowsOurs == true { return }
-    rollCall.hear(question, from: id, &context)
+    rollCall.hear(question, from: id, size: memberEstimate(links), &context)
   }
 
   mutating func expireRollCall(_ network: inout Network, _ context: inout Context) {
@@ -76,10 +82,12 @@ extension Tunnel {
     for ticket in tickets { context.notify(.rollCalled(ticket: ticket)) }
   }
 
-  /// A member has answered: what it says of itself counts if it has signed it.
-  mutating func receive(_ answer: RollAnswer, from source: OverlayID, at now: Instant) {
+  /// A member has answered: what it says of itself counts if it has signed it, and once.
+  mutating func receive(
+    _ answer: RollAnswer, from source: OverlayID, _ links: borrowing Links, at now: Instant
+  ) {
     let id = answer.key.id
-    guard rollCall.isAsked(answer.nonce, at: now), source == id,
+    guard rollCall.isAsked(answer.nonce, at: now), source == id, roster[id]?.answered != answer.nonce,
       community.verifies(answer.signature, of: answer.signed, by: answer.key, suite)
     else {
       rollCall.counters.forged &+= 1
@@ -92,10 +100,13 @@ extension Tunnel {
         return
       }
       address = claim.address
-      known.read(answer.lease, of: claim.address, by: id, life: claim.life, at: now)
+      // Anybody can sign a claim of any address: whose it is by its link or by the directory has it.
+      if routes[claim.address].map({ links.peers[Int($0)].id == id }) ?? true {
+        known.hear(answer.lease, of: claim.address, by: id, life: claim.life, at: now)
+      }
     }
     rollCall.counters.heard &+= 1
-    roster.onAnswer(id, answer.name, address, at: now)
+    roster.onAnswer(id, answer.name, address, to: answer.nonce, at: now)
   }
 
   /// Whose address a lease proves; nil when it proves nothing.

@@ -31,7 +31,16 @@ struct KnownLeases {
     keep(Known(address: address, owner: owner, bytes: bytes.bytes, until: .never))
   }
 
-  /// A claim was read that lives for so long.
+  /// The owner of a claim has shown it in a roll call. The directory was not asked: it counts only where no
+  /// other owner is known.
+  mutating func hear(
+    _ bytes: Frame, of address: IPAddress, by owner: OverlayID, life: Interval, at now: Instant
+  ) {
+    if all.contains(where: { $0.address == address && $0.owner != owner && $0.until > now }) { return }
+    read(bytes, of: address, by: owner, life: life, at: now)
+  }
+
+  /// The directory has brought a claim that lives for so long.
   mutating func read(
     _ bytes: Frame, of address: IPAddress, by owner: OverlayID, life: Interval, at now: Instant
   ) {

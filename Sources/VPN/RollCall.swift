@@ -17,9 +17,10 @@ public struct RollCallCounters: Sendable, BitwiseCopyable {
   public var heard: UInt64 = 0
   /// Answers to others.
   public var answered: UInt64 = 0
-  /// Others asked more often than they may, or too many at a time.
+  /// Others asked more often than they may, too many at a time, or too many members.
   public var limited: UInt64 = 0
-  /// Answers that the member did not sign, whose claim is not its own, or that nobody has asked for.
+  /// Answers that the member did not sign, whose claim is not its own, that nobody has asked for, or that are
+  /// not its first.
   public var forged: UInt64 = 0
 }
 
@@ -27,7 +28,10 @@ public struct RollCallCounters: Sendable, BitwiseCopyable {
 struct RollCall: ~Copyable {
   /// A list is of use for so long, and asked for anew no sooner.
   static let pause = Interval.seconds(10)
-  /// More members are not asked.
+  /// Nobody is answered more often: sooner than one may ask, as a question may be long on its way and the
+  /// next one short.
+  static let answerPause = Interval.seconds(5)
+  /// More members are not asked. Nobody answers if there are twice as many: sizes are estimates.
   static let sizeMax = 1_024
   /// Each member adds so much to the time over which answers are spread.
   static let spreadForMember = Interval.milliseconds(5)
@@ -67,12 +71,22 @@ struct RollCall: ~Copyable {
   mutating func begin(size: Int, _ context: inout Context) -> RollQuestion? {
     guard isOver(at: context.now), size <= Self.sizeMax else { return nil }
     nonce = context.random.next()
-    let spread = min(Self.spreadForMember * UInt64(max(size, 1)), RollQuestion.spreadMax)
+    let spread = Self.spread(size)
     endsAt = context.now + spread + Self.wayMax
     nextAt = context.now + Self.pause
     deadline = min(deadline, endsAt)
     counters.called &+= 1
     return RollQuestion(nonce: nonce, spread: spread)
+  }
+
+  /// The question could not be said: nobody will answer.
+  mutating func withdraw(at now: Instant) {
+    endsAt = .never
+    nextAt = now
+  }
+
+  private static func spread(_ size: Int) -> Interval {
+    min(spreadForMember * UInt64(max(size, 1)), RollQuestion.spreadMax)
   }
 
   /// Whether the last call is too old to say anything.
@@ -89,17 +103,19 @@ struct RollCall: ~Copyable {
 
   // MARK: - Answering
 
-  /// Another member asks who is there.
-  mutating func hear(_ question: RollQuestion, from asker: OverlayID, _ context: inout Context) {
+  /// Another member asks who is there. One question has all members answer: how many there are, and over
+  /// which time they have to answer, is not for the one that asks to say.
+  /// - Parameter size: of the community, as far as this node knows.
+  mutating func hear(_ question: RollQuestion, from asker: OverlayID, size: Int, _ context: inout Context) {
     let now = context.now
     if askers.count == Self.askersMax { forgetAskers(at: now) }
-    let wasAsked = askers[asker].map { now - $0 < Self.pause } ?? false
-    guard !wasAsked, askers.count < Self.askersMax, answers.take(at: now) else {
+    let wasAsked = askers[asker].map { now - $0 < Self.answerPause } ?? false
+    guard size <= 2 * Self.sizeMax, !wasAsked, askers.count < Self.askersMax, answers.take(at: now) else {
       counters.limited &+= 1
       return
     }
     askers.set(asker, now)
-    let wait = Interval(ns: context.random.below(max(question.spread.ns, 1)))
+    let wait = Interval(ns: context.random.below(max(question.spread, Self.spread(size)).ns))
     guard pending.insert(Pending(asker: asker, nonce: question.nonce, dueAt: now + wait)) != nil else {
       counters.limited &+= 1
       return
@@ -109,7 +125,7 @@ struct RollCall: ~Copyable {
 
   private mutating func forgetAskers(at now: Instant) {
     var old: [OverlayID] = []
-    askers.visit { id, at in if now - at >= Self.pause { old.append(id) } }
+    askers.visit { id, at in if now - at >= Self.answerPause { old.append(id) } }
     for id in old { askers.remove(id) }
   }
 

@@ -17,9 +17,11 @@ public struct RosterEntry: BitwiseCopyable, Sendable {
   /// When it was last there; of a linked one, when the link came up.
   public internal(set) var seenAt: Instant
   public internal(set) var isLinked = false
-  /// Whether it was there at the last roll call, and has not said good-bye since. A link that ends says
-  /// nothing: most are let go because nobody needs them.
+  /// Whether it was linked or answered since the last roll call, and has not said good-bye since. A link that
+  /// ends says nothing: most are let go because nobody needs them.
   public internal(set) var isPresent = false
+  /// The roll call that it has answered last.
+  var answered: UInt64?
 }
 
 /// Who was met.
@@ -36,6 +38,7 @@ struct Roster: ~Copyable {
   mutating func onLinked(_ id: OverlayID, at now: Instant) {
     guard let slot = slot(of: id, at: now) else { return }
     entries[slot].isLinked = true
+    entries[slot].isPresent = true
   }
 
   /// The link is lost.
@@ -45,10 +48,11 @@ struct Roster: ~Copyable {
     entries[slot].isLinked = false
   }
 
-  /// The member says that it goes.
+  /// The member says that it goes. Its link ends by itself.
   mutating func onLeave(_ id: OverlayID, at now: Instant) {
-    onLost(id, at: now)
-    if let slot = byID[id].map(Int.init) { entries[slot].isPresent = false }
+    guard let slot = byID[id].map(Int.init) else { return }
+    entries[slot].seenAt = now
+    entries[slot].isPresent = false
   }
 
   /// A linked member has said what it is called.
@@ -63,14 +67,17 @@ struct Roster: ~Copyable {
 
   /// The roll is called: who is not linked is there only if it answers.
   mutating func onCall() {
-    for slot in 0..<entries.highWater where entries.isUsed(slot) {
-      entries[slot].isPresent = entries[slot].isLinked
+    for slot in 0..<entries.highWater where entries.isUsed(slot) && !entries[slot].isLinked {
+      entries[slot].isPresent = false
     }
   }
 
-  /// A member has answered the roll call.
-  mutating func onAnswer(_ id: OverlayID, _ name: MemberName?, _ address: IPAddress?, at now: Instant) {
+  /// A member has answered the roll call with that nonce.
+  mutating func onAnswer(
+    _ id: OverlayID, _ name: MemberName?, _ address: IPAddress?, to nonce: UInt64, at now: Instant
+  ) {
     guard let slot = slot(of: id, at: now) else { return }
+    entries[slot].answered = nonce
     entries[slot].name = name
     // One that has proved its address on its link, or earlier, may have none to show just now.
     if let address { entries[slot].address = address }

@@ -171,7 +171,7 @@ extension Tunnel {
       receive(message, from: header.source, via: header.sourceVia, &network, &context)
       pumpGroups(&network, &context)
     case .roll:
-      receive(try RollAnswer(decoding: payload), from: header.source, at: context.now)
+      receive(try RollAnswer(decoding: payload), from: header.source, network.links, at: context.now)
     case .ring, .datagram, .directory:
       subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
     }

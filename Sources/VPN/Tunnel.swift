@@ -276,7 +276,11 @@ public struct Tunnel: ~Copyable {
   public mutating func expire(_ network: inout Network, _ context: inout Context) {
     startIfReady(&network, &context)
     if wasReady, let request = claim.expire(at: context.now) { carryOut(request, &network, &context) }
-    for slot in resolver.overdue(at: context.now) { fail(slot, &context) }
+    for slot in resolver.overdue(at: context.now) {
+      let question = resolver.questions[slot]
+      if question.stage == .named { resolver.distrust(question.address, at: context.now) }
+      fail(slot, &context)
+    }
     askAgain(&network, &context)
     showAgain(&network, &context)
     verifyAgain(&network, &context)
@@ -370,4 +374,6 @@ public struct TunnelCounters: Sendable, BitwiseCopyable {
   /// Addresses that linked members were asked for, and that one of them knew.
   public var askedMembers: UInt64 = 0
   public var membersKnew: UInt64 = 0
+  /// Questions of members for an address, more than they may ask.
+  public var askedTooMuch: UInt64 = 0
 }

@@ -84,7 +84,7 @@ extension Daemon {
 
   // Peers by what people call them.
 
-  /// Whom a text names: an address, a full ID, or a linked peer by the beginning of its ID.
+  /// Whom a text names: an address, a full ID, or a peer that `peers` shows by the beginning of its ID.
   func target(_ text: String) -> Result<PingTarget, Failure> {
     if let address = IPAddress(text) { return .success(.address(address)) }
     let digits = text.lowercased()
@@ -93,16 +93,17 @@ extension Daemon {
       scratch.frame.write(bytes)
       return .success(.id(OverlayID(scratch.frame)))
     }
-    let found = core.snapshot(at: context.now).peers.filter { $0.id.description.hasPrefix(digits) }
+    let linked = core.snapshot(at: context.now).peers.map(\.id)
+    let others = core.members(at: context.now).members.map(\.id)
+    let found = (linked + others).filter { $0.description.hasPrefix(digits) }
     guard let first = found.first else {
-      return .failure(
-        Failure(.notFound, "no linked peer has an ID that begins with \(text): see `p2pvpn peers`"))
+      return .failure(Failure(.notFound, "no peer has an ID that begins with \(text): see `p2pvpn peers`"))
     }
     guard found.count == 1 else {
       return .failure(
         Failure(.failed, "\(found.count) peers have IDs that begin with \(text): give more digits"))
     }
-    return .success(.id(first.id))
+    return .success(.id(first))
   }
 
   /// The linked peer that is meant.

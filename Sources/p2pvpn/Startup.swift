@@ -78,8 +78,7 @@ struct Startup {
       community.map {
         TunnelConfiguration(
           community: $0, address: wanted.address, pool: wanted.pool, remembered: remembered($0, store),
-          // A machine whose name is no label has none here.
-          name: wanted.name ?? MachineName.label().flatMap { MemberName($0) },
+          name: wanted.name ?? defaultName(in: $0),
           broadcasts: wanted.broadcasts, multicasts: wanted.multicasts)
       }
     }
@@ -100,6 +99,12 @@ struct Startup {
         log: log, directory: directory, store: store, netlink: netlink, device: device,
         sockets: sockets, signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
         configuration: configuration, bootstraps: options.bootstraps, concerns: concerns))
+  }
+
+  /// What the machine is called, unless that is no label. Everybody may enter an open community: there it is
+  /// not told.
+  private func defaultName(in community: Community) -> MemberName? {
+    community.isOpen ? nil : MachineName.label().flatMap { MemberName($0) }
   }
 
   /// An open community has everybody for a member: nobody is favoured for that.

@@ -144,6 +144,17 @@ class Daemon:
         wanted = other if isinstance(other, str) else other.id()
         return next((p for p in self.peers() if p["id"] == wanted), {})
 
+    def linked(self):
+        """Its peers with a link; `peers` lists also members without one, those that have gone among them."""
+        return [peer for peer in self.peers() if peer["last_seen_s"] is None]
+
+    def has_neighbours(self, count):
+        """Whether it is linked with so many neighbours on the community's ring, and agrees with them.
+
+        By `status`: `peers` would ask all members, whose answers make links."""
+        subring = self.community()["subring"]
+        return subring["settled"] and subring["neighbours"] >= count
+
     def path_to(self, other):
         return self.peer(other).get("path")
 

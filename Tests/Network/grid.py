@@ -142,7 +142,7 @@ def measure(fleet, pair, delay=0, crowd=0, options=()):
         members = [fleet.join(host, seed, options=options) for host in hosts]
         a, b = (member.wait_ready(READY_LIMIT) for member in members)
         time.sleep(1)
-        run["stranger"] = not a.peer(b)
+        run["stranger"] = b.id() not in [peer["id"] for peer in a.linked()]
         run["at"] = time.time()
         run["first_ms"] = first_packet(a, b)
         follow(a, b, run, limit(pair))

@@ -40,7 +40,7 @@ def test_two_communities_with_the_same_addresses_do_not_hear_each_other(fleet):
     assert len({person.address6 for person in people}) == 6
     for own in communities:
         until("all of a community to be linked", lambda: all(
-            sum(peer["community"] is not None for peer in person.daemon.peers()) == 2 for person in own), 20)
+            person.daemon.has_neighbours(2) for person in own), 20)
 
     expected = {person: set() for person in people}
     for person in people:

@@ -17,7 +17,7 @@ def twenty(fleet):
     seed = fleet.seed("h1")
     members = [fleet.join(f"h{i}", seed) for i in range(2, 22)]
     ears = [Ear(member.wait_ready()) for member in members]
-    until("links", lambda: all(len(member.peers()) >= 8 for member in members), 30)
+    until("links", lambda: all(member.has_neighbours(8) for member in members), 30)
     for ear in ears:
         ear.broadcast = str(ipaddress.ip_network(members[0].pool()).broadcast_address)
     yield ears

@@ -16,7 +16,7 @@ def test_a_flood_of_broadcasts_is_limited_and_disturbs_nobody(fleet):
     seed = fleet.seed("h1")
     members = [fleet.join(f"h{i}", seed) for i in range(2, 8)]
     ears = [Ear(member.wait_ready()) for member in members]
-    until("links", lambda: all(len(member.peers()) >= 6 for member in members), 20)
+    until("links", lambda: all(member.has_neighbours(5) for member in members), 20)
     broadcast = str(ipaddress.ip_network(members[0].pool()).broadcast_address)
     flooder, beacon, *others = ears
     before = members[0].community()["dropped"]["limited"]

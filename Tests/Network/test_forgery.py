@@ -49,7 +49,7 @@ def test_nobody_hears_what_is_said_in_the_name_of_another(fleet):
     members = [fleet.join(f"h{i}", seed) for i in range(2, 6)]
     for member in members:
         member.wait_ready()
-    until("links", lambda: all(len(member.peers()) >= 4 for member in members), 20)
+    until("links", lambda: all(member.has_neighbours(3) for member in members), 20)
     culprit, victim, *_ = members
     ears, eyes = [Ear(member) for member in members], [Eye(member) for member in members[1:]]
     pool = ipaddress.ip_network(culprit.pool())

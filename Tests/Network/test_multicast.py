@@ -80,7 +80,7 @@ def listeners(fleet):
     seed = fleet.seed("h1")
     members = [fleet.join(f"h{i}", seed, options=["--no-multicast"] if i == 9 else []) for i in range(2, 10)]
     listeners = [Listener(member.wait_ready()) for member in members]
-    until("links", lambda: all(len(member.peers()) >= 8 for member in members), 30)
+    until("links", lambda: all(member.has_neighbours(7) for member in members), 30)
     yield listeners
     for listener in listeners:
         listener.close()

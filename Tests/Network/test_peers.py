@@ -17,7 +17,7 @@ def test_each_of_twenty_lists_all_others(fleet):
     members = [fleet.join(f"h{i}", seed, options=("--name", f"box-{i}")) for i in range(2, 22)]
     for member in members:
         member.wait_ready()
-    until("the subring", lambda: all(m.community()["subring"]["settled"] for m in members), 30)
+    until("the subring", lambda: all(member.has_neighbours(8) for member in members), 30)
     everybody = {f"box-{i}" for i in range(2, 22)}
     for i, member in enumerate(members, 2):
         start = time.monotonic()

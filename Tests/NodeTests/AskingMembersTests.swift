@@ -19,6 +19,21 @@ extension NodeCore {
     settle(&context)
   }
 
+  /// A member asks for an address that often, at once.
+  fileprivate mutating func isAsked(
+    _ times: Int, for address: IPAddress, by slot: Int, _ context: inout Context
+  ) {
+    for n in 0..<times {
+      let question = AddressQuestion(nonce: UInt64(n), address: address)
+      tunnel?.value.answer(question, to: slot, &network, &context)
+    }
+    settle(&context)
+  }
+
+  fileprivate func mayAskMembers(_ address: IPAddress, at now: Instant) -> Bool {
+    reading { $0.resolver.mayAskMembers(address, at: now) } ?? false
+  }
+
   fileprivate mutating func forget(_ address: IPAddress) { tunnel?.value.known.forget(address) }
 
   /// The number of the question about an address, and where it is asked.
@@ -175,7 +190,24 @@ extension Host {
     let nonce = try #require(a.question(old)?.nonce)
     hear(world, lease, at: a, from: liar, nonce: nonce)
     #expect(a.question(old)?.stage == .named)
-    #expect(world.run(upTo: .seconds(20)) { !heir.delivered.isEmpty } != nil, "its owner has it in the end")
+    let took = world.run(upTo: .seconds(4)) { !heir.delivered.isEmpty }
+    #expect(took != nil, "nobody waits for the end of a handshake with the one that was named")
+    let isTrusted = a.core.mayAskMembers(old, at: a.context.now)
+    #expect(!isTrusted)
+    hear(world, lease, at: a, from: liar, nonce: nonce)
+    #expect(a.core.peer(with: heir.core.id).map { a.core.isRouted(old, to: $0) } == true)
+  }
+
+  @Test func aMemberMayNotAskForEver() throws {
+    let world = try network(3, seed: 407)
+    let (a, b) = (world.hosts[1], world.hosts[2])
+    let found = a.core.peer(with: b.core.id)
+    let slot = try #require(found)
+    world.act(a) { a.core.isAsked(80, for: address(a), by: slot, &a.context) }
+    #expect(a.snapshot.tunnel!.askedTooMuch == 30)
+    world.run(for: .seconds(1))
+    world.act(a) { a.core.isAsked(50, for: address(a), by: slot, &a.context) }
+    #expect(a.snapshot.tunnel!.askedTooMuch == 30)
   }
 }
 

@@ -15,12 +15,21 @@ extension NodeCore {
   /// Takes an answer as if it had come from the member with that ID.
   fileprivate mutating func hear(_ answer: Frame, from source: OverlayID, at now: Instant) throws {
     let answer = try RollAnswer(decoding: answer)
-    tunnel?.value.receive(answer, from: source, at: now)
+    tunnel?.value.receive(answer, from: source, network.links, at: now)
+  }
+
+  fileprivate mutating func lose(_ id: OverlayID, at now: Instant) {
+    tunnel?.value.roster.onLost(id, at: now)
   }
 
   fileprivate var rollCalls: RollCallCounters { reading { $0.rollCalls } ?? RollCallCounters() }
   fileprivate var rollNonce: UInt64 { reading { $0.rollCall.nonce } ?? 0 }
   fileprivate var lease: [UInt8] { reading { $0.leaseBytes } ?? [] }
+
+  /// Whether it would tell another member whose address that is.
+  fileprivate func knows(_ address: IPAddress, at now: Instant) -> Bool {
+    reading { $0.known.lease(of: address, at: now) != nil } ?? false
+  }
 }
 
 extension Host {
@@ -122,10 +131,24 @@ extension Host {
   @Test func whoSaysGoodByeIsShownAsGoneAtOnce() throws {
     let world = try network(6, seed: 304)
     let leaver = world.hosts[4]
+    let address = try #require(leaver.snapshot.community?.address?.address)
+    let others = [1, 2, 3, 5, 6].map { world.hosts[$0] }
+    #expect(others.allSatisfy { $0.core.knows(address, at: $0.context.now) })
     world.act(leaver) { leaver.core.leave(&leaver.context) }
     world.kill(4)
     world.run(for: .milliseconds(100))
-    for node in [1, 2, 3, 5, 6] { #expect(list(world.hosts[node]).gone == ["host-4"], "by \(node)") }
+    for host in others { #expect(list(host).gone == ["host-4"], "by \(host.number)") }
+    #expect(others.allSatisfy { !$0.core.knows(address, at: $0.context.now) }, "its link is lost for all")
+  }
+
+  @Test func nobodyIsShownTwice() throws {
+    let world = try network(4, seed: 306)
+    let (host, other) = (world.hosts[1], world.hosts[2])
+    // As if its new keys had not proved it yet.
+    host.core.lose(other.core.id, at: host.context.now)
+    let linked = host.snapshot.peers.map(\.id)
+    let others = host.core.members(at: host.context.now).members
+    #expect(linked.contains(other.core.id) && !others.contains { linked.contains($0.id) })
   }
 
   @Test func nobodyAnswersForAnother() throws {
@@ -154,5 +177,8 @@ extension Host {
     #expect(!list(host).here.contains("x") && !list(host).gone.contains("x"))
     try hear(answer(nonce), from: mine.id)
     #expect(list(host).here.contains("x") && host.rollCalls.forged == UInt64(wrong.count))
+    let heard = host.rollCalls.heard
+    try hear(answer(nonce), from: mine.id)
+    #expect(host.rollCalls.heard == heard && host.rollCalls.forged == UInt64(wrong.count + 1), "once")
   }
 }

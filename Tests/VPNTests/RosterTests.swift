@@ -38,12 +38,12 @@ import Testing
     roster.onLost(id(1), at: .start + .seconds(9))
     let second = roster[id(1)]
     let lost = try #require(second)
-    #expect(!lost.isLinked && !lost.isPresent && lost.seenAt == .start + .seconds(9))
+    #expect(!lost.isLinked && lost.isPresent && lost.seenAt == .start + .seconds(9))
     #expect(lost.name == linked.name && lost.address == linked.address)
-    roster.onAnswer(id(1), MemberName("desktop"), nil, at: .start + .seconds(20))
+    roster.onAnswer(id(1), MemberName("desktop"), nil, to: 7, at: .start + .seconds(20))
     let third = roster[id(1)]
     let answered = try #require(third)
-    #expect(answered.isPresent && answered.name == MemberName("desktop"))
+    #expect(answered.isPresent && answered.answered == 7 && answered.name == MemberName("desktop"))
     #expect(answered.address == linked.address, "it has none to show just now")
     roster.onCall()
     let fourth = roster[id(1)]
@@ -57,23 +57,29 @@ import Testing
   @Test func whoIsLetGoIsThereUntilItSaysGoodBye() throws {
     var roster = Roster()
     roster.onLinked(id(1), at: .start)
-    roster.onCall()
     roster.onLost(id(1), at: .start + .seconds(1))
     let first = roster[id(1)]
     let letGo = try #require(first)
     #expect(!letGo.isLinked && letGo.isPresent)
     roster.onLinked(id(1), at: .start + .seconds(2))
     roster.onLeave(id(1), at: .start + .seconds(3))
+    roster.onCall()
     let second = roster[id(1)]
-    let left = try #require(second)
-    #expect(!left.isLinked && !left.isPresent && left.seenAt == .start + .seconds(3))
+    let leaving = try #require(second)
+    #expect(leaving.isLinked && !leaving.isPresent, "its link is not closed yet")
+    roster.onLost(id(1), at: .start + .seconds(4))
+    let third = roster[id(1)]
+    let left = try #require(third)
+    #expect(!left.isLinked && !left.isPresent && left.seenAt == .start + .seconds(4))
   }
 
   @Test func longestUnseenIsForgotten() {
     var roster = Roster()
-    for n in 0..<Roster.limit { roster.onAnswer(id(n), nil, nil, at: .start + .seconds(UInt64(n))) }
+    for n in 0..<Roster.limit {
+      roster.onAnswer(id(n), nil, nil, to: 1, at: .start + .seconds(UInt64(n)))
+    }
     roster.onLinked(id(0), at: .start + .minutes(60))
-    roster.onAnswer(id(5_000), nil, nil, at: .start + .minutes(60))
+    roster.onAnswer(id(5_000), nil, nil, to: 1, at: .start + .minutes(60))
     let (linked, longest, next) = (roster[id(0)], roster[id(1)], roster[id(2)])
     let (count, last) = (roster.entries.count, roster[id(5_000)])
     #expect(count == Roster.limit && last != nil)
@@ -104,18 +110,51 @@ import Testing
     #expect(third?.spread == RollQuestion.spreadMax && tooMany == nil)
   }
 
-  @Test func eachAskerIsAnsweredOnceInTenSeconds() {
+  @Test func whatCouldNotBeSaidIsAskedAgain() {
+    var call = RollCall()
+    var context = Context(packets: 1, effects: 8, seed: 1)
+    let first = call.begin(size: 40, &context)
+    call.withdraw(at: context.now)
+    let waits = call.wait(1)
+    let second = call.begin(size: 40, &context)
+    #expect(first != nil && !waits && second != nil)
+  }
+
+  /// The one that asks says little of how much it sets going.
+  @Test func answersAreSpreadBySizeAndNotInACrowd() {
+    var call = RollCall()
+    var context = Context(packets: 1, effects: 8, seed: 1)
+    var latest = Instant.start
+    for n in 0..<8 {
+      call.hear(RollQuestion(nonce: 1, spread: .zero), from: id(n), size: 200, &context)
+      while call.deadline != .never {
+        latest = max(latest, call.deadline)
+        _ = call.takeDue(at: call.deadline)
+      }
+    }
+    #expect((Interval.milliseconds(300)...Interval.seconds(1)).contains(latest - .start))
+    context.now = .start + .seconds(60)
+    call.hear(RollQuestion(nonce: 1, spread: .zero), from: id(9), size: 2 * RollCall.sizeMax, &context)
+    let (deadline, limited) = (call.deadline, call.counters.limited)
+    #expect(deadline <= context.now + RollQuestion.spreadMax && limited == 0)
+    call.hear(RollQuestion(nonce: 1, spread: .zero), from: id(10), size: 2 * RollCall.sizeMax + 1, &context)
+    let refused = call.counters.limited
+    #expect(refused == 1)
+  }
+
+  @Test func eachAskerIsAnsweredOnceInFiveSeconds() {
     var call = RollCall()
     var context = Context(packets: 1, effects: 8, seed: 1)
     for nonce in UInt64(0)..<3 {
-      call.hear(RollQuestion(nonce: nonce, spread: .milliseconds(100)), from: id(1), &context)
+      call.hear(RollQuestion(nonce: nonce, spread: .milliseconds(100)), from: id(1), size: 3, &context)
     }
     let (limited, deadline) = (call.counters.limited, call.deadline)
     #expect(limited == 2 && deadline <= context.now + .milliseconds(100))
     context.now = context.now + .milliseconds(100)
     let first = call.takeDue(at: context.now).answers.map(\.nonce)
-    context.now = context.now + .seconds(10)
-    call.hear(RollQuestion(nonce: 9, spread: .zero), from: id(1), &context)
+    context.now = .start + .seconds(5)
+    call.hear(RollQuestion(nonce: 9, spread: .zero), from: id(1), size: 3, &context)
+    context.now = call.deadline
     let second = call.takeDue(at: context.now).answers.map(\.nonce)
     #expect(first == [0] && second == [9])
   }
@@ -125,13 +164,33 @@ import Testing
     var context = Context(packets: 1, effects: 8, seed: 1)
     var answered = 0
     for n in 0..<1_000 {
-      call.hear(RollQuestion(nonce: UInt64(n), spread: .zero), from: id(n), &context)
-      answered += call.takeDue(at: context.now).answers.count
+      call.hear(RollQuestion(nonce: UInt64(n), spread: .zero), from: id(n), size: 1, &context)
       context.now = context.now + .milliseconds(10)
+      answered += call.takeDue(at: context.now).answers.count
     }
     let limited = call.counters.limited
     #expect((20...30).contains(answered), "10 s, and 8 at once")
     #expect(limited == 1_000 - UInt64(answered))
+  }
+
+  @Test func whatARollCallBringsDisplacesNobody() {
+    var known = KnownLeases()
+    let bytes = Scratch(capacity: 1)
+    let other = Scratch(capacity: 1)
+    bytes.frame.write([0])
+    other.frame.write([1])
+    let (linked, read) = (IPAddress(v4: 0x6450_0001), IPAddress(v4: 0x6450_0002))
+    known.show(bytes.frame, of: linked, by: id(1))
+    known.read(bytes.frame, of: read, by: id(1), life: .seconds(30), at: .start)
+    for address in [linked, read] {
+      known.hear(other.frame, of: address, by: id(2), life: .seconds(30), at: .start)
+    }
+    let first = [linked, read].map { known.lease(of: $0, at: .start) }
+    #expect(first == [[0], [0]])
+    known.hear(other.frame, of: read, by: id(2), life: .seconds(30), at: .start + .seconds(30))
+    known.read(other.frame, of: linked, by: id(2), life: .seconds(30), at: .start + .seconds(30))
+    let second = [linked, read].map { known.lease(of: $0, at: .start + .seconds(30)) }
+    #expect(second == [[1], [1]], "the old one has ended; the directory has the last word")
   }
 
   @Test func claimsThatWereReadEnd() {

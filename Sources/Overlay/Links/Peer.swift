@@ -121,6 +121,8 @@ public struct Peer: BitwiseCopyable {
   var messages = TokenBucket(rate: 20_000, burst: 20_000, at: .start)
   /// Answers that are larger than their questions: lists with all names, candidates.
   var answers = TokenBucket(rate: 1, burst: 8, at: .start)
+  /// Questions of a member that are answered with a lease.
+  var questions = TokenBucket(rate: 50, burst: 50, at: .start)
   /// Handshakes that the peer has us forward (a node with many new acquaintances, not a flood).
   var inits = TokenBucket(rate: 20, burst: 40, at: .start)
   public internal(set) var receivedBytes: UInt64 = 0

@@ -23,8 +23,8 @@ extension Links {
     return (slots, timeout)
   }
 
-  /// Whether a member may send us one more message to be answered.
+  /// Whether a member may ask us one more question: as many as it may have of its own.
   public mutating func mayAsk(_ slot: Int, at now: Instant) -> Bool {
-    peers[slot].messages.take(at: now)
+    peers[slot].questions.take(at: now)
   }
 }
