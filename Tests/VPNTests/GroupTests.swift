@@ -10,6 +10,14 @@ import Testing
 @testable import VPN
 
 @Suite struct GroupTests {
+  /// A member whose key solves the puzzle.
+  private static let owner = {
+    let seeds = (0...).lazy.map { number in
+      Key(bytes: [UInt8(number & 255), UInt8(number >> 8)] + [UInt8](repeating: 7, count: 30))!
+    }
+    return seeds.map { Identity(seed: $0) }.first { $0.publicKey.solvesPuzzle }!
+  }()
+
   private let home = Community.shared(name: "home", secret: [UInt8](1...32))
   private let group = IPAddress("239.1.2.3")!
   private let me = OverlayID(high: 5, middle: 0, low: 0)
@@ -169,7 +177,7 @@ import Testing
   }
 
   private func frame() -> (bytes: [UInt8], owner: Identity) {
-    let owner = Identity(seed: Key(bytes: [UInt8](repeating: 7, count: 32))!)
+    let owner = Self.owner
     let packet = Packets.frame(Packets.v4([1, 2, 3, 4], to: group))
     let scratch = Scratch(capacity: packet.count + TreeFrame.overhead)
     TreeFrame.write(packet, sequence: 77, by: owner, in: home, to: scratch.frame)

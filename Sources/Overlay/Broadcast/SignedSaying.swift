@@ -41,9 +41,10 @@ public struct SignedSaying: BitwiseCopyable {
     self.signature = signature
   }
 
-  /// Whether the origin has said this, in this community.
+  /// Whether the origin has said this, in this community, and its key is one that a node may have: those cost
+  /// something to make.
   public func isAuthentic(in community: Community, under suite: Suite) -> Bool {
-    community.verifies(signature, of: signed, by: origin, suite)
+    suite.admits(origin) && community.verifies(signature, of: signed, by: origin, suite)
   }
 
   /// Writes the part.
