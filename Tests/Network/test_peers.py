@@ -30,6 +30,10 @@ def test_each_of_twenty_lists_all_others(fleet):
     text = members[0].control("peers").stdout
     assert text.split()[:2] == ["NAME", "ID"] and "box-21" in text
     assert "all neighbours agree" in members[0].control("status").stdout
+    linked = [peer["id"] for peer in members[0].linked()]
+    idle = next(peer for peer in members[0].peers() if peer["community"] and peer["id"] not in linked)
+    pong = members[0].control("ping", idle["id"][:10], "--count", 1)
+    assert pong.returncode == 0, pong.stderr
 
     dead, witness = members[7], members[0]
     dead_id = dead.id()
