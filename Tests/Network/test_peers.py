@@ -63,3 +63,12 @@ def test_a_name_is_a_label(fleet):
     member = fleet.join("h2", options=("--name", "my host"))
     assert member.wait_exit() == 2
     assert "letters, digits and hyphens" in member.log_text()
+
+
+def test_an_open_community_hears_only_names_that_were_given(fleet):
+    fleet.lab.lan(3)
+    seed = fleet.seed("h1")
+    a, b = [fleet.daemon(host, "join", "public", "--bootstrap", seed.host.ip, *options).wait_ready()
+            for host, options in (("h2", ()), ("h3", ("--name", "box-3")))]
+    until("the name", lambda: a.peer(b).get("name") == "box-3", 10)
+    assert b.peer(a)["community"] == "public" and b.peer(a)["name"] is None
