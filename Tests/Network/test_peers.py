@@ -30,6 +30,10 @@ def test_each_of_twenty_lists_all_others(fleet):
     text = members[0].control("peers").stdout
     assert text.split()[:2] == ["NAME", "ID"] and "box-21" in text
     assert "all neighbours agree" in members[0].control("status").stdout
+    linked = [peer["id"] for peer in members[0].linked()]
+    idle = next(peer for peer in members[0].peers() if peer["community"] and peer["id"] not in linked)
+    pong = members[0].control("ping", idle["id"][:10], "--count", 1)
+    assert pong.returncode == 0, pong.stderr
 
     dead, witness = members[7], members[0]
     dead_id = dead.id()
@@ -59,3 +63,12 @@ def test_a_name_is_a_label(fleet):
     member = fleet.join("h2", options=("--name", "my host"))
     assert member.wait_exit() == 2
     assert "letters, digits and hyphens" in member.log_text()
+
+
+def test_an_open_community_hears_only_names_that_were_given(fleet):
+    fleet.lab.lan(3)
+    seed = fleet.seed("h1")
+    a, b = [fleet.daemon(host, "join", "public", "--bootstrap", seed.host.ip, *options).wait_ready()
+            for host, options in (("h2", ()), ("h3", ("--name", "box-3")))]
+    until("the name", lambda: a.peer(b).get("name") == "box-3", 10)
+    assert b.peer(a)["community"] == "public" and b.peer(a)["name"] is None
