@@ -1,10 +1,10 @@
 // Where the members of a community find each other: sixteen leases of the directory, each with a key of its
 // own.
 //
-// A member may write one of them, which follows from its blinded key, and keeps it as long as it lives; so
-// the sixteen name up to sixteen members that nobody has chosen. Whoever has no link to a member reads four
-// at a time until somebody is met. Everybody reads one now and then for life: a subring that is split does
-// not know it, and the member that is named there may stand on the other part.
+// A member writes one of them, at first the one that follows from its blinded key, and keeps it as long as it
+// lives; so the sixteen name up to sixteen members that nobody has chosen. Whoever has no link to a member
+// reads four at a time until somebody is met. Everybody reads one now and then for life: a subring that is
+// split does not know it, and the member that is named there may stand on the other part.
 //
 // The members of a small subring use the first four only. A handful of members would leave most of sixteen
 // empty, and each of two parts would read long before it comes to a place of the other; in four they find
@@ -50,10 +50,10 @@ struct Rendezvous {
   /// An answer from the subring is waited for this long.
   static let patience = Interval.seconds(3)
 
-  /// The place that this member may write, of all, and of those of a small subring; and how often it has
-  /// moved on since it last had one.
+  /// The place that this member writes, of all, and of those of a small subring.
   private var own: UInt8
-  private var moves: UInt8 = 0
+  /// How often a stranger had it since this member last had one.
+  private var denials: UInt8 = 0
   private(set) var writeAt: Instant = .never
   private(set) var readAt: Instant = .never
   /// The places in the order in which they are read, those of a small subring first, and which is next.
@@ -166,10 +166,11 @@ struct Rendezvous {
     guard size > 1 else { return }
     let rest = min(Self.strangerRest * UInt64(size), Self.linkedRest)
     notBefore[Int(place % Self.places)] = context.now + context.random.jittered(rest)
+    linked[Int(place % Self.places)] = 0
   }
 
   /// The place that was written is our own.
-  mutating func onWritten() { moves = 0 }
+  mutating func onWritten() { denials = 0 }
 
   /// The place that was written is that of a linked member.
   mutating func onTaken(_ context: inout Context) {
@@ -184,14 +185,14 @@ struct Rendezvous {
       writeAt = context.now + context.random.jittered(wait)
       return
     }
-    if moves == Self.placesOfFew {
-      moves = 0
+    if denials == Self.placesOfFew {
+      denials = 0
       return
     }
     // At first it may be somebody who is about to be linked.
-    if moves > 0 { own = (own + 1) % Self.places }
-    writeAt = context.now + context.random.jittered(moves == 0 ? Self.acquaintance : Self.retry)
-    moves += 1
+    if denials > 0 { own = (own + 1) % Self.places }
+    writeAt = context.now + context.random.jittered(denials == 0 ? Self.acquaintance : Self.retry)
+    denials += 1
   }
 
   // MARK: - Who was named

@@ -51,12 +51,16 @@ extension Tunnel {
     _ tag: UInt32, _ status: DirectoryStatus?, _ body: LeaseBody?, _ network: inout Network,
     _ context: inout Context
   ) {
-    if tag == DirectoryTag.writePlace, status == nil || status == .later { rendezvous.onFailed(&context) }
+    if tag == DirectoryTag.writePlace {
+      // The answer to a write that was granted repeats no lease.
+      if status == .granted { return rendezvous.onWritten() }
+      if status == nil || status == .later { rendezvous.onFailed(&context) }
+    }
     guard let key = body?.identity else { return }
     let place = UInt8(truncatingIfNeeded: tag)
     let isRead = DirectoryTag.kind(tag) == DirectoryTag.readPlace
     // The own place is read on: another part may have it by now.
-    if key == network.links.identity.publicKey { return isRead ? () : rendezvous.onWritten() }
+    if key == network.links.identity.publicKey { return }
     if isLinked(key, network.links) {
       return isRead ? rendezvous.onLinked(place, key.id, at: context.now) : rendezvous.onTaken(&context)
     }

@@ -41,6 +41,16 @@ CALM = 100e6        # bit/s that any relay passes on without loss: what a packet
 BUSY = 0.1          # share of the machine that others may use before we say so
 
 
+def keep(args, summary, rounds, **what):
+    """Writes what was measured, when, and on which machine."""
+    machine = {"kernel": platform.release(), "cpus": os.cpu_count(), "machine": platform.machine()}
+    document = {**what, "date": time.strftime("%FT%TZ", time.gmtime()), "machine": machine,
+                "settings": vars(args), "summary": summary, "rounds": rounds}
+    with open(args.json, "w") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+
+
 # ---- the machine ------------------------------------------------------------------
 
 def cpu_seconds(pid):
@@ -232,12 +242,7 @@ def main():
     summary = summarize(rounds)
     print(table(summary))
     if args.json:
-        machine = {"kernel": platform.release(), "cpus": os.cpu_count(), "machine": platform.machine()}
-        document = {"version": p2pvpn("version").stdout.strip(), "date": time.strftime("%FT%TZ", time.gmtime()),
-                    "machine": machine, "settings": vars(args), "summary": summary, "rounds": rounds}
-        with open(args.json, "w") as file:
-            json.dump(document, file, indent=1)
-            file.write("\n")
+        keep(args, summary, rounds, version=p2pvpn("version").stdout.strip())
     return 0
 
 

@@ -18,9 +18,7 @@ is started anew, and its figures are medians over rounds."""
 import argparse
 import collections
 import ipaddress
-import json
 import os
-import platform
 import shutil
 import socket
 import statistics
@@ -29,7 +27,7 @@ import subprocess
 import sys
 import time
 
-from bench import BUSY, cpu_seconds, wait_quiet
+from bench import BUSY, cpu_seconds, keep, wait_quiet
 from daemon import BINARY, p2pvpn
 from fleet import Fleet
 from netlab import exit_on_signals, obstacle, sh
@@ -309,13 +307,7 @@ def main():
     summary = summarize(rounds)
     print(table(summary))
     if args.json:
-        machine = {"kernel": platform.release(), "cpus": os.cpu_count(), "machine": platform.machine()}
-        document = {"versions": {kind.name: kind.version() for kind in kinds}, "machine": machine,
-                    "date": time.strftime("%FT%TZ", time.gmtime()), "settings": vars(args), "summary": summary,
-                    "rounds": rounds}
-        with open(args.json, "w") as file:
-            json.dump(document, file, indent=1)
-            file.write("\n")
+        keep(args, summary, rounds, versions={kind.name: kind.version() for kind in kinds})
     return 0
 
 
