@@ -28,6 +28,8 @@ public struct NodeConfiguration: Sendable {
   public var advertised: [Endpoint] = []
   /// Whether others may have been told the port: else a member leaves it where another one has taken it.
   public var hasChosenPort = false
+  /// Who may ask the node about itself.
+  public var disclosure = Disclosure()
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
@@ -53,6 +55,7 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
+  let disclosure: Disclosure
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -79,7 +82,9 @@ public struct NodeCore: ~Copyable {
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
       directory: Directory(
-        unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
+        unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now),
+      incarnation: configuration.incarnation)
+    disclosure = configuration.disclosure
     tunnel = configuration.tunnel.map {
       Box(
         Tunnel(
@@ -245,6 +250,7 @@ public struct NodeCore: ~Copyable {
       progressPings(&context)
       failAbsentPings(&context)
     }
+    settleTasks(&context)
     raiseIncarnation(&context)
   }
 
@@ -254,6 +260,7 @@ public struct NodeCore: ~Copyable {
     guard let seen = network.links.sessions.outrankedBy, seen + 1 < Self.incarnationMax else { return }
     network.links.sessions.raiseIncarnation(to: seen + 1)
     tunnel?.value.raiseSequences(to: seen + 1)
+    network.tasks.raiseSequence(to: seen + 1)
     if !hasBeenOutranked { context.notify(.identityInUseTwice) }
     hasBeenOutranked = true
   }

@@ -171,6 +171,7 @@ extension Tunnel {
         answer(try AddressQuestion(decoding: body), to: slot, &network, &context)
       case .has:
         receive(try AddressAnswer(decoding: body), from: slot, &network, &context)
+      case .task: network.receiveTask(body, from: slot, of: community, &context)
       }
     } catch {
       counters.malformed &+= 1
