@@ -232,18 +232,21 @@ public struct NodeCore: ~Copyable {
   /// Lets the parts react to each other until nothing is left to tell.
   mutating func settle(_ context: inout Context) {
     network.pump(&context)
-    var i = 0
-    while i < network.events.count {
-      let event = network.events[i]
-      if tunnel == nil { release(event, &context) }
-      tunnel?.value.on(event, &network, &context)
-      onPingEvent(event, &context)
-      onTraceEvent(event, &context)
-      onLocated(event, &context)
-      network.pump(&context)
-      i += 1
-    }
-    network.events.removeAll()
+    repeat {
+      var i = 0
+      while i < network.events.count {
+        let event = network.events[i]
+        if tunnel == nil { release(event, &context) }
+        tunnel?.value.on(event, &network, &context)
+        onPingEvent(event, &context)
+        onTraceEvent(event, &context)
+        onLocated(event, &context)
+        network.pump(&context)
+        i += 1
+      }
+      network.events.removeAll()
+      hearLooks(&context)
+    } while network.events.count > 0
     if !pings.isEmpty {
       progressPings(&context)
       failAbsentPings(&context)
