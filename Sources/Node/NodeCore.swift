@@ -55,8 +55,9 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
-  /// Who may ask this node about itself.
+  /// Who may ask this node about itself, and its answers that wait for neighbours.
   public var disclosure: Disclosure
+  var maps: [AwaitedMap] = []
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -110,6 +111,7 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
+    if !maps.isEmpty { next = min(next, mapDeadline) }
     if pings.isEmpty && traces.isEmpty { return next }
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
@@ -205,6 +207,7 @@ public struct NodeCore: ~Copyable {
   public mutating func expire(_ context: inout Context) {
     network.expire(&context)
     tunnel?.value.expire(&network, &context)
+    if !maps.isEmpty { expireMaps(&context) }
     settle(&context)
     expirePings(&context)
     expireTraces(&context)
@@ -245,13 +248,13 @@ public struct NodeCore: ~Copyable {
         i += 1
       }
       network.events.removeAll()
+      settleTasks(&context)
       hearLooks(&context)
-    } while network.events.count > 0
+    } while network.events.count > 0 || network.tasks.hasTodo
     if !pings.isEmpty {
       progressPings(&context)
       failAbsentPings(&context)
     }
-    settleTasks(&context)
     raiseIncarnation(&context)
   }
 
