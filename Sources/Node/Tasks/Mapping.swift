@@ -36,10 +36,10 @@ extension NodeCore {
     else { return network.tasks.mapped(slice, nil, took: .zero, network.links) }
     let witnesses = task.witnesses(self, on: question.ring)
     let now = context.now
-    let left = until > now ? until - now : .zero
+    let left = now + AwaitedMap.reserve < until ? until - (now + AwaitedMap.reserve) : .zero
     var map = AwaitedMap(
       slice: slice, task: task, ring: question.ring, beganAt: now, askAgainAt: now + AwaitedMap.again,
-      giveUpAt: now + min(AwaitedMap.patience, left > AwaitedMap.reserve ? left - AwaitedMap.reserve : .zero),
+      giveUpAt: now + min(AwaitedMap.patience, left),
       open: (0..<witnesses.count).map { (witnesses[$0], []) })
     guard !witnesses.isEmpty, maps.count < AwaitedMap.limit else { return finish(map, at: now) }
     let nonces = map.open.map { _ in context.random.next() }
