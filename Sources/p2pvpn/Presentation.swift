@@ -232,7 +232,7 @@ enum Presentation {
 
   /// Lines with their columns below each other.
   /// - Parameter right: the columns that end, and not begin, below each other.
-  private static func aligned(_ rows: [[String]], right: Set<Int> = []) -> [String] {
+  static func aligned(_ rows: [[String]], right: Set<Int> = []) -> [String] {
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in
       rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0

@@ -20,6 +20,8 @@ struct NodeOptions {
   var bootstraps: [Bootstrap]
   /// What is passed on for others.
   var relay: RelayTerms
+  /// Who may ask the node about itself.
+  var disclosure: Disclosure
   var logLevel: Logger.Level
 }
 
@@ -88,6 +90,7 @@ struct Startup {
       identity: identity, incarnation: try NodeState.nextIncarnation(in: directory, unixSeconds: unix),
       tunnel: tunnel, isFounder: options.bootstraps.isEmpty && store.count(.peers) == 0,
       relay: relayTerms(community), unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
+    configuration.disclosure = options.disclosure
     configuration.advertised = options.advertised
     // A member without a bootstrap may be that of others, who look for it on its port.
     configuration.hasChosenPort = options.listen != nil || options.bootstraps.isEmpty
