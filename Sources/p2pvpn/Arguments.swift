@@ -153,7 +153,6 @@ enum Arguments {
     return text
   }
 
-  /// What a member is called.
   /// The public key of a node.
   static func operatorKey(_ text: String) throws -> PublicKey {
     guard let key = PublicKey(text) else {
@@ -162,6 +161,7 @@ enum Arguments {
     return key
   }
 
+  /// What a member is called.
   static func name(_ text: String) throws -> MemberName {
     guard let name = MemberName(text) else {
       throw ValidationError(
