@@ -42,6 +42,7 @@ struct Startup {
   private let options: NodeOptions
   private let membership: MembershipOptions?
   private let log: Logger
+  private let verbosity: Verbosity
   private var concerns = Concerns()
 
   /// Runs a node until it leaves; does not return.
@@ -57,8 +58,9 @@ struct Startup {
   private init(_ options: NodeOptions, _ membership: MembershipOptions?) {
     self.options = options
     self.membership = membership
-    let level = options.logLevel
-    log = Logger(label: "p2pvpn") { _ in StandardErrorLog(logLevel: level) }
+    let verbosity = Verbosity(options.logLevel)
+    log = Logger(label: "p2pvpn") { _ in StandardErrorLog(verbosity: verbosity) }
+    self.verbosity = verbosity
   }
 
   private mutating func daemon() throws(Failure) -> Daemon {
@@ -99,7 +101,7 @@ struct Startup {
     let sockets = try makeSockets(socket, loop)
     return Daemon(
       Daemon.Parts(
-        log: log, directory: directory, store: store, netlink: netlink, device: device,
+        log: log, verbosity: verbosity, directory: directory, store: store, netlink: netlink, device: device,
         sockets: sockets, signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
         configuration: configuration, bootstraps: options.bootstraps, concerns: concerns))
   }
