@@ -28,6 +28,8 @@ public struct NodeConfiguration: Sendable {
   public var advertised: [Endpoint] = []
   /// Whether others may have been told the port: else a member leaves it where another one has taken it.
   public var hasChosenPort = false
+  /// Which version of the program this is, as operators are told: printable ASCII, 24 bytes at most.
+  public var version = "unknown"
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
@@ -53,6 +55,8 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
+  /// Which version of the program it runs.
+  let version: ProgramVersion
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -68,6 +72,7 @@ public struct NodeCore: ~Copyable {
       incarnation: configuration.incarnation,
       capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
+    version = ProgramVersion(configuration.version)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
     var links = Links(
       identity: configuration.identity, sessions: sessions,

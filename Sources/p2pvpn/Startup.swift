@@ -87,6 +87,7 @@ struct Startup {
       tunnel: tunnel, isFounder: options.bootstraps.isEmpty && store.count(.peers) == 0,
       relay: relayTerms(community), unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
     configuration.advertised = options.advertised
+    configuration.version = Program.version
     // A member without a bootstrap may be that of others, who look for it on its port.
     configuration.hasChosenPort = options.listen != nil || options.bootstraps.isEmpty
     let mailbox = try explaining { try Mailbox() }
