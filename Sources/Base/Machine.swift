@@ -103,6 +103,8 @@ public enum Event: BitwiseCopyable, Sendable {
   case routeTraced(ticket: UInt32, RouteAnswer)
   /// The list of members is as complete as it will be.
   case rollCalled(ticket: UInt32)
+  /// What came of a task is there to be taken.
+  case taskAnswered(ticket: UInt32)
   /// A node of another ring, where this one's place is: the two are becoming one.
   case foreignRing(OverlayID)
   /// All bytes that this node passes on in a month are used; or there are others.

@@ -94,6 +94,9 @@ public struct Directory: ~Copyable {
   var sweepAt: Instant
 
   /// - Parameter isFounder: a ring of one owns everything from the start.
+  /// Unix time by this node's clock, in seconds.
+  public func unixSeconds(at now: Instant) -> UInt64 { unixAtStart + now.ns / 1_000_000_000 }
+
   public init(unixAtStart: UInt64, isFounder: Bool, at now: Instant) {
     self.unixAtStart = unixAtStart
     isReady = isFounder
@@ -224,7 +227,7 @@ public struct Directory: ~Copyable {
   public mutating func recovered(_ value: Frame, at now: Instant) {
     guard value.count > 8, let lease = try? Lease(decoding: value.dropping(8)) else { return }
     let expires = value.big(0, as: UInt64.self)
-    let unix = unixAtStart + now.ns / 1_000_000_000
+    let unix = unixSeconds(at: now)
     // One that ended while the node was down is swept with the others, so that it goes from the store too.
     let remaining = expires > unix ? min(expires - unix, UInt64(lease.timeToLive)) : 0
     _ = index.put(lease, remaining: UInt32(remaining), at: now)
@@ -251,7 +254,7 @@ public struct Directory: ~Copyable {
     var writer = WireWriter(context.pool.room(packet))
     writer.byte(UInt8(OverlayID.byteCount))
     lease.key.encode(to: &writer)
-    writer.integer(unixAtStart + context.now.ns / 1_000_000_000 + UInt64(remaining))
+    writer.integer(unixSeconds(at: context.now) + UInt64(remaining))
     lease.encode(to: &writer)
     let whole = PacketRef(slot: packet.slot, offset: packet.offset, length: UInt16(writer.count))
     context.emit(.store(.records, ticket: ticket, whole), owning: whole)

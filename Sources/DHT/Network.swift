@@ -42,15 +42,20 @@ public struct Network: ~Copyable {
   /// When a datagram was last taken, or the timers were looked at.
   private var lastAt: Instant = .start
   public var directory: Directory
+  /// What all nodes are asked, here and by others.
+  public var tasks: MapReduce
   public var events = Outbox<NetworkEvent>(capacity: 512)
 
-  public init(links: consuming Links, ring: consuming Ring, directory: consuming Directory) {
+  public init(
+    links: consuming Links, ring: consuming Ring, directory: consuming Directory, incarnation: UInt64
+  ) {
     self.links = links
     self.ring = ring
     self.directory = directory
+    tasks = MapReduce(incarnation: incarnation)
   }
 
-  public var deadline: Instant { min(links.deadline, ring.deadline, directory.deadline) }
+  public var deadline: Instant { min(links.deadline, ring.deadline, directory.deadline, tasks.deadline) }
 
   /// Whether this node has its place and answers for its part of the directory.
   public var isReady: Bool { ring.isSettled && directory.isReady }
@@ -66,6 +71,7 @@ public struct Network: ~Copyable {
     pump(&context)
     if ring.deadline <= context.now { ring.expire(&links, &context) }
     directory.expire(&links, ring, &context)
+    tasks.expire(&links, &context)
     pump(&context)
   }
 
@@ -113,7 +119,9 @@ public struct Network: ~Copyable {
   private mutating func receive(
     _ type: LinkMessageType, _ body: Frame, from peer: Int, _ context: inout Context
   ) {
-    if type == .stabilise, let message = try? Stabilise(decoding: body) {
+    if type == .task {
+      receiveTask(body, from: peer, of: nil, &context)
+    } else if type == .stabilise, let message = try? Stabilise(decoding: body) {
       ring.receive(message, from: peer, &links, &context)
     } else if type == .unify, let message = try? Unify(decoding: body) {
       ring.receive(message, from: peer, &links, &context)
@@ -135,7 +143,7 @@ public struct Network: ~Copyable {
         if kind == .datagram { events.append(.unreached(destination, by: header.source)) }
         return onUndeliverable(destination, kind, ticket: ticket, &context)
       }
-      ring.receive(message, header: header, &links, &context)
+      ring.receive(message, header: header, isReady: isReady, &links, &context)
     } else {
       links.countMalformed()
     }
@@ -145,7 +153,9 @@ public struct Network: ~Copyable {
     _ destination: OverlayID, _ payload: RoutedPayload, ticket: UInt64, _ context: inout Context
   ) {
     switch payload {
-    case .ring: ring.onUndeliverable(nonce: ticket, &context)
+    case .ring:
+      ring.onUndeliverable(nonce: ticket, &context)
+      links.hear(Looked(nonce: ticket, id: destination, ring: .main, testimony: nil))
     case .directory: directory.onUndeliverable(ticket: ticket, &context)
     case .datagram: links.onUnreached(destination, &context)
     case .group, .roll: break
@@ -175,6 +185,7 @@ public struct Network: ~Copyable {
         }
       case .down(let key):
         ring.onDown(key, &links, &context)
+        tasks.onDown(key.id, context.now)
         events.append(.linkDown(key))
       case .proved(let peer):
         events.append(.proved(peer: peer))
@@ -224,6 +235,15 @@ public struct Network: ~Copyable {
   }
 
   // MARK: - Questions of the layer above
+
+  /// Takes a message about a task from a linked peer.
+  /// - Parameter community: of the members among whom it came; nil on the ring of all nodes.
+  public mutating func receiveTask(
+    _ body: Frame, from peer: Int, of community: Community?, _ context: inout Context
+  ) {
+    tasks.receive(
+      body, from: peer, of: community, unixSeconds: directory.unixSeconds(at: context.now), &links, &context)
+  }
 
   public mutating func get(_ key: OverlayID, tag: UInt32, _ context: inout Context) {
     directory.get(key, tag: tag, &links, ring, &context)

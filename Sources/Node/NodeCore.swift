@@ -30,6 +30,8 @@ public struct NodeConfiguration: Sendable {
   public var hasChosenPort = false
   /// Which version of the program this is, as operators are told: printable ASCII, 24 bytes at most.
   public var version = "unknown"
+  /// Who may ask the node about itself.
+  public var disclosure = Disclosure()
   /// Unix time at the start, in seconds.
   public var unixSeconds: UInt64
   /// 32 bytes from the system's generator.
@@ -57,6 +59,9 @@ public struct NodeCore: ~Copyable {
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
   /// Which version of the program it runs.
   let version: ProgramVersion
+  /// Who may ask this node about itself, and its answers that wait for neighbours.
+  public var disclosure: Disclosure
+  var maps: [AwaitedMap] = []
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -84,7 +89,9 @@ public struct NodeCore: ~Copyable {
     network = Network(
       links: links, ring: Ring(isFounder: configuration.isFounder, at: now),
       directory: Directory(
-        unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now))
+        unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now),
+      incarnation: configuration.incarnation)
+    disclosure = configuration.disclosure
     tunnel = configuration.tunnel.map {
       Box(
         Tunnel(
@@ -109,6 +116,7 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
+    if !maps.isEmpty { next = min(next, mapDeadline) }
     if pings.isEmpty && traces.isEmpty { return next }
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
@@ -204,6 +212,7 @@ public struct NodeCore: ~Copyable {
   public mutating func expire(_ context: inout Context) {
     network.expire(&context)
     tunnel?.value.expire(&network, &context)
+    if !maps.isEmpty { expireMaps(&context) }
     settle(&context)
     expirePings(&context)
     expireTraces(&context)
@@ -231,18 +240,22 @@ public struct NodeCore: ~Copyable {
   /// Lets the parts react to each other until nothing is left to tell.
   mutating func settle(_ context: inout Context) {
     network.pump(&context)
-    var i = 0
-    while i < network.events.count {
-      let event = network.events[i]
-      if tunnel == nil { release(event, &context) }
-      tunnel?.value.on(event, &network, &context)
-      onPingEvent(event, &context)
-      onTraceEvent(event, &context)
-      onLocated(event, &context)
-      network.pump(&context)
-      i += 1
-    }
-    network.events.removeAll()
+    repeat {
+      var i = 0
+      while i < network.events.count {
+        let event = network.events[i]
+        if tunnel == nil { release(event, &context) }
+        tunnel?.value.on(event, &network, &context)
+        onPingEvent(event, &context)
+        onTraceEvent(event, &context)
+        onLocated(event, &context)
+        network.pump(&context)
+        i += 1
+      }
+      network.events.removeAll()
+      settleTasks(&context)
+      hearLooks(&context)
+    } while network.events.count > 0 || network.tasks.hasTodo
     if !pings.isEmpty {
       progressPings(&context)
       failAbsentPings(&context)
@@ -256,6 +269,7 @@ public struct NodeCore: ~Copyable {
     guard let seen = network.links.sessions.outrankedBy, seen + 1 < Self.incarnationMax else { return }
     network.links.sessions.raiseIncarnation(to: seen + 1)
     tunnel?.value.raiseSequences(to: seen + 1)
+    network.tasks.raiseSequence(to: seen + 1)
     if !hasBeenOutranked { context.notify(.identityInUseTwice) }
     hasBeenOutranked = true
   }

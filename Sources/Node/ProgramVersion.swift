@@ -9,8 +9,6 @@ import Base
 public struct ProgramVersion: Equatable, Sendable, BitwiseCopyable {
   private var text = BoundedArray<24, UInt8>()
 
-  static let unknown = ProgramVersion("unknown")
-
   /// What is printable of `text`, as far as it fits; `unknown` when nothing is.
   public init(_ text: String) {
     for byte in text.utf8 where Self.isPrintable(byte) { self.text.append(byte) }

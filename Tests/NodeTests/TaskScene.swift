@@ -107,6 +107,29 @@ struct PaperRing {
     return count
   }
 
+  /// How many nodes list as their l1, l2 or r1 somebody who does not list them, beyond so many others.
+  /// - Parameter hasR2: whether their r2 counts as well.
+  func farClaims(beyond border: Int, hasR2: Bool = false) -> Int {
+    var count = 0
+    for (rank, a) in records.enumerated() {
+      let isFar = [a.l1, a.l2, a.r1, hasR2 ? a.r2 : nil].contains { place in
+        guard let other = ConsistencyAnswer.find(place, in: records) else { return false }
+        let x = records[other]
+        let distance = (other - rank + records.count) % records.count
+        return ![x.l1, x.l2, x.r1, x.r2].contains(a.place)
+          && min(distance, records.count - distance) > border
+      }
+      count += isFar ? 1 : 0
+    }
+    return count
+  }
+
+  /// Those that are listed and do not answer.
+  var silent: [UInt64] {
+    let all = records.flatMap { [$0.l1, $0.l2, $0.r1, $0.r2].compactMap(\.self) }
+    return Set(all.filter { ConsistencyAnswer.find($0, in: records) == nil }).sorted()
+  }
+
   // MARK: - The tree
 
   /// What travels over an edge: how many bytes, and how many nodes stand behind it.

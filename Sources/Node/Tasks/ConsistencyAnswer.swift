@@ -139,7 +139,9 @@ extension ConsistencyAnswer: WireCodable {
     table.encode(to: &writer)
     for record in open {
       writer.byte(record.checks.rawValue)
-      for place in [record.l1, record.l2, record.r1, record.r2, record.end] { table.write(place, to: &writer) }
+      for place in [record.l1, record.l2, record.r1, record.r2, record.end] {
+        table.write(place, to: &writer)
+      }
     }
   }
 

@@ -66,7 +66,9 @@ enum ConsistencyTask: RingTask {
 extension NeighbourRecord {
   /// The lists of a node, by places.
   init(_ view: RingView) {
-    func place(_ list: BoundedArray<4, OverlayID>, _ i: Int) -> UInt64? { i < list.count ? list[i].high : nil }
+    func place(_ list: BoundedArray<4, OverlayID>, _ i: Int) -> UInt64? {
+      i < list.count ? list[i].high : nil
+    }
     self.init(
       place: view.id.high, l1: place(view.left, 0), l2: place(view.left, 1), r1: place(view.right, 0),
       r2: place(view.right, 1))

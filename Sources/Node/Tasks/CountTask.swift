@@ -1,32 +1,25 @@
-// How many nodes there are. Whoever answers is counted with every task; this one asks nothing else, and so
-// nobody may keep it to himself.
+// How many nodes are there? The smallest of all tasks.
 
 import Base
 import Overlay
 
-/// The task `count`.
-enum CountTask: RingTask {
-  static let name = "count"
-  static let abstract = "How many nodes there are, and over how many steps they are asked"
-  static let audience = TaskAudience.everybody
-
-  /// Seeds, and members of communities.
-  static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> Counts<2> {
-    var counts = Counts<2>()
-    counts.count(node.isSeed ? 0 : 1)
-    return counts
+/// Counts the nodes that answer.
+public enum CountTask: RingTask {
+  /// Nothing: whoever answers is counted in any case.
+  public struct Answer: WireCodable, Sendable {
+    public init(from reader: inout WireReader) {}
+    init() {}
+    public func encode(to writer: inout WireWriter) {}
   }
 
-  static func reduce(_ answers: [Counts<2>], in arc: Arc, isWhole: Bool) -> Counts<2> {
-    var counts = Counts<2>()
-    for answer in answers { counts.add(answer) }
-    return counts
-  }
+  public static let name = "count"
+  public static let abstract = "how many nodes there are, and how high the tree over them is"
+  public static let audience = TaskAudience.everybody
+  public static let isHarmless = true
 
-  static func findings(of answer: Counts<2>, _ tally: TaskTally) -> [NamedFinding] {
-    [
-      NamedFinding("seeds", .count(answer[0])), NamedFinding("members", .count(answer[1])),
-      NamedFinding("height", .count(tally.depth)),
-    ]
+  public static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> Answer { Answer() }
+  public static func reduce(_ answers: [Answer], in arc: Arc, isWhole: Bool) -> Answer { Answer() }
+  public static func findings(of answer: Answer, _ tally: TaskTally) -> [NamedFinding] {
+    [NamedFinding("height", .integer(Int64(tally.depth)))]
   }
 }

@@ -9,7 +9,9 @@ import Overlay
 
 /// Loads over nodes.
 struct LoadAnswer: Equatable, Sendable {
-  static let quantities = ["leases", "links", "sent_bytes", "received_bytes", "relayed_messages", "relayed_bytes"]
+  static let quantities = [
+    "leases", "links", "sent_bytes", "received_bytes", "relayed_messages", "relayed_bytes",
+  ]
   /// One for each quantity.
   private(set) var spreads = Array(repeating: Spread(), count: quantities.count)
 

@@ -104,7 +104,9 @@ enum NeighboursTask: RingTask {
     let role: Roles = inquiry.ring == .main ? .shortcut : .farMember
     node.forEachLink(on: inquiry.ring) { slot in
       let peer = node.network.links.peers[slot]
-      if peer.roles.contains(role), entry.far.count < NeighboursAnswer.farMax { entry.far.append(peer.id.high) }
+      if peer.roles.contains(role), entry.far.count < NeighboursAnswer.farMax {
+        entry.far.append(peer.id.high)
+      }
     }
     return NeighboursAnswer(entry)
   }

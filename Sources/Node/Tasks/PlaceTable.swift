@@ -27,7 +27,8 @@ struct PlaceTable {
   ///   - named: in any order, subjects or not.
   init(subjects: [UInt64], named: [UInt64]) {
     var others: [UInt64] = []
-    for place in named.sorted() where others.last != place && Self.index(of: place, in: subjects[...]) == nil {
+    for place in named.sorted() where others.last != place && Self.index(of: place, in: subjects[...]) == nil
+    {
       others.append(place)
     }
     places = subjects + others
@@ -60,7 +61,8 @@ struct PlaceTable {
   func write(_ place: UInt64?, to writer: inout WireWriter) {
     var number = 0
     if let place {
-      let index = Self.index(of: place, in: places[..<subjects]) ?? Self.index(of: place, in: places[subjects...])
+      let index =
+        Self.index(of: place, in: places[..<subjects]) ?? Self.index(of: place, in: places[subjects...])
       precondition(index != nil)
       number = index! + 1
     }
@@ -80,7 +82,8 @@ struct PlaceTable {
   func finish(_ reader: WireReader) throws(WireError) { try reader.require(!isNamed.contains(false)) }
 }
 
-extension PlaceTable: WireCodable {
+extension PlaceTable {
+  /// Reads the table. What it belongs to reads the numbers, and then asks it to `finish`.
   init(from reader: inout WireReader) throws(WireError) {
     let subjects = Int(try reader.integer(UInt16.self))
     let others = Int(try reader.integer(UInt16.self))
@@ -99,6 +102,7 @@ extension PlaceTable: WireCodable {
     isNamed = Array(repeating: false, count: others)
   }
 
+  /// Writes the table.
   func encode(to writer: inout WireWriter) {
     writer.integer(UInt16(subjects))
     writer.integer(UInt16(places.count - subjects))

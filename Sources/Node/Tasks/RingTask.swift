@@ -21,6 +21,9 @@ public protocol RingTask: Sendable {
   static var abstract: String { get }
   /// Who may ask it on the ring of all nodes. Members may ask their subring anything.
   static var audience: TaskAudience { get }
+  /// Whether a node answers it also when its owner wants it to say nothing of itself: it says that it is
+  /// there, and no more.
+  static var isHarmless: Bool { get }
   /// Who is asked.
   static var tree: TaskTree { get }
   /// Whose testimonies a node needs before it can answer, of its neighbours; at most four.
@@ -37,6 +40,7 @@ public protocol RingTask: Sendable {
 extension RingTask {
   /// The largest answer of a slice, in bytes: what does not fit is left out by the task, and counted.
   public static var answerBytesMax: Int { 24 << 10 }
+  public static var isHarmless: Bool { false }
   public static var tree: TaskTree { .everybody }
   public static func witnesses(
     _ node: borrowing NodeCore, on ring: RingKind
@@ -48,14 +52,6 @@ public enum TaskAudience: Sendable {
   case everybody
   /// The holder of the key that the node was started with as its operator's.
   case theOperator
-}
-
-/// Which nodes a task asks.
-public enum TaskTree: Sendable {
-  /// All nodes of the arc asked about: by the tree of broadcasts.
-  case everybody
-  /// The nodes on the way to a place: each hands the question to the link nearest to it.
-  case way
 }
 
 /// What a map is told.

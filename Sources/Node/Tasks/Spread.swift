@@ -55,14 +55,17 @@ struct Spread: Equatable, Sendable {
     var merged: [Bar] = []
     var (i, j) = (0, 0)
     while i < histogram.count || j < other.histogram.count {
-      if j == other.histogram.count || (i < histogram.count && histogram[i].bucket < other.histogram[j].bucket) {
+      if j == other.histogram.count
+        || (i < histogram.count && histogram[i].bucket < other.histogram[j].bucket)
+      {
         merged.append(histogram[i])
         i += 1
       } else if i == histogram.count || other.histogram[j].bucket < histogram[i].bucket {
         merged.append(other.histogram[j])
         j += 1
       } else {
-        merged.append(Bar(bucket: histogram[i].bucket, count: histogram[i].count.plus(other.histogram[j].count)))
+        merged.append(
+          Bar(bucket: histogram[i].bucket, count: histogram[i].count.plus(other.histogram[j].count)))
         i += 1
         j += 1
       }

@@ -4,9 +4,6 @@ import Base
 import Overlay
 
 extension NodeCore {
-  /// Whether it is a member of nothing.
-  var isSeed: Bool { tunnel == nil }
-
   /// Its place on one of the rings; nil on a seed that is asked about members.
   func view(of ring: RingKind) -> RingView? { ring == .main ? ringView : subringView }
 

@@ -1,5 +1,5 @@
-// Over which links what is for all members goes: those that are kept for a ring, since others come and go
-// with their traffic.
+// Over which links what is for all of a ring goes: those that are kept for a ring, since others come and go
+// with their traffic. Broadcasts go to the members, tasks to these or to all nodes.
 
 import Base
 
@@ -16,13 +16,13 @@ extension Links {
   /// they are there only when there is nobody else on their side of this node; of too many, those that are
   /// evenly spread.
   func children(
-    in arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?
+    in arc: Arc, on ring: RingKind = .members, but source: (parent: OverlayID, origin: OverlayID)?
   ) -> BoundedArray<32, Int32> {
     var found: [(distance: UInt64, slot: Int32, isDoubted: Bool)] = []
     // No part reaches across this node.
     let own = arc.contains(id.high) ? id.high &- arc.from : 0
     var isServed = (before: false, behind: false)
-    members.visit { slot in
+    self[ring].visit { slot in
       let id = peers[slot].id
       guard arc.contains(id.high), id != source?.parent, id != source?.origin, isCarrier(slot) else { return }
       let (distance, isDoubted) = (id.high &- arc.from, isDoubted(slot))
@@ -55,9 +55,11 @@ extension Links {
 
   /// The linked member nearest to an arc of which nobody is known here, if it is nearer than this node: the
   /// part of a member that died comes to one that stands elsewhere.
-  func memberNearer(to arc: Arc, but source: (parent: OverlayID, origin: OverlayID)?) -> Int? {
+  func memberNearer(
+    to arc: Arc, on ring: RingKind = .members, but source: (parent: OverlayID, origin: OverlayID)?
+  ) -> Int? {
     let own = arc.distance(to: id.high)
-    return firstCarrier { id in
+    return firstCarrier(on: ring) { id in
       // Who stands where it ends sent it, or is dead.
       let isItsEnd = id.high == arc.from || id.high == arc.to
       let distance = arc.distance(to: id.high)
@@ -68,8 +70,10 @@ extension Links {
 
   /// The linked member that is to see to an arc in the place of one that did not: the nearest to that one,
   /// within the arc if there is any.
-  func heir(of arc: Arc, after former: OverlayID, but origin: OverlayID) -> Int? {
-    firstCarrier { id in
+  func heir(
+    of arc: Arc, on ring: RingKind = .members, after former: OverlayID, but origin: OverlayID
+  ) -> Int? {
+    firstCarrier(on: ring) { id in
       let distance = id.distance(to: former).high >> 1
       return id == former || id == origin ? nil : arc.contains(id.high) ? distance : distance | 1 << 63
     }
@@ -77,9 +81,9 @@ extension Links {
 
   /// The member with the least measure; one that was asked in vain whether it is there only when there is
   /// nobody else. Nil as a measure: it is out of the question.
-  private func firstCarrier(_ measure: (OverlayID) -> UInt64?) -> Int? {
+  private func firstCarrier(on ring: RingKind, _ measure: (OverlayID) -> UInt64?) -> Int? {
     var best: (slot: Int, isDoubted: Bool, measure: UInt64)?
-    members.visit { slot in
+    self[ring].visit { slot in
       guard isCarrier(slot), let measure = measure(peers[slot].id) else { return }
       let isDoubted = isDoubted(slot)
       if let best, (best.isDoubted ? 1 : 0, best.measure) <= (isDoubted ? 1 : 0, measure) { return }

@@ -24,6 +24,8 @@ public enum LinkMessageType: UInt8, Sendable, BitwiseCopyable {
   case claim = 16
   /// A message between members of a community (`MemberMessageType`).
   case member = 17
+  /// A message about a task on the ring of all nodes (`TaskMessage`).
+  case task = 18
 }
 
 /// Sixteen random bytes that only the receiver of a ping can send back.

@@ -157,7 +157,7 @@ extension Links {
       case .close:
         try WireReader(rest).finish()
         receiveClose(from: slot, &context)
-      case .stabilise, .leave, .unify, .claim, .member:
+      case .stabilise, .leave, .unify, .claim, .member, .task:
         return .message(
           peer: slot, type, body: PacketRef(slot: body.slot, offset: body.offset + 1, length: body.length - 1)
         )

@@ -9,6 +9,8 @@
 //      13     …  laggards: a list of at most 8
 //       …     …  missing parts: a list of at most 16
 //       …     4  nodes in missing parts beyond these
+//       …     4  nodes that gave no sign when they were asked
+//       …     …  some of them: a list of at most 8
 
 import Base
 
@@ -51,6 +53,10 @@ public struct TaskTally: Equatable, Sendable, BitwiseCopyable {
   public var missing = BoundedArray<16, Missing>()
   /// Nodes in missing parts for which there was no room in the list.
   public var missingBeyond: UInt32 = 0
+  /// Nodes that gave no sign when they were asked, dead most likely: others have seen to their parts. Some of
+  /// them by name.
+  public var silent: UInt32 = 0
+  public var silentNodes = BoundedArray<8, OverlayID>()
 
   public init() {}
 
@@ -69,6 +75,12 @@ public struct TaskTally: Equatable, Sendable, BitwiseCopyable {
     if !missing.append(Missing(arc: arc, nodes: nodes)) { missingBeyond = missingBeyond &+ nodes }
   }
 
+  /// Adds a node that gave no sign.
+  public mutating func note(silent id: OverlayID) {
+    silent = silent &+ 1
+    silentNodes.append(id)
+  }
+
   /// Adds a node that was waited for, if it is among the slowest.
   public mutating func note(_ laggard: Laggard) {
     var place = 0
@@ -84,6 +96,8 @@ public struct TaskTally: Equatable, Sendable, BitwiseCopyable {
     for i in 0..<other.laggards.count { note(other.laggards[i]) }
     for i in 0..<other.missing.count { miss(other.missing[i].arc, nodes: other.missing[i].nodes) }
     missingBeyond = missingBeyond &+ other.missingBeyond
+    silent = silent &+ other.silent
+    for i in 0..<other.silentNodes.count { silentNodes.append(other.silentNodes[i]) }
   }
 }
 
@@ -103,6 +117,8 @@ extension TaskTally: WireCodable {
       Missing(arc: Arc(from: try r.integer(), to: try r.integer()), nodes: try r.integer())
     }
     missingBeyond = try reader.integer()
+    silent = try reader.integer()
+    silentNodes = try reader.list { (r: inout WireReader) throws(WireError) in try OverlayID(from: &r) }
   }
 
   public func encode(to writer: inout WireWriter) {
@@ -121,5 +137,7 @@ extension TaskTally: WireCodable {
       $1.integer($0.nodes)
     }
     writer.integer(missingBeyond)
+    writer.integer(silent)
+    writer.list(silentNodes) { $0.encode(to: &$1) }
   }
 }

@@ -23,6 +23,8 @@ public enum MemberMessageType: UInt8, Sendable, BitwiseCopyable {
   /// "Who has this IPv4 address?", and the answer.
   case whoHas = 7
   case has = 8
+  /// A message about a task on the subring (`TaskMessage`).
+  case task = 9
 }
 
 extension Links {

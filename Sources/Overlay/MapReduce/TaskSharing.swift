@@ -1,0 +1,247 @@
+// How a slice is shared out among children, and what becomes of a child that is silent.
+
+import Base
+import Session
+
+extension MapReduce {
+  /// Sends the parts of a slice to the links in it.
+  mutating func share(_ slice: TaskSlice, _ links: inout Links, _ context: inout Context) {
+    let ring = slice.question.ring
+    let source = (parent: slice.parent?.id ?? links.id, origin: slice.question.asker.id)
+    let children =
+      slice.question.tree == .way
+      ? BoundedArray() : links.children(in: slice.arc, on: ring, but: source)
+    guard !children.isEmpty else {
+      // Nobody is known in it here: somebody nearer may know more.
+      guard let guide = links.memberNearer(to: slice.arc, on: ring, but: source) else { return }
+      return entrust(slice.arc, of: slice.number, to: guide, &links, &context)
+    }
+    var places = BoundedArray<32, UInt64>()
+    for i in 0..<children.count { places.append(links.peers[Int(children[i])].id.high) }
+    let shares = slice.arc.shares(of: places, around: links.id.high)
+    for i in 0..<children.count {
+      entrust(shares[i], of: slice.number, to: Int(children[i]), &links, &context)
+    }
+  }
+
+  /// Asks a child about a part of a slice.
+  private mutating func entrust(
+    _ arc: Arc, of number: UInt32, to child: Int, turns: UInt8 = 0, _ links: inout Links,
+    _ context: inout Context
+  ) {
+    guard let i = slices.firstIndex(where: { $0.number == number }) else { return }
+    let until = childDeadline(slices[i].deadline, child, links)
+    guard waits.count < Self.waitsMax, context.now < until else {
+      if waits.count >= Self.waitsMax { counters.noRoom &+= 1 }
+      return miss(arc, of: i, links)
+    }
+    lastTicket &+= 1
+    let patience = patience(child, links)
+    let wait = TaskWait(
+      slice: number, child: links.peers[child].id, arc: arc, ticket: lastTicket, patience: patience,
+      askedAt: context.now, deadline: until, turns: turns, dueAt: context.now + patience)
+    waits.append(wait)
+    slices[i].waiting += 1
+    deadline = min(deadline, wait.dueAt)
+    ask(wait, slices[i], &links, &context)
+  }
+
+  private mutating func ask(
+    _ wait: TaskWait, _ slice: TaskSlice, _ links: inout Links, _ context: inout Context
+  ) {
+    let budget = wait.deadline > context.now ? wait.deadline - context.now : .zero
+    send(
+      .ask(
+        ticket: wait.ticket, budget: budget, steps: slice.steps &+ 1, wait.arc, slice.question),
+      to: wait.child, on: slice.question.ring, &links, &context)
+  }
+
+  /// When a child has to answer: sooner than its parent by a lost message, or two, on the way between them.
+  private func childDeadline(_ own: Instant, _ child: Int, _ links: borrowing Links) -> Instant {
+    let time = links.peers[child].bestPath?.roundTrip
+    let roundTrip = time.flatMap { $0.samples > 0 ? $0.smoothed : nil } ?? RouteTable.usualRoundTrip
+    let reserve = min(roundTrip, Self.patienceMax) * 2 + Self.reserve
+    return Instant(ns: own.ns > reserve.ns ? own.ns - reserve.ns : 0)
+  }
+
+  func patience(_ slot: Int, _ links: borrowing Links) -> Interval {
+    let timeout = links.peers[slot].bestPath?.roundTrip.timeout ?? Self.patienceMax
+    return min(max(timeout, Self.patienceMin), Self.patienceMax)
+  }
+
+  /// Nobody answers for a part.
+  private mutating func miss(_ arc: Arc, of slice: Int, _ links: borrowing Links) {
+    counters.abandoned &+= 1
+    let size = max(Double(links[slices[slice].question.ring].size), 1)
+    let share = Double(arc.to &- arc.from) / 18_446_744_073_709_551_616.0
+    slices[slice].tally.miss(arc, nodes: UInt32(max(1, min((size * share).rounded(), 4e9))))
+  }
+
+  // MARK: - Words of children
+
+  private func wait(_ ticket: UInt32, _ slot: Int, _ links: borrowing Links) -> Int? {
+    waits.firstIndex { $0.ticket == ticket && $0.child == links.peers[slot].id }
+  }
+
+  mutating func onWorking(
+    _ ticket: UInt32, _ nodes: UInt32, from slot: Int, _ links: borrowing Links, _ now: Instant
+  ) {
+    guard let w = wait(ticket, slot, links) else { return }
+    waits[w].isWorking = true
+    waits[w].tries = 0
+    waits[w].nodes = nodes
+    waits[w].dueAt = now + Self.pollPause
+  }
+
+  /// The child does not do it: it is asked too much.
+  mutating func onRefused(_ ticket: UInt32, from slot: Int, _ links: borrowing Links, _ now: Instant) {
+    guard let w = wait(ticket, slot, links) else { return }
+    let wait = waits.remove(at: w)
+    guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
+    miss(wait.arc, of: i, links)
+    slices[i].waiting -= 1
+    closeIfAllIn(wait.slice)
+  }
+
+  mutating func onAnswer(
+    _ ticket: UInt32, _ took: UInt32, _ part: UInt8, of parts: UInt8, _ bytes: Frame, from slot: Int,
+    _ links: borrowing Links, _ context: inout Context
+  ) {
+    guard let w = wait(ticket, slot, links) else {
+      counters.late &+= 1
+      return
+    }
+    if waits[w].parts.isEmpty { waits[w].parts = Array(repeating: [], count: Int(parts)) }
+    guard waits[w].parts.count == Int(parts) else {
+      counters.malformed &+= 1
+      return
+    }
+    waits[w].parts[Int(part)] = bytes.bytes
+    waits[w].isWorking = true
+    waits[w].tries = 0
+    waits[w].dueAt = context.now + Self.pollPause
+    guard !waits[w].parts.contains(where: \.isEmpty) else { return }
+    let wait = waits.remove(at: w)
+    guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
+    slices[i].waiting -= 1
+    take(Array(wait.parts.joined()), took, wait, in: i, links, context.now)
+    closeIfAllIn(wait.slice)
+  }
+
+  /// Takes in what a child has answered for its part.
+  private mutating func take(
+    _ bytes: [UInt8], _ took: UInt32, _ wait: TaskWait, in i: Int, _ links: borrowing Links, _ now: Instant
+  ) {
+    let kept = slices.reduce(0) { $0 + $1.answers.reduce(0) { $0 + $1.count } }
+    let read = bytes.withFrame { frame -> (TaskTally, [UInt8])? in
+      var reader = WireReader(frame)
+      guard let tally = try? TaskTally(from: &reader) else { return nil }
+      return (tally, reader.rest().bytes)
+    }
+    guard let (head, answer) = read, kept + answer.count <= Self.keptBytesMax else {
+      if read == nil { counters.malformed &+= 1 } else { counters.noRoom &+= 1 }
+      return miss(wait.arc, of: i, links)
+    }
+    var tally = head
+    tally.depth = tally.depth &+ 1
+    let whole = (now - wait.askedAt).wholeMilliseconds
+    let way = whole > took ? whole - took : 0
+    if way >= Self.slow.wholeMilliseconds {
+      tally.note(TaskTally.Laggard(id: wait.child, isMap: false, milliseconds: way))
+    }
+    slices[i].tally.mapMilliseconds = tally.mapMilliseconds
+    slices[i].tally.add(tally)
+    if !answer.isEmpty { slices[i].answers.append(answer) }
+  }
+
+  // MARK: - Time
+
+  /// Does what is due.
+  public mutating func expire(_ links: inout Links, _ context: inout Context) {
+    guard deadline <= context.now else { return }
+    var w = 0
+    while w < waits.count {
+      if waits[w].dueAt <= context.now { askAgain(w, &links, &context) } else { w += 1 }
+    }
+    for i in slices.indices where slices[i].deadline <= context.now && !slices[i].isClosing {
+      endInTime(i, links, context.now)
+    }
+    expireUploads(&links, &context)
+    readDeadline()
+  }
+
+  /// Asks a child again, or gives it up: then the last of `waits` stands in its place.
+  private mutating func askAgain(_ w: Int, _ links: inout Links, _ context: inout Context) {
+    let ring = slices.first { $0.number == waits[w].slice }?.question.ring ?? .main
+    let isLinked = links.peer(waits[w].child).map { links[ring].contains($0) } ?? false
+    guard isLinked, waits[w].tries < Self.triesMax else {
+      let wait = waits.remove(at: w)
+      return giveUp(wait, &links, &context)
+    }
+    waits[w].tries += 1
+    waits[w].dueAt = context.now + waits[w].patience
+    counters.resent &+= 1
+    if waits[w].isWorking {
+      return send(.poll(ticket: waits[w].ticket), to: waits[w].child, on: ring, &links, &context)
+    }
+    guard let slice = slices.first(where: { $0.number == waits[w].slice }) else { return }
+    ask(waits[w], slice, &links, &context)
+  }
+
+  /// A child is silent: its part goes to whoever stands next to it.
+  private mutating func giveUp(_ wait: TaskWait, _ links: inout Links, _ context: inout Context) {
+    guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
+    let question = slices[i].question
+    slices[i].tally.note(silent: wait.child)
+    let parts = question.tree == .way ? BoundedArray() : wait.arc.parts(around: wait.child.high)
+    for p in 0..<parts.count {
+      if wait.turns < Self.turnsMax, wait.deadline > context.now,
+        let heir = links.heir(
+          of: parts[p], on: question.ring, after: wait.child, but: question.asker.id)
+      {
+        counters.handedOn &+= 1
+        entrust(parts[p], of: wait.slice, to: heir, turns: wait.turns + 1, &links, &context)
+      } else {
+        miss(parts[p], of: i, links)
+      }
+    }
+    slices[i].waiting -= 1
+    closeIfAllIn(wait.slice)
+  }
+
+  /// A link is lost: whoever waits for it waits no more.
+  public mutating func onDown(_ child: OverlayID, _ now: Instant) {
+    for w in waits.indices where waits[w].child == child {
+      waits[w].dueAt = now
+      deadline = min(deadline, now)
+    }
+  }
+
+  /// The time of a slice is over: what is not in is missing.
+  private mutating func endInTime(_ i: Int, _ links: borrowing Links, _ now: Instant) {
+    let number = slices[i].number
+    for wait in waits where wait.slice == number {
+      miss(wait.arc, of: i, links)
+      slices[i].tally.note(
+        TaskTally.Laggard(
+          id: wait.child, isMap: false, milliseconds: (now - wait.askedAt).wholeMilliseconds))
+    }
+    waits.removeAll { $0.slice == number }
+    slices[i].waiting = 0
+    if slices[i].awaitsMap {
+      slices[i].awaitsMap = false
+      slices[i].tally.miss(Arc(from: links.id.high &- 1, to: links.id.high &+ 1), nodes: 1)
+      slices[i].tally.note(
+        TaskTally.Laggard(
+          id: links.id, isMap: true, milliseconds: (now - slices[i].beganAt).wholeMilliseconds))
+    }
+    closeIfAllIn(number)
+  }
+
+  private mutating func readDeadline() {
+    deadline = .never
+    for wait in waits { deadline = min(deadline, wait.dueAt) }
+    for slice in slices where !slice.isClosing { deadline = min(deadline, slice.deadline) }
+    for upload in uploads { deadline = min(deadline, upload.dueAt) }
+  }
+}
