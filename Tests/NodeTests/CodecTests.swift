@@ -8,6 +8,7 @@ import Testing
 
 @testable import Base
 @testable import DHT
+@testable import Node
 @testable import Overlay
 @testable import Session
 @testable import VPN
@@ -246,7 +247,7 @@ extension Random {
 }
 
 /// Every type with a decoder.
-private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork
+private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork + taskAnswers
 
 private let base: [Kind] = [
   Kind("IPAddress") { $0.endpoint().address },
