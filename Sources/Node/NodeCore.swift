@@ -55,6 +55,7 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
+  var crawls: [Crawl] = []
   let disclosure: Disclosure
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
@@ -109,7 +110,8 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
-    if pings.isEmpty && traces.isEmpty { return next }
+    if pings.isEmpty && traces.isEmpty && crawls.isEmpty { return next }
+    next = min(next, crawlDeadline)
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
     return next
@@ -207,6 +209,7 @@ public struct NodeCore: ~Copyable {
     settle(&context)
     expirePings(&context)
     expireTraces(&context)
+    expireCrawls(&context)
   }
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.

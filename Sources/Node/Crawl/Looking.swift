@@ -35,5 +35,6 @@ extension NodeCore {
 
   /// What became of a question. Nonces are drawn by lot: each is of one asker at most.
   private mutating func hear(_ looked: Looked, _ context: inout Context) {
+    _ = hearForCrawl(looked, &context)
   }
 }
