@@ -56,7 +56,8 @@ public struct NodeCore: ~Copyable {
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
   var crawls: [Crawl] = []
-  let disclosure: Disclosure
+  /// Who may ask this node about itself.
+  public var disclosure: Disclosure
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256

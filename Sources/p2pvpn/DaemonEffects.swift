@@ -120,7 +120,7 @@ extension Daemon {
       log.error("another node uses this identity: give each node a state directory of its own")
       concerns.set(.identity, "another node uses this identity: give each node a state directory of its own")
     case .relayUsedUp(let isUsedUp): observeRelay(isUsedUp)
-    case .crawled(let ticket): log.debug("crawl ended", metadata: ["ticket": "\(ticket)"])
+    case .taskAnswered, .crawled: break
     case .left: log.debug("said good-bye")
     case .addressGranted, .addressTaken, .addressLost, .poolDiffers, .aloneInCommunity, .noLongerAlone:
       observeMembership(event)

@@ -49,7 +49,7 @@ final class Holder {
         seed: seed,
         at: now),
       ring: Ring(isFounder: isFounder, at: now),
-      directory: Directory(unixAtStart: 1_000, isFounder: isFounder, at: now))
+      directory: Directory(unixAtStart: 1_000, isFounder: isFounder, at: now), incarnation: 100 + now.ns)
     context = Context(packets: 512, effects: 4_096, seed: UInt64(number) + 77, at: now)
     network.links.underlay.interfaces = [IPPrefix(endpoint.address, length: 8)]
     network.links.underlay.port = endpoint.port

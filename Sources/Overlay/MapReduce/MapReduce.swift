@@ -77,6 +77,9 @@ public struct MapReduce: ~Copyable {
   /// This node goes on with a greater incarnation.
   public mutating func raiseSequence(to incarnation: UInt64) { sequence = max(sequence, incarnation << 24) }
 
+  /// Whether no task is under way here.
+  public var isIdle: Bool { slices.isEmpty && waits.isEmpty && uploads.isEmpty && outcomes.isEmpty }
+
   // MARK: - Asking
 
   /// Asks all nodes of a ring, or of a part of it.
