@@ -59,6 +59,7 @@ public struct NodeCore: ~Copyable {
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
   /// Which version of the program it runs.
   let version: ProgramVersion
+  var crawls: [Crawl] = []
   /// Who may ask this node about itself, and its answers that wait for neighbours.
   public var disclosure: Disclosure
   var maps: [AwaitedMap] = []
@@ -117,7 +118,8 @@ public struct NodeCore: ~Copyable {
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
     if !maps.isEmpty { next = min(next, mapDeadline) }
-    if pings.isEmpty && traces.isEmpty { return next }
+    if pings.isEmpty && traces.isEmpty && crawls.isEmpty { return next }
+    next = min(next, crawlDeadline)
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
     return next
@@ -216,6 +218,7 @@ public struct NodeCore: ~Copyable {
     settle(&context)
     expirePings(&context)
     expireTraces(&context)
+    expireCrawls(&context)
   }
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.
