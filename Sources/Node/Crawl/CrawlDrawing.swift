@@ -17,11 +17,12 @@ public struct CrawlDrawing {
   /// Whole nodes are sampled beyond this, broken ones beyond the second.
   private static let dotsMax = 1_000
   private static let brokenMax = 2_000
-  private static let chordsMax = 500
+  private static let chordsMax = 300
   private static let labelsMax = 40
-  /// The least distance of two labels, as a part of the circle.
-  private static let labelGap = 0.011
-  private static let titleColumns = 86
+  /// What a label takes, in pixels.
+  private static let labelWidth = 46.0
+  private static let labelHeight = 13.0
+  private static let titleColumns = 72
   /// Nodes of each further ring stand so many pixels further in; of more than these as the last.
   private static let ringStep = 26.0
   private static let ringsMax: Int32 = 5
@@ -91,14 +92,13 @@ public struct CrawlDrawing {
   /// The names of those who stand out, outside of the circle, as far as there is room.
   private var labels: String {
     var svg = ""
-    var count = 0
-    var last = -1.0
-    for outlier in report.outliers where count < Self.labelsMax {
-      let place = outlier.id.share
-      guard place - last >= Self.labelGap else { continue }
-      last = place
-      count += 1
-      let (x, y) = Self.circle.point(place, radius: Self.circle.radius + 24)
+    var taken: [(x: Double, y: Double)] = []
+    let isGone = { (outlier: Outlier) in outlier.faults.contains(.missing) }
+    for outlier in report.outliers.filter(isGone) + report.outliers.filter({ !isGone($0) }) {
+      let (x, y) = Self.circle.point(outlier.id.share, radius: Self.circle.radius + 24)
+      let isFree = taken.allSatisfy { abs($0.x - x) > Self.labelWidth || abs($0.y - y) > Self.labelHeight }
+      guard isFree, taken.count < Self.labelsMax else { continue }
+      taken.append((x, y))
       let side = abs(x - Self.circle.x) < 20 ? "middle" : x < Self.circle.x ? "end" : ""
       svg += Self.text(String(outlier.id.short.prefix(6)), x, y + 4, "name \(side)")
     }
@@ -112,7 +112,7 @@ public struct CrawlDrawing {
         ({ Self.mark($0, $1, "node wrong") }, "stands out"),
         ({ Self.mark($0, $1, "node unsettled") }, "not settled"),
         ({ Self.cross($0, $1, 5) }, "did not answer"),
-        ({ Self.mark($0, $1, "here", 7) + Self.mark($0, $1, "node", 3) }, "crawled"),
+        ({ Self.mark($0, $1, "here", 7) + Self.mark($0, $1, "node", 3) }, "crawled from here"),
       ],
       [
         ({ Self.line($0, $1, "near") }, "neighbours"), ({ Self.line($0, $1, "far") }, "far links"),
@@ -185,7 +185,7 @@ public struct CrawlDrawing {
 
   // MARK: - Links
 
-  /// Half of what is drawn lies beyond the sample when there are many: the picture shows the kind.
+  /// A sample of them, if there are many: which they are matters less than how far they reach.
   private var farLinks: String {
     var links: [(Double, Double)] = []
     for (rank, word) in report.map.words.enumerated() {
@@ -194,7 +194,7 @@ public struct CrawlDrawing {
       }
     }
     return RingCircle.sample(links, Self.chordsMax)
-      .map { Self.circle.chord($0.0, $0.1, depth: 0.25, "far") }.joined()
+      .map { Self.circle.link($0.0, $0.1, "far") }.joined()
   }
 
   /// Arcs to the right neighbours: of all in a small ring, of the nearest in a larger one; always of those
