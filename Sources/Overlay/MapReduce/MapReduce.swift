@@ -30,7 +30,7 @@ public struct MapReduce: ~Copyable {
     case fold(slice: UInt32)
   }
 
-  static let slicesMax = 32
+  public static let slicesMax = 32
   static let waitsMax = 512
   static let uploadsMax = 64
   /// Outcomes that wait for whoever asked.
@@ -40,9 +40,9 @@ public struct MapReduce: ~Copyable {
   /// Questions of one asker in a second, and at once; of all together. One whose part is handed on asks
   /// twice.
   static let rate: UInt64 = 1
-  static let burst: UInt64 = 8
+  static let burst: UInt64 = 16
   static let rateOfAll: UInt64 = 4
-  static let burstOfAll: UInt64 = 24
+  static let burstOfAll: UInt64 = 32
   static let triesMax: UInt8 = 3
   static let turnsMax: UInt8 = 3
   static let stepsMax: UInt8 = 64
@@ -244,6 +244,9 @@ public struct MapReduce: ~Copyable {
       ($0.question, $0.arc, $0.parent == nil && $0.arc.from == $0.arc.to, $0.deadline)
     }
   }
+
+  /// Whether the layer above has something to do.
+  public var hasTodo: Bool { !todo.isEmpty }
 
   /// The next thing that the layer above has to do.
   public mutating func takeTodo() -> Todo? { todo.isEmpty ? nil : todo.removeFirst() }
