@@ -244,26 +244,29 @@ public struct NodeCore: ~Copyable {
   mutating func settle(_ context: inout Context) {
     network.pump(&context)
     repeat {
-      var i = 0
-      while i < network.events.count {
-        let event = network.events[i]
-        if tunnel == nil { release(event, &context) }
-        tunnel?.value.on(event, &network, &context)
-        onPingEvent(event, &context)
-        onTraceEvent(event, &context)
-        onLocated(event, &context)
-        network.pump(&context)
-        i += 1
-      }
-      network.events.removeAll()
+      tellEvents(&context)
       settleTasks(&context)
-      hearLooks(&context)
-    } while network.events.count > 0 || network.tasks.hasTodo
+    } while hearLooks(&context) || network.events.count > 0 || network.tasks.hasTodo
     if !pings.isEmpty {
       progressPings(&context)
       failAbsentPings(&context)
     }
     raiseIncarnation(&context)
+  }
+
+  private mutating func tellEvents(_ context: inout Context) {
+    var i = 0
+    while i < network.events.count {
+      let event = network.events[i]
+      if tunnel == nil { release(event, &context) }
+      tunnel?.value.on(event, &network, &context)
+      onPingEvent(event, &context)
+      onTraceEvent(event, &context)
+      onLocated(event, &context)
+      network.pump(&context)
+      i += 1
+    }
+    network.events.removeAll()
   }
 
   /// Somebody remembers a later life of this node (its clock went back, or its state is a backup): goes on
