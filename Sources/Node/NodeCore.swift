@@ -244,29 +244,26 @@ public struct NodeCore: ~Copyable {
   mutating func settle(_ context: inout Context) {
     network.pump(&context)
     repeat {
-      tellEvents(&context)
-      settleTasks(&context)
-    } while hearLooks(&context) || network.events.count > 0 || network.tasks.hasTodo
+      var i = 0
+      while i < network.events.count {
+        let event = network.events[i]
+        if tunnel == nil { release(event, &context) }
+        tunnel?.value.on(event, &network, &context)
+        onPingEvent(event, &context)
+        onTraceEvent(event, &context)
+        onLocated(event, &context)
+        network.pump(&context)
+        i += 1
+      }
+      network.events.removeAll()
+      if network.tasks.hasTodo { settleTasks(&context) }
+      if !network.links.looked.isEmpty { hearLooks(&context) }
+    } while network.events.count > 0 || network.tasks.hasTodo
     if !pings.isEmpty {
       progressPings(&context)
       failAbsentPings(&context)
     }
     raiseIncarnation(&context)
-  }
-
-  private mutating func tellEvents(_ context: inout Context) {
-    var i = 0
-    while i < network.events.count {
-      let event = network.events[i]
-      if tunnel == nil { release(event, &context) }
-      tunnel?.value.on(event, &network, &context)
-      onPingEvent(event, &context)
-      onTraceEvent(event, &context)
-      onLocated(event, &context)
-      network.pump(&context)
-      i += 1
-    }
-    network.events.removeAll()
   }
 
   /// Somebody remembers a later life of this node (its clock went back, or its state is a backup): goes on

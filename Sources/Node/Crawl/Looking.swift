@@ -25,13 +25,12 @@ extension NodeCore {
     }
   }
 
-  /// Hands out what became of questions.
-  /// - Returns: whether there was anything.
-  mutating func hearLooks(_ context: inout Context) -> Bool {
-    if network.links.looked.isEmpty { return false }
-    for looked in network.links.takeLooked() { hear(looked, &context) }
-    network.pump(&context)
-    return true
+  /// Hands out what became of questions, until what follows from that brings no more.
+  @inline(never) mutating func hearLooks(_ context: inout Context) {
+    while !network.links.looked.isEmpty {
+      for looked in network.links.takeLooked() { hear(looked, &context) }
+      network.pump(&context)
+    }
   }
 
   /// What became of a question. Nonces are drawn by lot: each is of one asker at most.
