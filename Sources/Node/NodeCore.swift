@@ -28,6 +28,8 @@ public struct NodeConfiguration: Sendable {
   public var advertised: [Endpoint] = []
   /// Whether others may have been told the port: else a member leaves it where another one has taken it.
   public var hasChosenPort = false
+  /// Which version of the program this is, as operators are told: printable ASCII, 24 bytes at most.
+  public var version = "unknown"
   /// Who may ask the node about itself.
   public var disclosure = Disclosure()
   /// Unix time at the start, in seconds.
@@ -55,6 +57,9 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
+  /// Which version of the program it runs.
+  let version: ProgramVersion
+  var crawls: [Crawl] = []
   /// Who may ask this node about itself, and its answers that wait for neighbours.
   public var disclosure: Disclosure
   var maps: [AwaitedMap] = []
@@ -73,6 +78,7 @@ public struct NodeCore: ~Copyable {
       incarnation: configuration.incarnation,
       capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
+    version = ProgramVersion(configuration.version)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
     var links = Links(
       identity: configuration.identity, sessions: sessions,
@@ -112,7 +118,8 @@ public struct NodeCore: ~Copyable {
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
     if !maps.isEmpty { next = min(next, mapDeadline) }
-    if pings.isEmpty && traces.isEmpty { return next }
+    if pings.isEmpty && traces.isEmpty && crawls.isEmpty { return next }
+    next = min(next, crawlDeadline)
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
     return next
@@ -211,6 +218,7 @@ public struct NodeCore: ~Copyable {
     settle(&context)
     expirePings(&context)
     expireTraces(&context)
+    expireCrawls(&context)
   }
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.

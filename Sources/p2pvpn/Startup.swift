@@ -92,6 +92,7 @@ struct Startup {
       relay: relayTerms(community), unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
     configuration.disclosure = options.disclosure
     configuration.advertised = options.advertised
+    configuration.version = Program.version
     // A member without a bootstrap may be that of others, who look for it on its port.
     configuration.hasChosenPort = options.listen != nil || options.bootstraps.isEmpty
     let mailbox = try explaining { try Mailbox() }

@@ -103,7 +103,7 @@ enum TaskPresentation {
   }
 
   /// Three places behind the point.
-  private static func rounded(_ number: Double) -> String {
+  static func rounded(_ number: Double) -> String {
     guard abs(number) < 1e12 else { return "\(number)" }
     let thousandths = Int64((number * 1_000).rounded())
     let (whole, part) = (thousandths / 1_000, "\(abs(thousandths % 1_000))")

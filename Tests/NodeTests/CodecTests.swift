@@ -8,6 +8,7 @@ import Testing
 
 @testable import Base
 @testable import DHT
+@testable import Node
 @testable import Overlay
 @testable import Session
 @testable import VPN
@@ -218,11 +219,35 @@ extension Random {
       missed: list { .init(id: $0.id(), failures: UInt8($0.below(256))) })
   }
 
+  fileprivate mutating func arc() -> Arc { Arc(from: next(), to: next()) }
+
+  fileprivate mutating func taskQuestion() -> TaskQuestion {
+    let letters = Array("abcdefghijklmnopqrstuvwxyz-")
+    let name = (0...below(23)).map { _ in letters[Int(below(UInt64(letters.count)))] }
+    return TaskQuestion(
+      String(name), TaskTree(rawValue: UInt8(below(2)))!, sequence: next(), askedAt: next(),
+      by: Identity(seed: fixed()), in: below(2) == 0 ? nil : .open("home"))
+  }
+
+  fileprivate mutating func tally() -> TaskTally {
+    var tally = TaskTally()
+    tally.answered = seconds()
+    tally.declined = seconds()
+    tally.depth = UInt8(below(256))
+    tally.mapMilliseconds = seconds()
+    tally.laggards = list { .init(id: $0.id(), isMap: $0.below(2) == 1, milliseconds: $0.seconds()) }
+    tally.missing = list { .init(arc: $0.arc(), nodes: $0.seconds()) }
+    tally.missingBeyond = seconds()
+    tally.silent = seconds()
+    tally.silentNodes = list { $0.id() }
+    return tally
+  }
+
   fileprivate mutating func seconds() -> UInt32 { UInt32(truncatingIfNeeded: next()) }
 }
 
 /// Every type with a decoder.
-private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork
+private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork + taskAnswers
 
 private let base: [Kind] = [
   Kind("IPAddress") { $0.endpoint().address },
@@ -316,6 +341,22 @@ private let overlay: [Kind] = [
   },
   Kind("RingMessage.look") { RingMessage.look(nonce: $0.next()) },
   Kind("RingMessage.testimony") { RingMessage.testimony(nonce: $0.next(), $0.testimony()) },
+  Kind("TaskMessage.ask") {
+    TaskMessage.ask(
+      ticket: $0.seconds(), budget: .milliseconds($0.below(60_001)), steps: UInt8($0.below(64)), $0.arc(),
+      $0.taskQuestion())
+  },
+  Kind("TaskMessage.working") { TaskMessage.working(ticket: $0.seconds(), nodes: $0.seconds()) },
+  Kind("TaskMessage.poll") { TaskMessage.poll(ticket: $0.seconds()) },
+  Kind("TaskMessage.answer", .rest) {
+    let parts = UInt8(1 + $0.below(26))
+    return TaskMessage.answer(
+      ticket: $0.seconds(), took: $0.seconds(), part: parts - 1, parts: parts,
+      $0.kept($0.bytes(Int(1 + $0.below(400)))))
+  },
+  Kind("TaskMessage.taken") { TaskMessage.taken(ticket: $0.seconds(), part: UInt8($0.below(256))) },
+  Kind("TaskMessage.refused") { TaskMessage.refused(ticket: $0.seconds()) },
+  Kind("TaskTally") { $0.tally() },
   Kind("Testimony") { $0.testimony() },
   Kind("Testimony.Neighbour") { $0.neighbour() },
   Kind("RoutedHeader") {

@@ -36,5 +36,6 @@ extension NodeCore {
   /// What became of a question. Nonces are drawn by lot: each is of one asker at most.
   private mutating func hear(_ looked: Looked, _ context: inout Context) {
     if hearWitness(looked, &context) { return }
+    _ = hearForCrawl(looked, &context)
   }
 }

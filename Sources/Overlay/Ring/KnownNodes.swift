@@ -47,7 +47,7 @@ struct KnownNodes {
   }
 
   /// Visits all, the nearest of each side first.
-  func forEach(_ body: (KnownNode) -> Void) {
+  func visit(_ body: (KnownNode) -> Void) {
     for node in right { body(node) }
     for node in left { body(node) }
   }

@@ -84,7 +84,7 @@ extension Ring {
     where links.peers.isUsed(slot) && links.peers[slot].isUp && links.peers[slot].roles.contains(kind.far) {
       word.far.append(links.peers[slot].id.high)
     }
-    known.forEach {
+    known.visit {
       if links.isMissed($0.id, on: kind) { word.missed.append(.init(id: $0.id, failures: $0.failures)) }
     }
     return word
