@@ -108,7 +108,7 @@ enum Catalogue {
     Call(
       name: "mapreduce", text: "Asks all nodes of a ring something at once, and folds their answers.",
       parameters: [
-        Field("task", .choice(RingTasks.all.map(\.name)), "What is asked."), ofCommunity,
+        Field("task", .choice(RingTasks.names), "What is asked."), ofCommunity,
         .optional(
           "timeout_ms", .integer(100...60_000), "When the answer is there, partial or not.", standard: 5_000),
       ], result: Answers.mapreduce, progress: Answers.progress
