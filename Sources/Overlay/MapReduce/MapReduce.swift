@@ -2,8 +2,8 @@
 // back.
 //
 // Whoever is asked about an arc shares it out among its links in it (`Arc`), as for a broadcast, and answers
-// for itself meanwhile. When all its children have answered it folds the answers, and hands one to its parent.
-// Nothing that a child does, or leaves undone, fails its parent:
+// for itself meanwhile. When all its children have answered it folds the answers, and hands one to its
+// parent. Nothing that a child does, or leaves undone, fails its parent:
 //
 // * Each child has a moment by which it must have answered, sooner than its parent's by the time that an
 //   answer may need on its way. What is not in by then is missing, and named.
@@ -239,7 +239,8 @@ public struct MapReduce: ~Copyable {
   // MARK: - Coming in
 
   /// The slice that is to be mapped or folded; nil when it is over.
-  public func question(of slice: UInt32) -> (question: TaskQuestion, arc: Arc, isWhole: Bool, until: Instant)? {
+  public func question(of slice: UInt32) -> (question: TaskQuestion, arc: Arc, isWhole: Bool, until: Instant)?
+  {
     slices.first { $0.number == slice }.map {
       ($0.question, $0.arc, $0.parent == nil && $0.arc.from == $0.arc.to, $0.deadline)
     }
