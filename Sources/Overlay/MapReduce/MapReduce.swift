@@ -33,7 +33,7 @@ public struct MapReduce: ~Copyable {
   public static let slicesMax = 32
   static let waitsMax = 512
   static let uploadsMax = 64
-  /// Outcomes that wait for whoever asked.
+  /// Outcomes that wait for whoever asked; of more the oldest is forgotten.
   static let outcomesMax = 16
   /// Answers that wait to be folded, in bytes: those of a task that asks for much, from 32 children.
   static let keptBytesMax = 1 << 20
@@ -94,7 +94,7 @@ public struct MapReduce: ~Copyable {
     _ name: String, _ tree: TaskTree, in arc: Arc?, within budget: Interval, of community: Community?,
     unixSeconds: UInt64, ticket: UInt32, _ links: inout Links, _ context: inout Context
   ) -> Bool {
-    guard slices.count < Self.slicesMax, outcomes.count < Self.outcomesMax else {
+    guard slices.count < Self.slicesMax else {
       counters.noRoom &+= 1
       return false
     }
@@ -300,6 +300,7 @@ public struct MapReduce: ~Copyable {
     }
     guard let t = tickets.firstIndex(where: { $0.slice == slice }) else { return nil }
     let ticket = tickets.remove(at: t).ticket
+    if outcomes.count == Self.outcomesMax { outcomes.removeFirst() }
     outcomes.append(
       TaskOutcome(
         ticket: ticket, name: done.question.name, ring: done.question.ring, tally: done.tally, answer: answer,
