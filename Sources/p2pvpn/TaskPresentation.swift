@@ -1,13 +1,12 @@
 // The answer of a task for people: a verdict, what this task has found, and then what is missing and who was
 // waited for.
 
+import Node
+
 /// Lines that show a task's answer.
 enum TaskPresentation {
-  /// What is counted of every task, and has lines of its own.
-  private static let head: Set<String> = [
-    "schema", "task", "community", "nodes", "declined", "missing", "silent", "complete", "elapsed_ms",
-    "routing_ms", "map_ms", "height", "missing_parts", "missing_beyond", "silent_nodes", "laggards",
-  ]
+  /// Parts of a whole, from 0 to 1.
+  private static let shares: Set<String> = ["method1", "method2", "method3", "final"]
 
   static func lines(_ answer: JSON) -> [String] {
     [verdict(answer)] + findings(answer) + missing(answer) + laggards(answer) + [time(answer)]
@@ -18,7 +17,7 @@ enum TaskPresentation {
     let nodes = answer["nodes"].asInteger ?? 0
     var text: String
     if let isWhole = answer["whole"].asBool, let consistency = answer["final"].asNumber {
-      text = "ring \(isWhole ? "whole" : "NOT whole"): \(nodes) nodes, consistency \(rounded(consistency))"
+      text = "ring \(isWhole ? "whole" : "NOT whole"): \(nodes) nodes, consistency \(share(consistency))"
       if !isWhole, let winding = answer["winding"].asNumber, winding > 1.5 {
         text += ", wound \(Int(winding.rounded())) times"
       }
@@ -33,7 +32,7 @@ enum TaskPresentation {
 
   private static func findings(_ answer: JSON) -> [String] {
     guard case .object(let members) = answer else { return [] }
-    return block(members.filter { !head.contains($0.key) })
+    return block(members.filter { !TaskReport.head.contains($0.key) })
   }
 
   /// Values one below the other; a list of records as a table under its name.
@@ -46,7 +45,8 @@ enum TaskPresentation {
       } else if case .object(let inner) = member.value {
         tables += ["", words(member.key)] + block(inner).map { "  \($0)" }
       } else {
-        rows.append([words(member.key), text(member.value)])
+        let share = shares.contains(member.key) ? member.value.asNumber.map(share) : nil
+        rows.append([words(member.key), share ?? text(member.value)])
       }
     }
     return Presentation.aligned(rows) + tables
@@ -106,7 +106,10 @@ enum TaskPresentation {
   static func rounded(_ number: Double) -> String {
     guard abs(number) < 1e12 else { return "\(number)" }
     let thousandths = Int64((number * 1_000).rounded())
-    let (whole, part) = (thousandths / 1_000, "\(abs(thousandths % 1_000))")
-    return "\(whole).\(String(repeating: "0", count: 3 - part.count))\(part)"
+    let (whole, part) = (abs(thousandths / 1_000), "\(abs(thousandths % 1_000))")
+    return (thousandths < 0 ? "-" : "") + "\(whole).\(String(repeating: "0", count: 3 - part.count))\(part)"
   }
+
+  /// A share, rounded down: 1.000 is all of them.
+  static func share(_ number: Double) -> String { CrawlReport.thousandths(min(max(number, 0), 1)) }
 }

@@ -5,6 +5,17 @@ import Node
 import Overlay
 
 enum TaskReport {
+  /// The keys of every answer, in their order. Tasks have others.
+  static let head = [
+    "schema", "task", "community", "nodes", "declined", "missing", "silent", "complete", "elapsed_ms",
+    "routing_ms", "map_ms", "height", "missing_parts", "missing_beyond", "silent_nodes", "laggards",
+  ]
+  /// What tasks about the consistency of the ring always answer; null when they have found nothing.
+  private static let verdict = ["method1", "method2", "method3", "final", "winding", "components", "whole"]
+
+  /// Whether a task answers whether the ring is whole.
+  static func isVerdict(_ task: String) -> Bool { task.hasPrefix("consistency") }
+
   /// - Parameter community: that whose members were asked; nil for the ring of all nodes.
   static func json(_ outcome: TaskOutcome, of community: String?) -> JSON {
     let tally = outcome.tally
@@ -20,8 +31,12 @@ enum TaskReport {
       "missing_beyond": .integer(Int64(tally.missingBeyond)), "silent_nodes": silent(tally),
       "laggards": laggards(tally),
     ]
-    guard case .object(let members) = head, let findings = outcome.findings else { return head }
-    return .object(members + findings.map { JSON.Member(key: $0.name, value: json($0.value)) })
+    guard case .object(var members) = head else { return head }
+    members += (outcome.findings ?? []).map { JSON.Member(key: $0.name, value: json($0.value)) }
+    for key in isVerdict(outcome.name) ? verdict : [] where !members.contains(where: { $0.key == key }) {
+      members.append(JSON.Member(key: key, value: nil))
+    }
+    return .object(members)
   }
 
   private static func missing(_ tally: TaskTally) -> JSON {

@@ -12,7 +12,5 @@ enum CountTask: RingTask {
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> Counts<0> { Counts() }
   static func reduce(_ answers: [Counts<0>], in arc: Arc, isWhole: Bool) -> Counts<0> { Counts() }
-  static func findings(of answer: Counts<0>, _ tally: TaskTally) -> [NamedFinding] {
-    [NamedFinding("height", .count(tally.depth))]
-  }
+  static func findings(of answer: Counts<0>, _ tally: TaskTally) -> [NamedFinding] { [] }
 }
