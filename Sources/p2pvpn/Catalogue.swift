@@ -65,7 +65,8 @@ enum Catalogue {
   private static let ofCommunity = Field.optional(
     "of_community", .truth, "Whether the members are asked, and not all nodes.", standard: false)
   private static let crawl = Field(
-    "crawl", .integer(1...Int64(UInt32.max)), "The number of a crawl, of a minute ago at most.")
+    "crawl", .integer(1...Int64(UInt32.max)),
+    "The number of a crawl, which is kept for a minute after its last use.")
 
   /// All calls.
   static let calls: [Call] = [
@@ -107,7 +108,9 @@ enum Catalogue {
       result: Answers.path
     ) { .ask(.path(peer: $0.text("peer"), toOverlay: $0.text("mode") == "overlay")) },
     Call(
-      name: "mapreduce", text: "Asks all nodes of a ring something at once, and folds their answers.",
+      name: "mapreduce",
+      text: "Asks all nodes of a ring something at once, and folds their answers. Beside the keys of every "
+        + "answer stand those of the task.",
       parameters: [
         Field("task", .choice(RingTasks.names), "What is asked."), ofCommunity,
         .optional(
@@ -117,7 +120,8 @@ enum Catalogue {
       .ask(.survey(wish(.task(parameters.text("task")), parameters)))
     },
     Call(
-      name: "crawl", text: "Walks a ring from node to node, and judges whether it is whole.",
+      name: "crawl",
+      text: "Walks a ring from node to node, \(RingWork.nodesMax) at most, and judges whether it is whole.",
       parameters: [
         ofCommunity,
         .optional(
@@ -140,10 +144,14 @@ enum Catalogue {
     },
     Call(
       name: "crawl-picture", text: "A picture of a crawled ring: SVG, or a graph for graphviz.",
-      parameters: [crawl, Field("form", .choice(["svg", "dot"]), "Which.")],
-      result: [Field("picture", .text, "Its text.")]
+      parameters: [
+        crawl, Field("form", .choice(["svg", "dot"]), "Which."),
+        .optional("from", .count, "The `next` of the answer before.", standard: 0),
+      ], result: Answers.crawlPicture
     ) { parameters in
-      .ask(.crawlPart(parameters.text("form") == "svg" ? .svg : .dot, crawl: number(parameters)))
+      let form: KeptCrawl.Form = parameters.text("form") == "svg" ? .svg : .dot
+      let start = Int(parameters["from"].asInteger ?? 0)
+      return .ask(.crawlPart(.picture(form, from: start), crawl: number(parameters)))
     },
     Call(
       name: "log", text: "The level of the log; sets it if one is given.",

@@ -10,12 +10,11 @@ enum CrawlAnswer {
 
   /// The judgement.
   /// - Parameters:
-  ///   - number: under which nodes and pictures can be asked for.
   ///   - community: that of the members who were asked; nil for the ring of all nodes.
-  static func summary(
-    _ result: CrawlResult, number: UInt32, of community: String?, explains: Bool
-  ) -> JSON {
-    let report = CrawlReport(result)
+  ///   - explains: says of each node that stands out why.
+  static func summary(_ crawl: KeptCrawl, of community: String?, explains: Bool) -> JSON {
+    let result = crawl.result
+    let report = crawl.report
     let consistency = report.consistency
     var members: [JSON.Member] = []
     func add(_ key: String, _ value: JSON) { members.append(JSON.Member(key: key, value: value)) }
@@ -35,6 +34,7 @@ enum CrawlAnswer {
     add("size_estimate", .integer(Int64(report.estimate)))
     add("reasons", .array(report.reasons.map { .string($0) }))
     add("unreachable_pairs", .array(report.pairs.prefix(listedMax).map(pair)))
+    add("unreachable_pairs_beyond", .integer(Int64(max(0, report.pairs.count - listedMax))))
     add("missing_nodes", .array(report.missing.prefix(listedMax).map { JSON($0) }))
     add("rumoured", .integer(Int64(report.rumoured)))
     add("outliers", .array(report.outliers.prefix(listedMax).map(outlier)))
@@ -47,7 +47,7 @@ enum CrawlAnswer {
         "median": .number(report.medianTime.milliseconds), "max": .number(report.longestTime.milliseconds),
       ])
     add("answers_by_hops", .array(report.answersByHops.map { .integer(Int64($0)) }))
-    add("crawl", .integer(Int64(number)))
+    add("crawl", .integer(Int64(crawl.number)))
     if explains {
       add("explanations", .array(report.outliers.prefix(listedMax).map { explanation(report.explain($0)) }))
     }
@@ -55,15 +55,37 @@ enum CrawlAnswer {
   }
 
   /// A page of the nodes.
-  static func nodes(_ result: CrawlResult, _ page: Page) -> JSON {
-    let faults = CrawlReport(result).outliers
-    let (shown, next) = page.cut(result.nodes, by: \.id)
+  static func nodes(_ crawl: KeptCrawl, _ page: Page) -> JSON {
+    let nodes = crawl.result.nodes
+    let outliers = crawl.report.outliers
+    let start = page.after.map { after in first(in: nodes) { $0.id > after } } ?? 0
+    let shown = nodes[start...].prefix(page.limit)
     return [
       "schema": 1,
       "nodes": .array(
-        shown.map { node in self.node(node, faults.first { $0.id == node.id }?.faults ?? []) }),
-      "next": JSON(next),
+        shown.map { node in
+          let i = first(in: outliers) { $0.id >= node.id }
+          let isOutlier = i < outliers.count && outliers[i].id == node.id
+          return self.node(node, isOutlier ? outliers[i].faults : [])
+        }),
+      "next": shown.endIndex < nodes.count ? JSON(shown.last?.id) : nil,
     ]
+  }
+
+  /// Where those begin of which the condition holds: all that follow the first of them.
+  private static func first<Element>(in ordered: [Element], where holds: (Element) -> Bool) -> Int {
+    var (low, high) = (0, ordered.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if holds(ordered[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  /// A part of a picture.
+  static func picture(_ crawl: KeptCrawl, _ form: KeptCrawl.Form, from start: Int) -> JSON {
+    let (part, next) = crawl.picture(form, from: start)
+    return ["schema": 1, "picture": .string(part), "next": next.map { .integer(Int64($0)) } ?? nil]
   }
 
   private static func node(_ node: CrawledNode, _ faults: RingFaults) -> JSON {

@@ -8,7 +8,7 @@ enum CrawlPresentation {
   }
 
   private static func figures(_ answer: JSON) -> [String] {
-    func share(_ key: String) -> String { thousandths(answer[key].asNumber ?? 0) }
+    func share(_ key: String) -> String { TaskPresentation.share(answer[key].asNumber ?? 0) }
     let seconds = thousandths((answer["elapsed_ms"].asNumber ?? 0) / 1_000)
     let median = Presentation.milliseconds(answer["answer_ms"]["median"].asNumber ?? 0)
     let longest = Presentation.milliseconds(answer["answer_ms"]["max"].asNumber ?? 0)
@@ -30,28 +30,38 @@ enum CrawlPresentation {
     let rows = answer["unreachable_pairs"].asArray.map { pair in
       [short(pair["first"]), short(pair["second"]), pair["how"].asString ?? "?"]
     }
-    return rows.isEmpty ? [] : ["", "unreachable pairs"] + Presentation.aligned(rows)
+    return rows.isEmpty
+      ? []
+      : ["", "unreachable pairs"] + Presentation.aligned(rows) + more(answer["unreachable_pairs_beyond"])
   }
 
   private static func outliers(_ answer: JSON) -> [String] {
     guard answer["explanations"] == nil else { return [] }
-    var rows = answer["outliers"].asArray.map { outlier in
+    let rows = answer["outliers"].asArray.map { outlier in
       [short(outlier["id"]), outlier["faults"].asArray.compactMap(\.asString).joined(separator: ", ")]
     }
     guard !rows.isEmpty else { return [] }
-    if let beyond = answer["outliers_beyond"].asInteger, beyond > 0 { rows.append(["and \(beyond) more"]) }
     return ["", "not as they should be (--explain says why)"] + Presentation.aligned(rows)
+      + more(answer["outliers_beyond"])
+  }
+
+  private static func more(_ beyond: JSON) -> [String] {
+    let count = beyond.asInteger ?? 0
+    return count > 0 ? ["and \(count) more"] : []
   }
 
   // Explanations.
 
   private static func explanations(_ answer: JSON) -> [String] {
-    answer["explanations"].asArray.flatMap { explanation -> [String] in
+    guard answer["explanations"] != nil else { return [] }
+    let lines = answer["explanations"].asArray.flatMap { explanation -> [String] in
       let faults = explanation["faults"].asArray.compactMap(\.asString).joined(separator: ", ")
       return [
         "", "\(short(explanation["id"])): \(faults)", "  \(explanation["sentence"].asString ?? "?")",
       ] + belief(explanation["belief"]) + opinions(explanation["opinions"].asArray)
     }
+    let more = more(answer["outliers_beyond"])
+    return lines + (more.isEmpty ? [] : [""] + more)
   }
 
   private static func belief(_ belief: JSON) -> [String] {

@@ -9,7 +9,9 @@ struct RingChoice: ParsableArguments {
   @Flag(name: .long, help: "Ask the members of the community on their subring, and not all nodes.")
   var community = false
 
-  @Flag(name: .long, help: "Exit with 7 when the ring is not whole, or not all have answered.")
+  @Flag(
+    name: .long,
+    help: "Exit with 7 when a part of the ring has not answered, or the ring is asked about and not whole.")
   var check = false
 
   @Flag(name: .long, help: "Print JSON.")
@@ -29,11 +31,17 @@ struct MapReduceCommand: ParsableCommand {
     commandName: "mapreduce", abstract: "Ask all nodes something at once, and show the folded answer.",
     discussion: """
       Tasks:
-      \(RingTasks.all.map { "  \($0.name): \($0.abstract)" }.joined(separator: "\n"))
+      \(tasks)
+
       Everybody may ask all nodes for count, consistency and consistency-calls; the other tasks are answered \
       by nodes that were started with --operator and this node's key. Members may ask their community \
       (--community) anything.
       """)
+
+  /// One name a line, and what it asks indented below.
+  private static var tasks: String {
+    RingTasks.all.map { "  \($0.name)\n      \($0.abstract)" }.joined(separator: "\n")
+  }
 
   @Argument(help: ArgumentHelp("What is asked.", valueName: "TASK"), transform: Self.task)
   var task: String
@@ -58,6 +66,7 @@ struct MapReduceCommand: ParsableCommand {
 
   func run() throws {
     let progress = RingProgress()
+    defer { progress.clear() }
     let parameters: JSON = [
       "task": .string(task), "of_community": .bool(ring.community),
       "timeout_ms": .integer(Int64(timeout * 1_000)),
@@ -67,9 +76,9 @@ struct MapReduceCommand: ParsableCommand {
     }
     progress.clear()
     if ring.json { print(answer.text) } else { Presentation.show(TaskPresentation.lines(answer)) }
-    let isWhole = answer["whole"].asBool ?? true
+    let isGood = !TaskReport.isVerdict(task) || answer["whole"].asBool == true
     try ring.judge(
-      isWhole && answer["complete"].asBool == true, "the answer is not complete, or the ring is not whole")
+      isGood && answer["complete"].asBool == true, "the answer is not complete, or the ring is not whole")
   }
 }
 
@@ -85,7 +94,8 @@ struct CrawlCommand: ParsableCommand {
     commandName: "crawl", abstract: "Walk the ring from node to node, and say whether it is whole.",
     discussion: """
       Every node that is named as somebody's neighbour is asked what it sees of its place. A ring of \
-      thousands of nodes is asked sooner by `p2pvpn mapreduce consistency`; a crawl says more of each node.
+      thousands of nodes is asked sooner by `p2pvpn mapreduce consistency`; a crawl says more of each node, \
+      and asks \(RingWork.nodesMax) at most.
       """)
 
   @OptionGroup var ring: RingChoice
@@ -96,15 +106,19 @@ struct CrawlCommand: ParsableCommand {
   @Flag(name: .long, help: "Say of each node that stands out what it and its neighbours believe, and why.")
   var explain = false
 
-  @Option(name: .long, help: "The verdict as a table, the nodes as lines of JSON, or the graph for graphviz.")
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "The verdict as a table, the nodes as lines of JSON, or the graph for graphviz.", valueName: "FORMAT"))
   var format = Format.table
 
-  @Option(name: .long, help: ArgumentHelp("Draw the ring into this file.", valueName: "FILE"))
+  @Option(
+    name: .long, help: ArgumentHelp("Draw the ring into this file; - prints the picture.", valueName: "FILE"))
   var svg: String?
 
   @Option(
     name: .long, help: ArgumentHelp("Seconds after which what was found is shown.", valueName: "SECONDS"))
-  var timeout: Double = 600
+  var timeout = 600
 
   func validate() throws {
     guard (1...256).contains(width) else { throw ValidationError("--width is from 1 to 256") }
@@ -112,31 +126,47 @@ struct CrawlCommand: ParsableCommand {
       throw ValidationError("--timeout is from 1 to 86400 seconds")
     }
     guard !ring.json || format == .table else { throw ValidationError("--json or --format, not both") }
+    guard !explain || format == .table else {
+      throw ValidationError("--explain is about the verdict: leave --format out")
+    }
+    guard svg != "-" || (format == .table && !ring.json) else {
+      throw ValidationError("--svg - prints the picture: leave --json and --format out")
+    }
   }
 
   func run() throws {
     let client = try ring.node.client()
+    let file = svg.map(PictureFile.init)
+    try file?.check()
     let progress = RingProgress()
+    defer { progress.clear() }
     let parameters: JSON = [
       "of_community": .bool(ring.community), "width": .integer(Int64(width)), "explain": .bool(explain),
-      "timeout_ms": .integer(Int64(timeout * 1_000)),
+      "timeout_ms": .integer(Int64(timeout) * 1_000),
     ]
     let answer = try client.call("crawl", parameters, patience: 60) { progress.show($0) }
     progress.clear()
-    if let svg { try PictureFile.write(try picture("svg", answer, client), to: svg) }
     switch format {
+    case .table where file?.isStandardOutput == true: break
     case .table where ring.json: print(answer.text)
     case .table: Presentation.show(CrawlPresentation.lines(answer))
     case .ndjson: try printNodes(answer, client)
     case .dot: print(try picture("dot", answer, client), terminator: "")
     }
+    if let file { try file.write(try picture("svg", answer, client)) }
     try ring.judge(answer["whole"].asBool == true, answer["verdict"].asString ?? "the ring is not whole")
   }
 
   private func picture(_ form: String, _ answer: JSON, _ client: ControlClient) throws(Failure) -> String {
-    let drawn = try client.call(
-      "crawl-picture", ["crawl": answer["crawl"], "form": .string(form)], patience: 60)
-    return drawn["picture"].asString ?? ""
+    var text = ""
+    var from: JSON = 0
+    repeat {
+      let part = try client.call(
+        "crawl-picture", ["crawl": answer["crawl"], "form": .string(form), "from": from], patience: 60)
+      text += part["picture"].asString ?? ""
+      from = part["next"]
+    } while from != nil
+    return text
   }
 
   private func printNodes(_ answer: JSON, _ client: ControlClient) throws(Failure) {

@@ -5,6 +5,8 @@ import Glibc
 
 /// The line.
 final class RingProgress {
+  private static let blank: StaticString = "\r\u{1B}[K"
+
   private let isTerminal = isatty(STDERR_FILENO) == 1
   private var isShown = false
 
@@ -12,18 +14,28 @@ final class RingProgress {
     guard isTerminal, let nodes = progress["nodes"].asInteger, let of = progress["of_about"].asInteger else {
       return
     }
-    write("\r\u{1B}[K\(nodes) of about \(of) nodes")
+    if !isShown { Self.clearWhenInterrupted() }
     isShown = true
+    let bytes = Array("\(Self.blank)\(nodes) of about \(of) nodes".utf8)
+    _ = write(STDERR_FILENO, bytes, bytes.count)
   }
 
   /// Takes the line away.
   func clear() {
-    if isShown { write("\r\u{1B}[K") }
+    guard isShown else { return }
+    Self.takeAway()
+    signal(SIGINT, SIG_DFL)
     isShown = false
   }
 
-  private func write(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
+  private static func takeAway() { _ = write(STDERR_FILENO, blank.utf8Start, blank.utf8CodeUnitCount) }
+
+  /// Who interrupts the program finds the terminal as it was.
+  private static func clearWhenInterrupted() {
+    signal(SIGINT) { number in
+      RingProgress.takeAway()
+      signal(number, SIG_DFL)
+      raise(number)
+    }
   }
 }

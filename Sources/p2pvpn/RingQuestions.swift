@@ -24,21 +24,20 @@ struct RingWish: Sendable {
 /// What a caller wants of a crawl that is over.
 enum CrawlPart: Sendable {
   case nodes(Page)
-  case svg
-  case dot
+  /// A part of the picture, from a byte on.
+  case picture(KeptCrawl.Form, from: Int)
 }
 
 /// Tasks and crawls under way, and crawls that were made of late.
 struct RingWork {
   /// How often callers are told how far it is.
   static let beat = Interval.milliseconds(250)
-  /// Crawls that can be asked for nodes and pictures, and how long after their end.
-  static let keptMax = 2
-  static let keptFor = Interval.seconds(60)
+  /// A crawl asks this many nodes at most: each takes some 700 bytes, twice that while it is kept and judged.
+  static let nodesMax = 50_000
 
   /// Tickets of those that wait.
   var open: [(ticket: UInt32, wish: RingWish, endsAt: Instant)] = []
-  var kept: [(number: UInt32, result: CrawlResult, until: Instant)] = []
+  var kept = KeptCrawls()
   var beatAt: Instant = .never
 }
 
@@ -58,7 +57,8 @@ extension Daemon {
         fail(ticket, Self.failure(error, name))
       }
     case .crawl(let width):
-      if !core.crawl(CrawlTerms(ring: ring, width: width), ticket: ticket, &context) {
+      let terms = CrawlTerms(ring: ring, width: width, nodesMax: RingWork.nodesMax)
+      if !core.crawl(terms, ticket: ticket, &context) {
         fail(ticket, Failure(.failed, "too many crawls at a time: try again when one is over"))
       }
     }
@@ -93,13 +93,14 @@ extension Daemon {
       let result = core.takeCrawl(ticket, at: context.now)
     else { return }
     let wish = ringWork.open.remove(at: i).wish
-    if ringWork.kept.count == RingWork.keptMax { ringWork.kept.removeFirst() }
-    ringWork.kept.append((ticket, result, context.now + RingWork.keptFor))
-    ringWork.beatAt = min(ringWork.beatAt, context.now + RingWork.keptFor)
-    let community = wish.isOfCommunity ? configuration.tunnel?.community.name : nil
-    answerLater(ticket) {
-      .success(CrawlAnswer.summary(result, number: ticket, of: community, explains: wish.explains))
+    guard waiters[ticket]?.caller.isGone == false else {
+      return fail(ticket, Failure(.failed, "nobody waits for it"))
     }
+    let crawl = KeptCrawl(ticket, result)
+    ringWork.kept.keep(crawl, at: context.now)
+    ringWork.beatAt = min(ringWork.beatAt, ringWork.kept.nextAt)
+    let community = wish.isOfCommunity ? configuration.tunnel?.community.name : nil
+    answerLater(ticket) { .success(CrawlAnswer.summary(crawl, of: community, explains: wish.explains)) }
   }
 
   /// Judging a large ring takes time, which the node does not have: the thread of the caller does it.
@@ -109,15 +110,14 @@ extension Daemon {
 
   /// Nodes or a picture of a crawl that was made of late.
   func show(_ part: CrawlPart, ofCrawl number: UInt32, _ caller: Caller) {
-    guard let result = ringWork.kept.first(where: { $0.number == number })?.result else {
-      return caller.resume(
-        .failure(Failure(.notFound, "there is no such crawl (any more): crawls are kept for a minute")))
+    guard let crawl = ringWork.kept.use(number, at: context.now) else {
+      let message = "there is no such crawl (any more): one is kept for a minute after its last use"
+      return caller.resume(.failure(Failure(.notFound, message)))
     }
     caller.resume {
       switch part {
-      case .nodes(let page): .success(CrawlAnswer.nodes(result, page))
-      case .svg: .success(["schema": 1, "picture": .string(CrawlDrawing(CrawlReport(result)).svg)])
-      case .dot: .success(["schema": 1, "picture": .string(CrawlReport(result).dot)])
+      case .nodes(let page): .success(CrawlAnswer.nodes(crawl, page))
+      case .picture(let form, let start): .success(CrawlAnswer.picture(crawl, form, from: start))
       }
     }
   }
@@ -127,7 +127,7 @@ extension Daemon {
   /// Tells callers how far it is, and ends what takes too long or is waited for by nobody.
   func beat() {
     guard ringWork.beatAt <= context.now else { return }
-    ringWork.kept.removeAll { $0.until <= context.now }
+    ringWork.kept.forget(at: context.now)
     for entry in ringWork.open {
       guard let caller = waiters[entry.ticket]?.caller else { continue }
       let isOver = caller.isGone || entry.endsAt <= context.now
@@ -138,7 +138,8 @@ extension Daemon {
           core.cancelTask(entry.ticket)
           fail(entry.ticket, Failure(.failed, "nobody waits for it"))
         } else if let nodes = core.progress(ofTask: entry.ticket) {
-          let estimate = core.sizeEstimate(of: entry.wish.isOfCommunity ? .members : .main)
+          let ring: RingKind = entry.wish.isOfCommunity ? .members : .main
+          let estimate = max(core.sizeEstimate(of: ring), nodes)
           caller.progress(["nodes": .integer(Int64(nodes)), "of_about": .integer(Int64(estimate))])
         }
       case .crawl:
@@ -150,7 +151,6 @@ extension Daemon {
         }
       }
     }
-    let keptUntil = ringWork.kept.map(\.until).min() ?? .never
-    ringWork.beatAt = ringWork.open.isEmpty ? keptUntil : context.now + RingWork.beat
+    ringWork.beatAt = ringWork.open.isEmpty ? ringWork.kept.nextAt : context.now + RingWork.beat
   }
 }
