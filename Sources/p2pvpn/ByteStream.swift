@@ -1,12 +1,16 @@
 // A blocking stream socket: bytes up to a mark, bytes by number, all bytes until the end.
 
+import Base
 import Glibc
+import Platform
 
 /// Reads and writes one connection; the owner closes it.
 struct ByteStream {
   let fd: Int32
   /// What was read and not handed out yet.
-  private var pending: [UInt8] = []
+  private(set) var pending: [UInt8] = []
+  /// Reads end then, however often a little has come.
+  var deadline = Instant.never
 
   init(fd: Int32) { self.fd = fd }
 
@@ -19,6 +23,9 @@ struct ByteStream {
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
   }
+
+  /// Waits for something to read, as long as it has patience; says whether there is.
+  mutating func awaitByte() -> Bool { !pending.isEmpty || fill() > 0 }
 
   /// The bytes before `mark`, which is taken too; nil when the stream ends, fails or goes on for too long
   /// before it.
@@ -72,10 +79,35 @@ struct ByteStream {
     return true
   }
 
+  /// Says nothing more, and takes what the other side still says, so that it reads what it was told before it
+  /// finds the connection closed.
+  mutating func turnAway() {
+    shutdown(fd, Int32(SHUT_WR))
+    deadline = Clock.now() + .seconds(1)
+    var taken = 0
+    while taken < 1 << 20 {
+      let count = fill()
+      guard count > 0 else { return }
+      taken += count
+      pending.removeAll()
+    }
+  }
+
   /// Reads what is there, waiting for the first byte.
   private mutating func fill() -> Int {
     var block = [UInt8](repeating: 0, count: 4_096)
     while true {
+      if deadline != .never {
+        let now = Clock.now()
+        let left = deadline > now ? (deadline - now).ns / 1_000_000 + 1 : 0
+        var end = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+        let count = poll(&end, 1, Int32(clamping: left))
+        if count < 0, errno == EINTR { continue }
+        if count == 0 {
+          errno = EAGAIN
+          return -1
+        }
+      }
       let count = recv(fd, &block, block.count, 0)
       if count < 0, errno == EINTR { continue }
       if count > 0 { pending += block[..<count] }

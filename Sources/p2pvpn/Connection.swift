@@ -3,6 +3,7 @@
 // While the thread waits for the loop it also watches the other end of the socket. Who closes it is noticed
 // at once: a stream is freed, and a call that takes long is told that nobody waits any more.
 
+import Base
 import Glibc
 import Platform
 
@@ -11,17 +12,34 @@ enum Reply {
   /// A JSON-RPC response that needs no node.
   case response([UInt8])
   case question(id: JSON, Question)
+  /// A notification: nobody wants to know what becomes of the question, if it is one.
+  case notification(Question?)
   case events([Topic])
 
   /// What is to be done about a request. Every sequence of bytes comes to a reply or an error of HTTP.
   static func to(_ request: HTTPRequest, _ body: [UInt8]) throws(HTTPError) -> Reply {
+    do throws(HTTPError) {
+      return try understood(request, body)
+    } catch {
+      var error = error
+      error.hasBody = request.method != "HEAD"
+      throw error
+    }
+  }
+
+  private static func understood(_ request: HTTPRequest, _ body: [UInt8]) throws(HTTPError) -> Reply {
     switch request.path {
     case "/":
       guard request.method == "POST" else {
         throw HTTPError(
-          status: "405 Method Not Allowed", reason: "POST a JSON-RPC 2.0 request, such as the method help")
+          status: "405 Method Not Allowed", reason: "POST a JSON-RPC 2.0 request, such as the method help",
+          allowed: "POST")
       }
-      let (id, errand) = RemoteCall.errand(in: body)
+      let (id, errand, isNotification) = RemoteCall.errand(in: body)
+      if isNotification {
+        if case .success(.ask(let question)) = errand { return .notification(question) }
+        return .notification(nil)
+      }
       switch errand {
       case .success(.ask(let question)): return .question(id: id, question)
       case .success(.answered(let value)): return .response(RemoteCall.response(id, .success(value)))
@@ -29,7 +47,8 @@ enum Reply {
       }
     case "/events":
       guard request.method == "GET" else {
-        throw HTTPError(status: "405 Method Not Allowed", reason: "GET the stream of events")
+        throw HTTPError(
+          status: "405 Method Not Allowed", reason: "GET the stream of events", allowed: "GET")
       }
       return .events(try topics(request))
     default: throw HTTPError(status: "404 Not Found", reason: "there is only / and /events")
@@ -57,6 +76,8 @@ enum Reply {
 struct Connection {
   /// A connection that says nothing for this long is closed, and one that takes nothing.
   private static let patience = timeval(tv_sec: 30, tv_usec: 0)
+  /// From the first byte of a request to its last.
+  private static let requestPatience = Interval.seconds(30)
   /// A reader that has taken nothing for this long will not come back.
   private static let streamPatience = timeval(tv_sec: 300, tv_usec: 0)
   /// A stream is never silent for longer, in milliseconds.
@@ -77,6 +98,11 @@ struct Connection {
   /// Serves until either end has had enough. The owner closes the socket.
   mutating func serve() {
     stream.setPatience(Self.patience)
+    guard isPermitted else {
+      let reason = "this node belongs to another user: run as that user, or as root"
+      stream.write(HTTPResponse.of(HTTPError(status: "403 Forbidden", reason: reason, exit: .notPermitted)))
+      return stream.turnAway()
+    }
     var staysOpen = true
     while staysOpen {
       do throws(HTTPError) {
@@ -85,31 +111,46 @@ struct Connection {
       } catch {
         staysOpen = false
         stream.write(HTTPResponse.of(error))
+        stream.turnAway()
       }
     }
   }
 
   private mutating func nextRequest() throws(HTTPError) -> (HTTPRequest, [UInt8])? {
+    stream.deadline = .never
+    guard stream.awaitByte() else { return nil }
+    stream.deadline = Clock.now() + Self.requestPatience
+    errno = 0
     guard let head = stream.read(through: HTTPRequest.headEnd, atMost: HTTPRequest.headBytesMax) else {
+      if stream.pending.count > HTTPRequest.headBytesMax {
+        throw HTTPError(
+          status: "431 Request Header Fields Too Large",
+          reason: "the head of a request has up to \(HTTPRequest.headBytesMax) bytes")
+      }
+      if errno == EAGAIN { throw Self.tooSlow }
       return nil
     }
     let request = try HTTPRequest(head: head)
-    guard isPermitted else {
-      throw HTTPError(
-        status: "403 Forbidden", reason: "this node belongs to another user: run as that user, or as root",
-        exit: .notPermitted)
-    }
     guard request.bodyBytes <= RemoteCall.requestBytesMax else {
       throw HTTPError(
         status: "413 Content Too Large", reason: "a request has up to \(RemoteCall.requestBytesMax) bytes")
     }
     if request.awaitsContinue { stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
-    guard let body = stream.read(count: request.bodyBytes) else { return nil }
+    errno = 0
+    guard let body = stream.read(count: request.bodyBytes) else {
+      if errno == EAGAIN { throw Self.tooSlow }
+      return nil
+    }
     return (request, body)
   }
 
+  private static let tooSlow = HTTPError(
+    status: "408 Request Timeout", reason: "a request is sent within \(requestPatience.ns / 1_000_000_000) s")
+
   /// - Returns: whether the connection can be used for another request.
   private mutating func answer(_ request: HTTPRequest, _ body: [UInt8]) throws(HTTPError) -> Bool {
+    mailbox.beginAnswer()
+    defer { mailbox.endAnswer() }
     switch try Reply.to(request, body) {
     case .response(let text): return respond(text, staysOpen: request.staysOpen)
     case .question(let id, let question):
@@ -122,6 +163,9 @@ struct Connection {
       }
       let answer = ask(question, wantsProgress: false)
       return respond(RemoteCall.response(id, answer), staysOpen: request.staysOpen)
+    case .notification(let question):
+      if let question { _ = ask(question, wantsProgress: false) }
+      return stream.write(HTTPResponse.nothing(staysOpen: request.staysOpen))
     case .events(let topics):
       try tell(of: topics)
       return false

@@ -65,7 +65,7 @@ struct ControlClient {
   private func exchange(
     _ request: String, _ headers: String, body: [UInt8] = [], patience seconds: Int = streamPatience
   ) throws(Failure) -> Response {
-    var stream = ByteStream(fd: try connected())
+    var stream = ByteStream(fd: try connected(within: seconds))
     do throws(Failure) {
       stream.setPatience(timeval(tv_sec: seconds, tv_usec: 0))
       let head =
@@ -105,13 +105,15 @@ struct ControlClient {
     return nil
   }
 
-  private func connected() throws(Failure) -> Int32 {
+  private func connected(within seconds: Int) throws(Failure) -> Int32 {
     guard path.utf8.count <= Locations.socketPathMax else {
       throw Failure(
         .usage, "the path \(path) is too long for a socket (\(Locations.socketPathMax) bytes at most)")
     }
     let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard fd >= 0 else { throw Failure(CallError("socket", code: errno)) }
+    // A node that takes no more connections lets others wait.
+    ByteStream(fd: fd).setPatience(timeval(tv_sec: seconds, tv_usec: 0))
     var address = UnixAddress.of(path)
     let result = withUnsafeBytes(of: &address) {
       connect(fd, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
@@ -120,6 +122,7 @@ struct ControlClient {
     let code = errno
     close(fd)
     switch code {
+    case EAGAIN: throw tooLate(seconds)
     case ENOENT, ECONNREFUSED, ENOTDIR:
       throw Failure(
         .notRunning,

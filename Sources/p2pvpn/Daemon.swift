@@ -323,12 +323,11 @@ final class Daemon {
     drain()
     settle()
     device = nil
-    let hasCallers = answerEverybody()
-    let hasListeners = !listeners.isEmpty
+    answerEverybody()
     journal.close()
     announce(.left)
     listeners.close()
     // The answers and the last events go out on other threads.
-    if hasCallers || hasListeners { usleep(100_000) }
+    mailbox.waitForAnswers(atMost: .seconds(2))
   }
 }

@@ -56,19 +56,16 @@ extension Daemon {
   }
 
   /// The node has left: who told it to is told so, and nobody else will have an answer any more.
-  /// - Returns: whether there was anybody.
-  func answerEverybody() -> Bool {
+  func answerEverybody() {
     for message in mailbox.take() {
       if case .question(_, let caller) = message { wait(Waiter(target: "", caller: caller)) }
     }
-    let hasCallers = !waiters.isEmpty
     for (_, waiter) in waiters {
       let hasWished = waiter.target == "leave"
       waiter.caller.resume(
-        hasWished ? .success(["schema": 1, "left": true]) : .failure(Failure(.failed, "the node is leaving")))
+        hasWished ? .success(["schema": 1, "left": true]) : .failure(.leaving))
     }
     waiters.removeAll()
-    return hasCallers
   }
 
   // Status and peers.

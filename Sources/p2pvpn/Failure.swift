@@ -25,6 +25,9 @@ struct Failure: Error, Sendable {
   /// The node was there, and ended before it answered.
   var isCutShort = false
 
+  /// What is asked of a node that ends.
+  static let leaving = Failure(.notRunning, "the node is leaving: ask again when it has been started anew")
+
   init(_ status: ExitStatus, _ message: String) {
     self.status = status
     self.message = message

@@ -13,6 +13,10 @@ struct HTTPError: Error, Sendable {
   let reason: String
   /// The exit code of a program that has come upon it.
   var exit = ExitStatus.failed
+  /// Of a method that is not: the one that is.
+  var allowed: String?
+  /// A response to HEAD has none.
+  var hasBody = true
 
   static func bad(_ reason: String) -> HTTPError { HTTPError(status: "400 Bad Request", reason: reason) }
 }
@@ -48,7 +52,7 @@ struct HTTPRequest: Sendable, Equatable {
     path = String(target[0])
     query = target.count > 1 ? String(target[1]) : ""
     var length: Int?
-    var connection = words[2] == "HTTP/1.1" ? "keep-alive" : "close"
+    var connection: [String] = []
     var (expects, accepts) = (false, false)
     for line in lines.dropFirst() {
       guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else {
@@ -67,14 +71,16 @@ struct HTTPRequest: Sendable, Equatable {
         length = number
       case "transfer-encoding":
         throw HTTPError(status: "411 Length Required", reason: "send a Content-Length")
-      case "connection": connection = value.lowercased()
+      case "connection":
+        connection += value.lowercased().split(separator: ",").map { String(Self.trimmed($0)) }
       case "accept": accepts = value.lowercased().contains(ServerSentEvents.type)
       case "expect": expects = value.lowercased() == "100-continue"
       default: break
       }
     }
     bodyBytes = length ?? 0
-    staysOpen = connection != "close"
+    let wishes = words[2] == "HTTP/1.1" || connection.contains("keep-alive")
+    staysOpen = wishes && !connection.contains("close")
     awaitsContinue = expects
     acceptsEvents = accepts
   }
@@ -114,16 +120,30 @@ struct HTTPRequest: Sendable, Equatable {
 enum HTTPResponse {
   /// A response of known length, always JSON.
   static func of(_ status: String, _ json: [UInt8], staysOpen: Bool) -> [UInt8] {
-    let head =
-      "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\nContent-Length: \(json.count + 1)\r\n"
-      + "Connection: \(staysOpen ? "keep-alive" : "close")\r\n\r\n"
-    return Array(head.utf8) + json + [UInt8(ascii: "\n")]
+    head(status, json, staysOpen: staysOpen) + json + [UInt8(ascii: "\n")]
+  }
+
+  private static func head(
+    _ status: String, _ json: [UInt8], staysOpen: Bool, _ headers: String = ""
+  ) -> [UInt8] {
+    Array(
+      ("HTTP/1.1 \(status)\r\nContent-Type: application/json\r\n"
+        + "Content-Length: \(json.count + 1)\r\n\(headers)"
+        + "Connection: \(staysOpen ? "keep-alive" : "close")\r\n\r\n").utf8)
+  }
+
+  /// The response to a notification.
+  static func nothing(staysOpen: Bool) -> [UInt8] {
+    Array("HTTP/1.1 204 No Content\r\nConnection: \(staysOpen ? "keep-alive" : "close")\r\n\r\n".utf8)
   }
 
   /// The response to what was no proper request; the connection ends with it.
   static func of(_ error: HTTPError) -> [UInt8] {
     let refusal = RemoteCall.refusal(Failure(error.exit, error.reason))
-    return of(error.status, RemoteCall.response(nil, refusal), staysOpen: false)
+    let json = RemoteCall.response(nil, refusal)
+    let allow = error.allowed.map { "Allow: \($0)\r\n" } ?? ""
+    let head = head(error.status, json, staysOpen: false, allow)
+    return error.hasBody ? head + json + [UInt8(ascii: "\n")] : head
   }
 
   /// The head of a stream of events, which ends when the connection does.

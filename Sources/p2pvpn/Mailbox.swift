@@ -4,6 +4,7 @@
 // question waits for the answer. At most 64 questions wait at a time.
 
 import Base
+import Glibc
 import Logging
 import Platform
 import Synchronization
@@ -43,6 +44,8 @@ final class Mailbox: Sendable {
     /// Questions that have no answer yet, here or with the loop.
     var questions = 0
     var isClosed = false
+    /// Connections that answer somebody, or have a stream.
+    var answering = 0
   }
 
   let wakeup: Wakeup
@@ -60,15 +63,17 @@ final class Mailbox: Sendable {
   /// - Parameter wait: returns when the caller's answer is there.
   func ask(_ question: Question, _ caller: Caller, wait: () -> Answer) -> Answer {
     let refusal: Failure? = contents.withLock {
-      if $0.isClosed { return Failure(.notRunning, "the node is leaving") }
+      if $0.isClosed { return .leaving }
       if $0.questions >= Self.questionsMax {
         return Failure(.failed, "too many questions at a time: try again")
       }
       $0.questions += 1
+      // Under the same lock: whoever closes finds all questions that will ever come.
+      $0.messages.append(.question(question, caller))
       return nil
     }
     if let refusal { return .failure(refusal) }
-    post(.question(question, caller))
+    wakeup.signal()
     let answer = wait()
     contents.withLock { $0.questions -= 1 }
     return answer
@@ -86,4 +91,31 @@ final class Mailbox: Sendable {
 
   /// From now on questions are refused.
   func close() { contents.withLock { $0.isClosed = true } }
+
+  // The end.
+
+  /// A connection begins to answer.
+  func beginAnswer() { contents.withLock { $0.answering += 1 } }
+
+  /// It has written all that it will.
+  func endAnswer() {
+    let isAwaited = contents.withLock {
+      $0.answering -= 1
+      return $0.isClosed
+    }
+    if isAwaited { wakeup.signal() }
+  }
+
+  /// Waits until everybody has the answers that were given, but no longer than this. Called by the loop when
+  /// it has closed the mailbox.
+  func waitForAnswers(atMost patience: Interval) {
+    let end = Clock.now() + patience
+    while true {
+      wakeup.clear()
+      let now = Clock.now()
+      guard contents.withLock({ $0.answering }) > 0, now < end else { return }
+      var ends = pollfd(fd: wakeup.fd, events: Int16(POLLIN), revents: 0)
+      poll(&ends, 1, Int32(clamping: (end - now).ns / 1_000_000 + 1))
+    }
+  }
 }

@@ -45,28 +45,31 @@ enum RemoteCall {
     return Array(call.text.utf8)
   }
 
-  /// What a request's text asks, and the ID that its answer has to bear.
-  static func errand(in bytes: [UInt8]) -> (id: JSON, Result<Call.Errand, Refusal>) {
+  /// What a request's text asks, and the ID that its answer has to bear. One without an ID is a notification,
+  /// which has no answer.
+  static func errand(in bytes: [UInt8]) -> (id: JSON, Result<Call.Errand, Refusal>, isNotification: Bool) {
     let request: JSON
     do throws(JSONError) {
       request = try JSONParser.parse(bytes)
     } catch {
       let message = "not JSON: \(error.reason), at byte \(error.offset)"
-      return (nil, .failure(Refusal(code: invalidJSON, message: message)))
+      return (nil, .failure(Refusal(code: invalidJSON, message: message)), false)
     }
     let id = request["id"]
     switch id {
     case .null, .string, .integer, .number: break
-    default: return (nil, .failure(.request("the id of a request is a text or a number")))
+    default: return (nil, .failure(.request("the id of a request is a text or a number")), false)
     }
     guard request["jsonrpc"].asString == "2.0", let method = request["method"].asString else {
-      return (id, .failure(.request("not a JSON-RPC 2.0 request (no batches here)")))
+      return (id, .failure(.request("not a JSON-RPC 2.0 request (no batches here)")), false)
     }
+    var isNotification = true
+    if case .object(let members) = request { isNotification = !members.contains { $0.key == "id" } }
     do throws(Refusal) {
       let call = try Catalogue.call(method)
-      return (id, .success(try call.errand(try Parameters(request["params"], of: call))))
+      return (id, .success(try call.errand(try Parameters(request["params"], of: call))), isNotification)
     } catch {
-      return (id, .failure(error))
+      return (id, .failure(error), isNotification)
     }
   }
 
@@ -120,9 +123,15 @@ enum RemoteCall {
 
   static func result(in response: JSON) throws(Failure) -> JSON {
     guard response["error"] != nil else { return response["result"] }
-    let status = response["error"]["code"].asInteger.flatMap {
-      ExitStatus(rawValue: Int32(clamping: application - $0))
-    }
+    let status = response["error"]["code"].asInteger.map(status)
     throw Failure(status ?? .failed, response["error"]["message"].asString ?? "the node refused")
+  }
+
+  /// The exit code for the code of an error, whatever number that is.
+  private static func status(_ code: Int64) -> ExitStatus {
+    if [invalidRequest, unknownMethod, invalidParameters].contains(code) { return .usage }
+    let (number, isTooLarge) = application.subtractingReportingOverflow(code)
+    guard !isTooLarge, number > 0 else { return .failed }
+    return ExitStatus(rawValue: Int32(clamping: number)) ?? .failed
   }
 }

@@ -101,7 +101,7 @@ private func post(_ method: String, accept: String = "*/*") -> String {
 
 private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTTP/1.1\r\n\r\n" }
 
-@Suite struct ProgressTests {
+@Suite(.timeLimit(.minutes(2))) struct ProgressTests {
   /// Answers every call after three words about its progress.
   private static let slow: StandIn.Loop = { message in
     guard case .question(_, let caller) = message else { return }
@@ -139,7 +139,7 @@ private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTT
     #expect { try node.client.call("status") { _ in } } throws: {
       ($0 as? Failure)?.status == .notFound && ($0 as? Failure)?.message == "nobody"
     }
-    #expect { try node.client.call("nonsense") { _ in } } throws: { ($0 as? Failure)?.status == .failed }
+    #expect { try node.client.call("nonsense") { _ in } } throws: { ($0 as? Failure)?.status == .usage }
   }
 
   @Test func moreThanFitsIsCounted() throws {
@@ -175,7 +175,7 @@ private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTT
   }
 }
 
-@Suite struct AnswerTests {
+@Suite(.timeLimit(.minutes(2))) struct AnswerTests {
   @Test func anAnswerThatIsTooLargeIsAnErrorThatSaysWhatToDo() throws {
     let large = JSON.string(String(repeating: "a", count: RemoteCall.responseBytesMax))
     let node = try StandIn { message in
@@ -200,6 +200,51 @@ private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTT
     #expect(try node.client.call("status") == largest)
   }
 
+  @Test func aNotificationIsDoneAndHasNoAnswer() throws {
+    let asked = Semaphore(0)
+    let node = try StandIn { message in
+      guard case .question(_, let caller) = message else { return }
+      asked.signal()
+      caller.resume(.success(["schema": 1]))
+    }
+    for method in ["status", "nonsense", "help"] {
+      let client = try Client(node.path)
+      let body = #"{"jsonrpc":"2.0","method":"\#(method)"}"#
+      client.say(
+        "POST / HTTP/1.1\r\nConnection: x, close\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      let head = client.head()
+      #expect(head.hasPrefix("HTTP/1.1 204 ") && !head.contains("Content-Length") && client.body().isEmpty)
+    }
+    #expect(asked.takeNow() && !asked.takeNow(), "what is understood is done")
+    let client = try Client(node.path)
+    let body = #"{"jsonrpc":"2.0","id":null,"method":"status"}"#
+    client.say("POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+    #expect(client.head().hasPrefix("HTTP/1.1 200 ") && client.body().contains("schema"))
+  }
+
+  @Test func aNodeThatLeavesWaitsForItsAnswers() throws {
+    let mailbox = try Mailbox()
+    mailbox.waitForAnswers(atMost: .seconds(600))
+    mailbox.beginAnswer()
+    mailbox.close()
+    try detach { mailbox.endAnswer() }
+    mailbox.waitForAnswers(atMost: .seconds(600))
+    let caller = Caller(waking: try Wakeup())
+    let answer = mailbox.ask(.status, caller) { .success(nil) }
+    guard case .failure(let failure) = answer else { return #expect(Bool(false)) }
+    #expect(failure.status == .notRunning && mailbox.take().isEmpty)
+  }
+
+  @Test func anyCodeOfAnErrorHasAnExitCode() throws {
+    for (code, status) in [
+      (Int64.min, ExitStatus.failed), (.max, .failed), (-32_000, .failed), (-32_006, .notFound),
+      (-32_600, .usage), (-32_601, .usage), (-32_602, .usage), (-32_700, .failed), (-32_050, .failed),
+    ] {
+      let response: JSON = ["error": ["code": .integer(code), "message": "x"]]
+      #expect { try RemoteCall.result(in: response) } throws: { ($0 as? Failure)?.status == status }
+    }
+  }
+
   @Test func errorsOfHTTPAreJSONToo() throws {
     let node = try StandIn { _ in }
     for (request, status, words) in [
@@ -218,7 +263,7 @@ private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTT
   }
 }
 
-@Suite struct EventStreamTests {
+@Suite(.timeLimit(.minutes(2))) struct EventStreamTests {
   /// Tells whoever comes that it has begun, and keeps it.
   private final class Room: Sendable {
     let listeners = Mutex(Listeners())

@@ -104,7 +104,7 @@ private func refusal(_ method: String, _ parameters: String) -> RemoteCall.Refus
         continue
       }
     }
-    let (id, answer) = RemoteCall.errand(in: Array(#"{"jsonrpc":"2.0","id":[1],"method":"status"}"#.utf8))
+    let (id, answer, _) = RemoteCall.errand(in: Array(#"{"jsonrpc":"2.0","id":[1],"method":"status"}"#.utf8))
     #expect(id == .null, "an ID that is none is not repeated")
     guard case .failure = answer else { return #expect(Bool(false)) }
   }

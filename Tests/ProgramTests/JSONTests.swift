@@ -154,7 +154,7 @@ private func read(_ text: String) -> JSON? { try? JSONParser.parse(Array(text.ut
 
   @Test func requestsAreUnderstood() throws {
     let bytes = RemoteCall.request("ping", ["target": "100.80.0.1", "timeout_ms": 250])
-    let (id, errand) = RemoteCall.errand(in: bytes)
+    let (id, errand, _) = RemoteCall.errand(in: bytes)
     guard case .ask(.ping("100.80.0.1", let patience)) = try errand.get() else {
       Issue.record("not a ping")
       return

@@ -91,6 +91,7 @@ private struct Mischief {
       case .question(let id, let question):
         let answer: Answer = .success(.string("\(question)"))
         return HTTPResponse.of("200 OK", RemoteCall.response(id, answer), staysOpen: request.staysOpen)
+      case .notification: return HTTPResponse.nothing(staysOpen: request.staysOpen)
       case .events(let topics):
         #expect(!topics.isEmpty && Set(topics).count == topics.count)
         return HTTPResponse.stream
@@ -103,6 +104,8 @@ private struct Mischief {
   /// What kind of response it is, if it is one.
   private static func kind(of response: [UInt8]) throws -> String? {
     if response == HTTPResponse.stream { return "stream" }
+    if response == HTTPResponse.nothing(staysOpen: true) { return "nothing" }
+    if response == HTTPResponse.nothing(staysOpen: false) { return "nothing" }
     let text = String(decoding: response, as: UTF8.self)
     let parts = text.split(separator: "\r\n\r\n", maxSplits: 1)
     guard parts.count == 2, text.hasPrefix("HTTP/1.1 "), parts[1].hasSuffix("\n"),
