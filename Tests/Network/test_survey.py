@@ -1,15 +1,13 @@
 """What the network says of itself: crawls and tasks over thirty real nodes, whole and while nodes die."""
 import concurrent.futures
 import json
-import pathlib
-import subprocess
-import time
+import signal
 import xml.etree.ElementTree
 
 import jsonschema
 import pytest
 
-from daemon import BINARY, FAILED, NOT_READY, ROOT, USAGE
+from daemon import FAILED, NOT_READY, ROOT, USAGE
 from waiting import until
 
 SEEDS, MEMBERS = 5, 25
@@ -50,7 +48,7 @@ def test_thirty_nodes_are_crawled_and_answer_every_task(fleet, tmp_path):
     first, member = seeds[0], members[3]
     everybody = SEEDS + MEMBERS
 
-    for width in (1, 16):
+    for width in (1, 8, 16):
         crawl = ask(first, "crawl", "--width", width)
         assert crawl["whole"] and crawl["nodes"] == everybody and crawl["missing"] == 0
         assert crawl["final"] == 1 and crawl["winding"] == pytest.approx(1) and crawl["components"] == 1
@@ -88,6 +86,10 @@ def test_thirty_nodes_are_crawled_and_answer_every_task(fleet, tmp_path):
     wrong = first.control("mapreduce", "consistancy")
     assert wrong.returncode == USAGE and "consistency" in wrong.stderr
     assert first.control("crawl", "--width", "0").returncode == USAGE
+    assert first.control("crawl", "--explain", "--format", "dot").returncode == USAGE
+    nowhere = first.control("crawl", "--svg", tmp_path / "none" / "ring.svg")
+    assert nowhere.returncode == FAILED and "make the folder first" in nowhere.stderr and not nowhere.stdout
+    assert first.control("crawl", "--svg", "-").stdout.startswith("<svg")
     alone = first.control("mapreduce", "count", "--community")
     assert alone.returncode == FAILED and "seed" in alone.stderr
 
@@ -107,8 +109,9 @@ def test_nodes_that_die_while_they_are_asked_cost_themselves_only(fleet):
             daemon.kill9()
         crawl, consistency, count = [answer.result() for answer in answers]
     alive = SEEDS + MEMBERS - len(doomed)
-    for answer in (crawl, consistency, count):
-        assert alive <= answer["nodes"] <= alive + len(doomed), answer
+    assert alive <= crawl["nodes"] <= alive + len(doomed), crawl
+    for answer in (consistency, count):
+        assert answer["nodes"] <= alive + len(doomed) and answer["nodes"] + answer["missing"] >= alive, answer
     assert set(consistency["silent_nodes"]) <= dead
 
     # Before the ring has noticed: who is dead is said, and by whom it was missed.
@@ -118,15 +121,34 @@ def test_nodes_that_die_while_they_are_asked_cost_themselves_only(fleet):
         if explanation["id"] in dead:
             assert explanation["cause"] in ("dead", "lagging"), explanation
             assert explanation["opinions"], explanation
-    checked = first.control("crawl", "--check")
-    assert checked.returncode in (0, NOT_READY)
-
     # And then it is whole again.
     until("the ring to be whole", lambda: first.json("crawl")["whole"], limit=60,
           detail=lambda: first.control("crawl", "--explain").stdout)
     again = ask(first, "mapreduce", "consistency")
     assert again["nodes"] == alive and again["complete"] and again["final"] == 1, again
     assert first.control("mapreduce", "consistency", "--check").returncode == 0
+
+
+def test_a_node_that_is_stopped_is_found_and_explained(fleet):
+    fleet.lab.lan(6)
+    first = fleet.seed("h1").wait_ready()
+    members = [fleet.joined(f"h{i}", first) for i in range(2, 7)]
+    until("the ring to be whole", lambda: first.json("crawl")["nodes"] == 6 and first.json("crawl")["whole"],
+          limit=60, detail=lambda: first.control("crawl", "--explain").stdout)
+    stopped, said = members[2], members[2].id()
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        # Its neighbours have not noticed: they name it, and it does not answer.
+        answer = ask(first, "crawl", "--explain")
+        assert not answer["whole"] and answer["missing_nodes"] == [said], answer
+        why = next(each for each in answer["explanations"] if each["id"] == said)
+        assert why["cause"] in ("dead", "lagging") and why["opinions"], why
+        checked = first.control("crawl", "--check")
+        assert checked.returncode == NOT_READY and "NOT whole" in checked.stdout, checked
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
+    until("the ring to be whole", lambda: first.control("crawl", "--check").returncode == 0, limit=90,
+          detail=lambda: first.control("crawl", "--explain").stdout)
 
 
 def test_a_node_that_tells_nothing_is_counted_and_no_more(fleet):
