@@ -38,9 +38,17 @@ struct MapReduceCommand: ParsableCommand {
       (--community) anything.
       """)
 
-  /// One name a line, and what it asks indented below.
+  /// One name a line, and what it asks indented below: the parser breaks long lines without indenting them.
   private static var tasks: String {
-    RingTasks.all.map { "  \($0.name)\n      \($0.abstract)" }.joined(separator: "\n")
+    var lines: [String] = []
+    for task in RingTasks.all {
+      lines += ["  \(task.name)", "     "]
+      for word in task.abstract.split(separator: " ") {
+        if lines[lines.count - 1].count + word.count >= 78 { lines.append("     ") }
+        lines[lines.count - 1] += " \(word)"
+      }
+    }
+    return lines.joined(separator: "\n")
   }
 
   @Argument(help: ArgumentHelp("What is asked.", valueName: "TASK"), transform: Self.task)

@@ -101,7 +101,7 @@ private func post(_ method: String, accept: String = "*/*") -> String {
 
 private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTTP/1.1\r\n\r\n" }
 
-@Suite(.timeLimit(.minutes(2))) struct ProgressTests {
+@Suite(.timeLimit(.minutes(10))) struct ProgressTests {
   /// Answers every call after three words about its progress.
   private static let slow: StandIn.Loop = { message in
     guard case .question(_, let caller) = message else { return }
@@ -175,7 +175,7 @@ private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTT
   }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct AnswerTests {
+@Suite(.timeLimit(.minutes(10))) struct AnswerTests {
   @Test func anAnswerThatIsTooLargeIsAnErrorThatSaysWhatToDo() throws {
     let large = JSON.string(String(repeating: "a", count: RemoteCall.responseBytesMax))
     let node = try StandIn { message in
@@ -263,7 +263,7 @@ private func listen(_ topics: String = "") -> String { "GET /events\(topics) HTT
   }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct EventStreamTests {
+@Suite(.timeLimit(.minutes(10))) struct EventStreamTests {
   /// Tells whoever comes that it has begun, and keeps it.
   private final class Room: Sendable {
     let listeners = Mutex(Listeners())

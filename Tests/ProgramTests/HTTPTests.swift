@@ -12,7 +12,7 @@ private func head(_ lines: String...) throws -> HTTPRequest {
   try HTTPRequest(head: Array(lines.joined(separator: "\r\n").utf8))
 }
 
-@Suite(.timeLimit(.minutes(2))) struct HTTPRequestTests {
+@Suite(.timeLimit(.minutes(10))) struct HTTPRequestTests {
   @Test func headsAreUnderstood() throws {
     let request = try head("POST / HTTP/1.1", "Host: x", "content-LENGTH: \t12 ", "Expect: 100-Continue")
     #expect(request.method == "POST" && request.path == "/" && request.bodyBytes == 12)
@@ -96,7 +96,7 @@ private final class Conversation {
   }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct ControlServerTests {
+@Suite(.timeLimit(.minutes(10))) struct ControlServerTests {
   private static func post(_ body: String, length: Int? = nil) -> String {
     "POST / HTTP/1.1\r\nContent-Length: \(length ?? body.utf8.count)\r\n\r\n\(body)"
   }
@@ -169,6 +169,42 @@ private final class Conversation {
   @Test func theBodyIsAskedForWhenTheClientWaits() throws {
     let text = try answer(to: "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}")
     #expect(Self.statuses(text) == ["100 Continue", "200 OK"])
+  }
+}
+
+@Suite struct ByteStreamTests {
+  /// Two ends of a connection.
+  private final class Pair {
+    private(set) var ends: [Int32] = [-1, -1]
+
+    init() throws {
+      try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
+    }
+
+    deinit { for end in ends { close(end) } }
+  }
+
+  @Test func whoSendsLittleByLittleHasOneDeadline() throws {
+    let pair = try Pair()
+    var stream = ByteStream(fd: pair.ends[0])
+    ByteStream(fd: pair.ends[1]).write(Array("half".utf8))
+    stream.deadline = Clock.now() + .milliseconds(1)
+    errno = 0
+    let head = stream.read(through: HTTPRequest.headEnd, atMost: 100)
+    #expect(head == nil && errno == EAGAIN)
+  }
+
+  @Test func whoMayNotIsToldBeforeAnythingIsRead() throws {
+    let pair = try Pair()
+    var client = ByteStream(fd: pair.ends[1])
+    client.write(Array("nonsense that nobody reads".utf8))
+    shutdown(pair.ends[1], Int32(SHUT_WR))
+    var connection = Connection(
+      fd: pair.ends[0], mailbox: try Mailbox(), streams: Semaphore(1), wakeup: try Wakeup(),
+      isPermitted: false)
+    connection.serve()
+    let answer = client.readAll(atMost: 1 << 10).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    #expect(answer.hasPrefix("HTTP/1.1 403 ") && answer.contains("another user"))
   }
 }
 

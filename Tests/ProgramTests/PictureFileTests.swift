@@ -56,7 +56,7 @@ private final class Folder {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct PictureFileTests {
+@Suite(.timeLimit(.minutes(10))) struct PictureFileTests {
   @Test func aFileIsReplacedWholeAndKeepsItsMode() throws {
     let folder = try Folder()
     folder.put("a.svg", "older and longer")

@@ -24,7 +24,7 @@ private func document(_ path: String, from here: String = #filePath) throws -> J
   return try JSONParser.parse(Array(bytes[..<max(0, read(file, &bytes, bytes.count))]))
 }
 
-@Suite(.timeLimit(.minutes(1))) struct TaskReportTests {
+@Suite(.timeLimit(.minutes(10))) struct TaskReportTests {
   @Test func theHeadIsTheSameEverywhere() throws {
     let report = TaskReport.json(outcome("count"), of: nil)
     guard case .object(let members) = report else { return #expect(Bool(false)) }
@@ -124,7 +124,7 @@ extension CrawledNode {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct CrawlAnswerTests {
+@Suite(.timeLimit(.minutes(10))) struct CrawlAnswerTests {
   private static let schema = Field("schema", .integer(1...1), "")
 
   @Test(arguments: [false, true]) func aCrawlHasTheFormThatIsDeclared(_ isBroken: Bool) throws {
