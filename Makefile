@@ -7,8 +7,8 @@ EVERYBODY ?=
 GRID ?=
 
 ROOT   := $(if $(filter 0,$(shell id -u)),,$(shell command -v sudo))
-# Asked when it is needed: `deps` may just have installed pytest.
-PYTHON  = $$(python3 -c 'import sys, pytest; print(sys.executable)' 2>/dev/null || echo /usr/bin/python3)
+# Asked when it is needed: `deps` may just have installed the modules.
+PYTHON  = $$(python3 -c 'import sys, pytest, jsonschema; print(sys.executable)' 2>/dev/null || echo /usr/bin/python3)
 LAB     = $(ROOT) env PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 P2PVPN_BIN=$(P2PVPN_BIN) \
           $(if $(NO_COLOR),NO_COLOR=1) $(PYTHON)
 

@@ -105,6 +105,8 @@ public enum Event: BitwiseCopyable, Sendable {
   case rollCalled(ticket: UInt32)
   /// What came of a task is there to be taken.
   case taskAnswered(ticket: UInt32)
+  /// A crawl has ended: what it found is there to be taken.
+  case crawled(ticket: UInt32)
   /// A node of another ring, where this one's place is: the two are becoming one.
   case foreignRing(OverlayID)
   /// All bytes that this node passes on in a month are used; or there are others.

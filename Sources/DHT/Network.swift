@@ -143,7 +143,7 @@ public struct Network: ~Copyable {
         if kind == .datagram { events.append(.unreached(destination, by: header.source)) }
         return onUndeliverable(destination, kind, ticket: ticket, &context)
       }
-      ring.receive(message, header: header, &links, &context)
+      ring.receive(message, header: header, isReady: isReady, &links, &context)
     } else {
       links.countMalformed()
     }
@@ -153,7 +153,9 @@ public struct Network: ~Copyable {
     _ destination: OverlayID, _ payload: RoutedPayload, ticket: UInt64, _ context: inout Context
   ) {
     switch payload {
-    case .ring: ring.onUndeliverable(nonce: ticket, &context)
+    case .ring:
+      ring.onUndeliverable(nonce: ticket, &context)
+      links.hear(Looked(nonce: ticket, id: destination, ring: .main, testimony: nil))
     case .directory: directory.onUndeliverable(ticket: ticket, &context)
     case .datagram: links.onUnreached(destination, &context)
     case .group, .roll: break

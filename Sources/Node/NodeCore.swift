@@ -28,6 +28,8 @@ public struct NodeConfiguration: Sendable {
   public var advertised: [Endpoint] = []
   /// Whether others may have been told the port: else a member leaves it where another one has taken it.
   public var hasChosenPort = false
+  /// Which version of the program this is, as operators are told: printable ASCII, 24 bytes at most.
+  public var version = "unknown"
   /// Who may ask the node about itself.
   public var disclosure = Disclosure()
   /// Unix time at the start, in seconds.
@@ -55,8 +57,12 @@ public struct NodeCore: ~Copyable {
   var tunnel: Box<Tunnel>?
   var pings = SlotTable<Ping>(capacity: 64)
   var traces = SlotTable<RouteTrace>(capacity: RouteTrace.limit)
-  /// Who may ask this node about itself.
+  /// Which version of the program it runs.
+  let version: ProgramVersion
+  var crawls: [Crawl] = []
+  /// Who may ask this node about itself, and its answers that wait for neighbours.
   public var disclosure: Disclosure
+  var maps: [AwaitedMap] = []
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
   private static let sessionsSpare = 256
@@ -72,6 +78,7 @@ public struct NodeCore: ~Copyable {
       incarnation: configuration.incarnation,
       capabilities: capabilities, capacity: Links.peersMax + Self.sessionsSpare,
       seed: entropy.key().bytes)
+    version = ProgramVersion(configuration.version)
     if let tunnel = configuration.tunnel { sessions.setCommunities([tunnel.community]) }
     var links = Links(
       identity: configuration.identity, sessions: sessions,
@@ -110,7 +117,9 @@ public struct NodeCore: ~Copyable {
   /// The next moment at which `expire` has work.
   public var deadline: Instant {
     var next = min(network.deadline, reading { $0.deadline } ?? .never)
-    if pings.isEmpty && traces.isEmpty { return next }
+    if !maps.isEmpty { next = min(next, mapDeadline) }
+    if pings.isEmpty && traces.isEmpty && crawls.isEmpty { return next }
+    next = min(next, crawlDeadline)
     for slot in 0..<pings.highWater where pings.isUsed(slot) { next = min(next, pings[slot].giveUpAt) }
     for slot in 0..<traces.highWater where traces.isUsed(slot) { next = min(next, traces[slot].giveUpAt) }
     return next
@@ -205,9 +214,11 @@ public struct NodeCore: ~Copyable {
   public mutating func expire(_ context: inout Context) {
     network.expire(&context)
     tunnel?.value.expire(&network, &context)
+    if !maps.isEmpty { expireMaps(&context) }
     settle(&context)
     expirePings(&context)
     expireTraces(&context)
+    expireCrawls(&context)
   }
 
   /// Goes: tells the neighbours about each other and everybody else good-bye.
@@ -232,23 +243,26 @@ public struct NodeCore: ~Copyable {
   /// Lets the parts react to each other until nothing is left to tell.
   mutating func settle(_ context: inout Context) {
     network.pump(&context)
-    var i = 0
-    while i < network.events.count {
-      let event = network.events[i]
-      if tunnel == nil { release(event, &context) }
-      tunnel?.value.on(event, &network, &context)
-      onPingEvent(event, &context)
-      onTraceEvent(event, &context)
-      onLocated(event, &context)
-      network.pump(&context)
-      i += 1
-    }
-    network.events.removeAll()
+    repeat {
+      var i = 0
+      while i < network.events.count {
+        let event = network.events[i]
+        if tunnel == nil { release(event, &context) }
+        tunnel?.value.on(event, &network, &context)
+        onPingEvent(event, &context)
+        onTraceEvent(event, &context)
+        onLocated(event, &context)
+        network.pump(&context)
+        i += 1
+      }
+      network.events.removeAll()
+      settleTasks(&context)
+      hearLooks(&context)
+    } while network.events.count > 0 || network.tasks.hasTodo
     if !pings.isEmpty {
       progressPings(&context)
       failAbsentPings(&context)
     }
-    settleTasks(&context)
     raiseIncarnation(&context)
   }
 

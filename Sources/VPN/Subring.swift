@@ -16,6 +16,18 @@ extension Tunnel {
   /// Whether both neighbours on the subring name this member, or nobody else is known.
   public var isSubringSettled: Bool { subring.isSettled }
 
+  /// Asks a member what it sees of its place on the subring. *Precondition:* it is not this one.
+  public mutating func look(
+    at id: OverlayID, nonce: UInt64, _ network: inout Network, _ context: inout Context
+  ) {
+    subring.look(at: id, nonce: nonce, &network.links, &context)
+  }
+
+  /// What this member sees of its own place.
+  public func testify(_ links: borrowing Links, at now: Instant) -> Testimony {
+    subring.testify(isReady: isSubringSettled, links, at: now)
+  }
+
   /// What was said to all members.
   public var broadcasts: BroadcastCounters { broadcasting.counters }
 
@@ -178,7 +190,9 @@ extension Tunnel {
     case .roll:
       receive(try RollAnswer(decoding: payload), from: header.source, network.links, at: context.now)
     case .ring, .datagram, .directory:
-      subring.receive(try RingMessage(decoding: payload), header: header, &network.links, &context)
+      subring.receive(
+        try RingMessage(decoding: payload), header: header, isReady: isSubringSettled, &network.links,
+        &context)
     }
   }
 

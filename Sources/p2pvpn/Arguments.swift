@@ -153,6 +153,14 @@ enum Arguments {
     return text
   }
 
+  /// The public key of a node.
+  static func operatorKey(_ text: String) throws -> PublicKey {
+    guard let key = PublicKey(text) else {
+      throw ValidationError("the key of the operator's node has 64 hexadecimal digits: see its `p2pvpn status`")
+    }
+    return key
+  }
+
   /// What a member is called.
   static func name(_ text: String) throws -> MemberName {
     guard let name = MemberName(text) else {

@@ -66,9 +66,21 @@ struct PeersCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let peers = try node.client().call("peers")
+    let peers = try all(node.client())
     if json { return print(peers.text) }
     Presentation.show(Presentation.peers(peers))
+  }
+
+  /// The whole list, page by page; what is said beside it is that of the last page.
+  private func all(_ client: ControlClient) throws(Failure) -> JSON {
+    var (peers, next): ([JSON], JSON) = ([], nil)
+    while true {
+      let page = try client.call("peers", ["limit": 500, "after": next])
+      peers += page["peers"].asArray
+      next = page["next"]
+      guard next == nil, case .object(let members) = page else { continue }
+      return .object(members.map { $0.key == "peers" ? JSON.Member(key: "peers", value: .array(peers)) : $0 })
+    }
   }
 }
 

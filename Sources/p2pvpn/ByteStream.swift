@@ -10,6 +10,16 @@ struct ByteStream {
 
   init(fd: Int32) { self.fd = fd }
 
+  /// Whether nothing has come that was not handed out.
+  var isEmpty: Bool { pending.isEmpty }
+
+  /// How long a read or a write may wait for the other end; longer ones fail.
+  func setPatience(_ patience: timeval) {
+    var limit = patience
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+  }
+
   /// The bytes before `mark`, which is taken too; nil when the stream ends, fails or goes on for too long
   /// before it.
   mutating func read(through mark: [UInt8], atMost limit: Int) -> [UInt8]? {

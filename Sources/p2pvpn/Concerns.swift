@@ -1,7 +1,7 @@
 // What is not as it should be, for as long as it is so: the warnings of `status`.
 
 /// A kind of trouble; each is there once or not at all.
-enum Concern: Sendable {
+enum Concern: String, Sendable, CaseIterable {
   case alone
   case port
   case identity
@@ -9,6 +9,8 @@ enum Concern: Sendable {
   case secret
   case names
   case relay
+  case udp
+  case store
 }
 
 struct Concerns: Sendable {
@@ -17,17 +19,17 @@ struct Concerns: Sendable {
   /// The sentences, in the order in which the troubles began.
   var texts: [String] { entries.map(\.text) }
 
-  mutating func set(_ concern: Concern, _ text: String) {
-    if let i = entries.firstIndex(where: { $0.concern == concern }) {
-      entries[i].text = text
-    } else {
-      entries.append((concern, text))
-    }
-  }
+  func has(_ concern: Concern) -> Bool { entries.contains { $0.concern == concern } }
 
-  /// Another sentence for a trouble, if there is that trouble.
-  mutating func amend(_ concern: Concern, _ text: String) {
-    if entries.contains(where: { $0.concern == concern }) { set(concern, text) }
+  /// - Returns: whether that is news.
+  @discardableResult
+  mutating func set(_ concern: Concern, _ text: String) -> Bool {
+    guard let i = entries.firstIndex(where: { $0.concern == concern }) else {
+      entries.append((concern, text))
+      return true
+    }
+    defer { entries[i].text = text }
+    return entries[i].text != text
   }
 
   /// The sentence about a port that another program has.
@@ -35,5 +37,11 @@ struct Concerns: Sendable {
     "port \(port) was in use: this node listens on port \(now)"
   }
 
-  mutating func clear(_ concern: Concern) { entries.removeAll { $0.concern == concern } }
+  /// - Returns: whether it was there.
+  @discardableResult
+  mutating func clear(_ concern: Concern) -> Bool {
+    guard has(concern) else { return false }
+    entries.removeAll { $0.concern == concern }
+    return true
+  }
 }

@@ -1,4 +1,4 @@
-// The other end of the local API: one blocking HTTP request over the Unix socket, one call.
+// The other end of the local API: one blocking HTTP request over the Unix socket, one call or one stream.
 
 import Glibc
 import Platform
@@ -6,34 +6,103 @@ import Platform
 /// A node that runs on this machine, as the commands see it.
 struct ControlClient {
   private static let answerBytesMax = 16 << 20
+  /// Longer than the node is ever silent on a stream, in seconds.
+  private static let streamPatience = 60
   let path: String
 
   /// Calls a method of the node.
-  /// - Parameter seconds: how long an answer may take.
-  func call(_ method: String, _ parameters: JSON = [:], patience seconds: Int = 15) throws(Failure) -> JSON {
-    try RemoteCall.result(in: try post(RemoteCall.request(method, parameters), patience: seconds))
+  /// - Parameters:
+  ///   - seconds: how long an answer may take, or the next word about progress.
+  ///   - onProgress: is handed what the call says before its answer comes (`Call.progress`).
+  func call(
+    _ method: String, _ parameters: JSON = [:], patience seconds: Int = 15,
+    onProgress: ((JSON) -> Void)? = nil
+  ) throws(Failure) -> JSON {
+    let accept = onProgress == nil ? "application/json" : "\(ServerSentEvents.type), application/json"
+    var answer = try exchange(
+      "POST /", "Accept: \(accept)\r\nContent-Type: application/json\r\n",
+      body: RemoteCall.request(method, parameters), patience: seconds)
+    defer { close(answer.stream.fd) }
+    guard answer.isStream else { return try RemoteCall.result(in: try body(of: &answer, within: seconds)) }
+    var heardAt = PingCommand.now()
+    while let block = try nextBlock(of: &answer, within: seconds) {
+      guard let data = ServerSentEvents.data(of: block) else {
+        // The node is there; the call says nothing.
+        if PingCommand.now() - heardAt > Double(seconds) { throw tooLate(seconds) }
+        continue
+      }
+      heardAt = PingCommand.now()
+      let message = try RemoteCall.parsed(data)
+      guard message["method"].asString == "progress" else { return try RemoteCall.result(in: message) }
+      onProgress?(message["params"])
+    }
+    throw cutShort
   }
 
-  private func post(_ body: [UInt8], patience seconds: Int) throws(Failure) -> [UInt8] {
-    let fd = try connected()
-    defer { close(fd) }
-    var limit = timeval(tv_sec: seconds, tv_usec: 0)
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    let head =
-      "POST / HTTP/1.1\r\nHost: p2pvpn\r\nConnection: close\r\nContent-Type: application/json\r\n"
-      + "Content-Length: \(body.count)\r\n\r\n"
-    var stream = ByteStream(fd: fd)
-    guard stream.write(Array(head.utf8) + body) else {
-      throw Failure(.failed, "the node behind \(path) closed the connection: try again")
+  /// Reads events until the node leaves.
+  /// - Parameter topics: all if there are none.
+  func events(_ topics: [String], _ onEvent: (JSON) -> Void) throws(Failure) {
+    let query = topics.isEmpty ? "" : "?topics=\(topics.joined(separator: ","))"
+    var answer = try exchange("GET /events\(query)", "Accept: \(ServerSentEvents.type)\r\n")
+    defer { close(answer.stream.fd) }
+    guard answer.isStream else {
+      _ = try RemoteCall.result(in: try body(of: &answer, within: Self.streamPatience))
+      throw notUnderstood
     }
-    if let answer = stream.readAll(atMost: Self.answerBytesMax) { return try Self.body(of: answer) }
-    if errno == EAGAIN {
-      throw Failure(
-        .timedOut, "the node behind \(path) did not answer within \(seconds) s: look into its log")
+    while let block = try nextBlock(of: &answer, within: Self.streamPatience) {
+      if let data = ServerSentEvents.data(of: block) { onEvent(try RemoteCall.parsed(data)) }
     }
-    // It ended, and the kernel says so in its own way.
-    return try Self.body(of: [])
+  }
+
+  // One exchange.
+
+  /// A response whose head has been read.
+  private struct Response {
+    var stream: ByteStream
+    let isStream: Bool
+  }
+
+  private func exchange(
+    _ request: String, _ headers: String, body: [UInt8] = [], patience seconds: Int = streamPatience
+  ) throws(Failure) -> Response {
+    var stream = ByteStream(fd: try connected())
+    do throws(Failure) {
+      stream.setPatience(timeval(tv_sec: seconds, tv_usec: 0))
+      let head =
+        "\(request) HTTP/1.1\r\nHost: p2pvpn\r\nConnection: close\r\n\(headers)"
+        + "Content-Length: \(body.count)\r\n\r\n"
+      guard stream.write(Array(head.utf8) + body) else {
+        throw Failure(.failed, "the node behind \(path) closed the connection: try again")
+      }
+      errno = 0
+      guard let head = stream.read(through: HTTPRequest.headEnd, atMost: HTTPRequest.headBytesMax) else {
+        if errno == EAGAIN { throw tooLate(seconds) }
+        throw stream.isEmpty ? cutShort : notUnderstood
+      }
+      let text = String(decoding: head, as: UTF8.self)
+      guard text.hasPrefix("HTTP/1.1 ") else { throw notUnderstood }
+      return Response(stream: stream, isStream: text.contains("\r\nContent-Type: \(ServerSentEvents.type)"))
+    } catch {
+      close(stream.fd)
+      throw error
+    }
+  }
+
+  /// Everything until the node closes.
+  private func body(of answer: inout Response, within seconds: Int) throws(Failure) -> [UInt8] {
+    errno = 0
+    if let body = answer.stream.readAll(atMost: Self.answerBytesMax) { return body }
+    throw errno == EAGAIN ? tooLate(seconds) : cutShort
+  }
+
+  /// The next event of a stream; nil at its end.
+  private func nextBlock(of answer: inout Response, within seconds: Int) throws(Failure) -> [UInt8]? {
+    errno = 0
+    if let block = answer.stream.read(through: ServerSentEvents.end, atMost: Self.answerBytesMax) {
+      return block
+    }
+    if errno == EAGAIN { throw tooLate(seconds) }
+    return nil
   }
 
   private func connected() throws(Failure) -> Int32 {
@@ -63,19 +132,19 @@ struct ControlClient {
     }
   }
 
-  /// The body of an HTTP response that was read to its end.
-  private static func body(of response: [UInt8]) throws(Failure) -> [UInt8] {
-    let end = Array("\r\n\r\n".utf8)
-    guard response.starts(with: "HTTP/1.1 200 ".utf8),
-      let split = response.indices.first(where: { response[$0...].starts(with: end) })
-    else {
-      if response.isEmpty {
-        var failure = Failure(.notRunning, "the node ended before it answered")
-        failure.isCutShort = true
-        throw failure
-      }
-      throw Failure(.failed, "the node's answer is not understood: is another program on that socket?")
-    }
-    return Array(response[(split + end.count)...])
+  // What can go wrong on the way.
+
+  private func tooLate(_ seconds: Int) -> Failure {
+    Failure(.timedOut, "the node behind \(path) did not answer within \(seconds) s: look into its log")
+  }
+
+  private var cutShort: Failure {
+    var failure = Failure(.notRunning, "the node ended before it answered")
+    failure.isCutShort = true
+    return failure
+  }
+
+  private var notUnderstood: Failure {
+    Failure(.failed, "the node's answer is not understood: is another program on that socket?")
   }
 }

@@ -1,8 +1,8 @@
 // The local API: HTTP on a Unix socket that only the owner may open.
 //
-// One thread accepts, and each connection has one of its own, sixteen at most (others wait); they block as
-// they like. The node is touched by the loop alone: questions go through the mailbox, and the connection
-// waits for the answer.
+// One thread accepts, and each connection has one of its own (`Connection`), 64 at most, of which 32 may read
+// events; others wait. They block as they like. The node is touched by the loop alone: questions go through
+// the mailbox, and the connection waits for the answer.
 
 import Base
 import Glibc
@@ -10,13 +10,15 @@ import Platform
 
 /// The server of the local API.
 final class ControlServer: Sendable {
-  /// A connection that says nothing for this long is closed.
-  private static let patience = timeval(tv_sec: 30, tv_usec: 0)
+  /// A thread serves one connection and needs little: the parsers are bounded in depth.
+  private static let stackBytes = 256 << 10
+  static let connectionsMax: UInt32 = 64
 
   let path: String
   private let listener: Int32
   private let mailbox: Mailbox
-  private let places = Semaphore(16)
+  private let places = Semaphore(connectionsMax)
+  private let streams = Semaphore(UInt32(Listener.countMax))
 
   /// Makes the socket. One that is there is replaced: whoever holds the state directory's lock is its owner.
   /// - Parameter path: short enough for a socket; its folder exists.
@@ -40,7 +42,7 @@ final class ControlServer: Sendable {
 
   /// Serves from now on, on threads of its own.
   func start() throws(CallError) {
-    try detach { [self] in
+    try detach(stackBytes: Self.stackBytes) { [self] in
       while true {
         places.wait()
         let connection = accept(listener, nil, nil)
@@ -58,63 +60,30 @@ final class ControlServer: Sendable {
   /// Takes the socket away, so that nobody waits for a node that is gone. Connections end with the process.
   func withdraw() { unlink(path) }
 
-  private func admit(_ connection: Int32) {
+  private func admit(_ fd: Int32) {
     do throws(CallError) {
-      try detach { [self] in
-        serve(connection)
-        leave(connection)
+      let wakeup = try Wakeup()
+      try detach(stackBytes: Self.stackBytes) { [self] in
+        var connection = Connection(
+          fd: fd, mailbox: mailbox, streams: streams, wakeup: wakeup, isPermitted: Self.isPermitted(fd))
+        connection.serve()
+        leave(fd)
       }
     } catch {
-      leave(connection)
+      leave(fd)
     }
   }
 
-  private func leave(_ connection: Int32) {
-    close(connection)
+  private func leave(_ fd: Int32) {
+    close(fd)
     places.signal()
   }
 
-  private func serve(_ connection: Int32) {
-    var limit = Self.patience
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    var stream = ByteStream(fd: connection)
-    var staysOpen = true
-    while staysOpen {
-      do throws(HTTPError) {
-        guard let head = stream.read(through: HTTPRequest.headEnd, atMost: HTTPRequest.headBytesMax) else {
-          return
-        }
-        let request = try HTTPRequest(head: head)
-        staysOpen = request.staysOpen
-        guard request.bodyBytes <= RemoteCall.requestBytesMax else {
-          throw HTTPError(
-            status: "413 Content Too Large", reason: "a request has up to \(RemoteCall.requestBytesMax) bytes"
-          )
-        }
-        if request.awaitsContinue { stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
-        guard let body = stream.read(count: request.bodyBytes) else { return }
-        let text = try answer(request, body) + "\n"
-        let response = HTTPRequest.response("200 OK", type: "application/json", text, staysOpen: staysOpen)
-        guard stream.write(response) else { return }
-      } catch {
-        staysOpen = false
-        stream.write(
-          HTTPRequest.response(error.status, type: "text/plain", error.reason + "\n", staysOpen: false))
-      }
-    }
-  }
-
-  private func answer(_ request: HTTPRequest, _ body: [UInt8]) throws(HTTPError) -> String {
-    guard request.path == "/" else { throw HTTPError(status: "404 Not Found", reason: "there is only /") }
-    guard request.method == "POST" else {
-      throw HTTPError(status: "405 Method Not Allowed", reason: "POST a JSON-RPC 2.0 request")
-    }
-    let (id, question) = RemoteCall.question(in: body)
-    switch question {
-    case .success(let question): return RemoteCall.response(id, mailbox.ask(question))
-    case .failure(let refusal): return RemoteCall.response(id, refusal)
-    }
+  /// The kernel knows who has connected: the node's owner may, and root. The modes of the socket keep others
+  /// out; somebody may have changed them.
+  private static func isPermitted(_ fd: Int32) -> Bool {
+    let user = PeerCredentials.user(of: fd)
+    return user == 0 || user == geteuid()
   }
 }
 

@@ -16,6 +16,7 @@ final class Daemon {
   /// What `Startup` has made.
   struct Parts {
     let log: Logger
+    let verbosity: Verbosity
     let directory: StateDirectory
     let store: Store
     let netlink: Netlink
@@ -58,6 +59,7 @@ final class Daemon {
   private static let fullPause = Interval.minutes(10)
 
   let log: Logger
+  let verbosity: Verbosity
   let configuration: NodeConfiguration
   let mailbox: Mailbox
   let sockets: Sockets
@@ -70,6 +72,7 @@ final class Daemon {
   /// Questions of the local API that wait for an event, by ticket.
   var waiters: [UInt32: Waiter] = [:]
   var lastTicket: UInt32 = 0
+  var listeners = Listeners()
   let startedAt: Instant
   let journal: Journal
   private let signals: SignalDescriptor
@@ -89,6 +92,7 @@ final class Daemon {
 
   init(_ parts: Parts) {
     log = parts.log
+    verbosity = parts.verbosity
     configuration = parts.configuration
     mailbox = parts.mailbox
     sockets = parts.sockets
@@ -212,6 +216,7 @@ final class Daemon {
       rounds += 1
     }
     journal.checkpoint(at: context.now, mailbox)
+    reviewConcerns()
   }
 
   /// Sends what was queued, and tells the core which connections are over.
@@ -297,7 +302,7 @@ final class Daemon {
       core.setUnderlay(found, port: sockets.main.local.port, &context)
       drain()
       bootstraps.hurry(at: context.now)
-      log.info("addresses of this machine", metadata: ["count": "\(found.count)"])
+      announce(.underlayChanged, .count(found.count))
     } catch {
       log.warning("cannot read the addresses of this machine", metadata: ["reason": "\(error)"])
       underlayAt = context.now + .seconds(5)
@@ -314,9 +319,11 @@ final class Daemon {
     settle()
     device = nil
     let hasCallers = answerEverybody()
+    let hasListeners = !listeners.isEmpty
     journal.close()
-    // The answers go out on other threads.
-    if hasCallers { usleep(100_000) }
-    log.notice("left")
+    announce(.left)
+    listeners.close()
+    // The answers and the last events go out on other threads.
+    if hasCallers || hasListeners { usleep(100_000) }
   }
 }

@@ -60,7 +60,9 @@ extension Daemon {
       log.info(
         "left the UDP port, which may be in use by another member behind the same NAT: took a free one",
         metadata: ["port": "\(sockets.main.local.port)"])
-      concerns.amend(.port, Concerns.portInUse(Arguments.defaultPort, now: sockets.main.local.port))
+      if concerns.has(.port) {
+        warn(.port, Concerns.portInUse(Arguments.defaultPort, now: sockets.main.local.port))
+      }
       core.setUnderlay(underlay, port: sockets.main.local.port, &context)
     } catch {
       log.debug("cannot open another socket", metadata: ["reason": "\(error)"])
@@ -98,29 +100,24 @@ extension Daemon {
     case .rollCalled(let ticket): answerPeers(ticket)
     case .routeHop(let ticket, let id, let time): noteHop(ticket, id, time)
     case .routeTraced(let ticket, let answer): answerRoute(ticket, answer)
-    case .foreignRing(let id):
-      log.notice("met another ring: joining the two", metadata: ["node": "\(id.short)"])
+    case .foreignRing(let id): announce(.foreignRing, .id(id))
     case .located(_, let id, let hops):
       log.debug("located", metadata: ["id": "\(id.short)", "hops": "\(hops)"])
     case .bootstrapReached(let peer, let endpoint):
       bootstraps.onReached(endpoint)
       updateNames()
-      log.info("reached a bootstrap", metadata: ["peer": "\(peer.short)", "endpoint": "\(endpoint)"])
-    case .joined(let neighbours): log.notice("joined the ring", metadata: ["neighbours": "\(neighbours)"])
-    case .linkUp(let peer): log.info("link up", metadata: ["peer": "\(peer.short)"])
-    case .linkLost(let peer): log.info("link lost", metadata: ["peer": "\(peer.short)"])
+      announce(.bootstrapReached, .id(peer), .endpoint(endpoint))
+    case .joined(let neighbours): announce(.joined, .count(neighbours))
+    case .linkUp(let peer): announce(.linkUp, .id(peer))
+    case .linkLost(let peer): announce(.linkLost, .id(peer))
     case .pathChanged(let peer, let path, let endpoint):
-      log.info(
-        "path changed",
-        metadata: [
-          "peer": "\(peer.short)", "path": "\(path)", "endpoint": endpoint == .none ? "none" : "\(endpoint)",
-        ])
-    case .memberFound(let peer): log.info("found a member", metadata: ["peer": "\(peer.short)"])
+      announce(.pathChanged, .id(peer), .text("\(path)"), .endpoint(endpoint))
+    case .memberFound(let peer): announce(.memberFound, .id(peer))
     case .identityInUseTwice:
       log.error("another node uses this identity: give each node a state directory of its own")
-      concerns.set(.identity, "another node uses this identity: give each node a state directory of its own")
+      warn(.identity, "another node uses this identity: give each node a state directory of its own")
     case .relayUsedUp(let isUsedUp): observeRelay(isUsedUp)
-    case .taskAnswered: break
+    case .taskAnswered, .crawled: break
     case .left: log.debug("said good-bye")
     case .addressGranted, .addressTaken, .addressLost, .poolDiffers, .aloneInCommunity, .noLongerAlone:
       observeMembership(event)
@@ -130,17 +127,14 @@ extension Daemon {
   private func observeMembership(_ event: Event) {
     let name = configuration.tunnel?.community.name ?? ""
     switch event {
-    case .addressGranted(let prefix): log.notice("address granted", metadata: ["address": "\(prefix)"])
-    case .addressLost(let address):
-      log.warning(
-        "lost the address to another member: taking another one", metadata: ["address": "\(address)"])
+    case .addressGranted(let prefix): announce(.addressGranted, .text("\(prefix)"))
+    case .addressLost(let address): announce(.addressLost, .text("\(address)"))
     case .addressTaken(let address):
-      guard configuration.tunnel?.address != nil else {
-        log.warning("the address is in use by another member", metadata: ["address": "\(address)"])
-        break
-      }
+      announce(.addressTaken, .text("\(address)"))
+      guard configuration.tunnel?.address != nil else { break }
       fail("address \(address) is in use by another member: choose another with --address, or --address auto")
     case .poolDiffers(let pool):
+      announce(.poolDiffers, .text("\(pool)"))
       let option = configuration.tunnel?.pool == nil ? "--address" : "--pool"
       fail(
         "the pool of community \(name) is \(pool), which \(option) contradicts: leave it out, or let it fit"
@@ -153,11 +147,11 @@ extension Daemon {
         log.warning("nobody else with this name and secret was found", metadata: ["community": "\(name)"])
       }
       let what = isOpen ? "this name" : "this name and secret"
-      concerns.set(
+      warn(
         .alone, "nobody else with \(what) was found (community \(name)): is it spelled as the others do?")
     case .noLongerAlone:
       log.notice("found others of the community", metadata: ["community": "\(name)"])
-      concerns.clear(.alone)
+      settle(.alone)
     default: break
     }
   }
@@ -165,11 +159,11 @@ extension Daemon {
   private func observeRelay(_ isUsedUp: Bool) {
     guard isUsedUp else {
       log.notice("a new month: forwarding for others again")
-      return concerns.clear(.relay)
+      return settle(.relay)
     }
     let message = "all data of --relay-monthly is used: forwarding nothing for others until the next month"
     log.warning("\(message)")
-    concerns.set(.relay, message)
+    warn(.relay, message)
   }
 
   private func fail(_ message: String) { ending = ending ?? .failed(Failure(.failed, message)) }
@@ -185,6 +179,7 @@ extension Daemon {
         onResolved(index, result)
       case .checkpointed(let error):
         if let error { journal.complain(error, at: context.now) }
+      case .unlisten(let listener): listeners.remove(listener)
       }
     }
   }
@@ -204,9 +199,9 @@ extension Daemon {
   private func updateNames() {
     let names = bootstraps.unresolved
     if names.isEmpty {
-      concerns.clear(.names)
+      settle(.names)
     } else {
-      concerns.set(.names, "cannot resolve \(names.joined(separator: ", ")): trying again every half minute")
+      warn(.names, "cannot resolve \(names.joined(separator: ", ")): trying again every half minute")
     }
   }
 }

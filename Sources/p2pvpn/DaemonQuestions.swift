@@ -9,6 +9,8 @@ import Platform
 struct Waiter {
   let target: String
   let caller: Caller
+  /// Of a list: the part that is wanted.
+  var page = Page()
   /// Of a look at the way over the ring: where it leads, and who on it has answered so far.
   var destination: OverlayID?
   var hops: [(id: OverlayID, after: Interval)] = []
@@ -18,7 +20,7 @@ extension Daemon {
   func ask(_ question: Question, _ caller: Caller) {
     switch question {
     case .status: caller.resume(.success(status))
-    case .peers: callRoll(caller)
+    case .peers(let page): callRoll(page, caller)
     case .ping(let target, let patience): ping(target, patience, caller)
     case .lookup(let target): lookUp(target, caller)
     case .route(let target): traceRoute(target, caller)
@@ -28,6 +30,13 @@ extension Daemon {
       log.notice("told to leave", metadata: ["reason": "the local API"])
       ending = ending ?? .left
       wait(Waiter(target: "leave", caller: caller))
+    case .log(let level):
+      if let level, level != verbosity.level {
+        verbosity.level = level
+        log.notice("another log level", metadata: ["level": "\(level)"])
+      }
+      caller.resume(.success(["schema": 1, "level": .string(verbosity.level.rawValue)]))
+    case .listen(let listener): listen(listener, caller)
     }
   }
 
@@ -65,21 +74,23 @@ extension Daemon {
   private var status: JSON {
     let facts = Report.Facts(
       uptime: context.now - startedAt, interface: device?.tun.name, port: sockets.main.local.port,
-      warnings: concerns.texts + (journal.trouble.map { ["the store fails: \($0)"] } ?? [])
-        + (core.udpPassage.isStopped ? ["UDP does not get out of this network: TCP is used instead"] : []))
+      warnings: concerns.texts)
     return Report.status(core.snapshot(at: context.now), facts)
   }
 
-  /// All members are asked who is there, if that is not known.
-  private func callRoll(_ caller: Caller) {
-    core.callRoll(wait(Waiter(target: "peers", caller: caller)), &context)
+  /// All members are asked who is there, if that is not known. Who turns the page has asked already.
+  private func callRoll(_ page: Page, _ caller: Caller) {
+    guard page.after == nil else { return caller.resume(.success(peers(page))) }
+    core.callRoll(wait(Waiter(target: "peers", caller: caller, page: page)), &context)
     drain()
   }
 
   func answerPeers(_ ticket: UInt32) {
-    answer(ticket) { _ in
-      .success(Report.peers(core.snapshot(at: context.now), core.members(at: context.now)))
-    }
+    answer(ticket) { .success(peers($0.page)) }
+  }
+
+  private func peers(_ page: Page) -> JSON {
+    Report.peers(core.snapshot(at: context.now), core.members(at: context.now), page)
   }
 
   // Peers by what people call them.
@@ -88,11 +99,7 @@ extension Daemon {
   func target(_ text: String) -> Result<PingTarget, Failure> {
     if let address = IPAddress(text) { return .success(.address(address)) }
     let digits = text.lowercased()
-    if let bytes = Hex.bytes(digits), bytes.count == OverlayID.byteCount {
-      let scratch = Scratch(capacity: bytes.count)
-      scratch.frame.write(bytes)
-      return .success(.id(OverlayID(scratch.frame)))
-    }
+    if let id = OverlayID(digits: digits) { return .success(.id(id)) }
     let linked = core.snapshot(at: context.now).peers.map(\.id)
     let others = core.members(at: context.now).members.map(\.id)
     let found = (linked + others).filter { $0.description.hasPrefix(digits) }

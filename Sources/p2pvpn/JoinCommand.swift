@@ -4,7 +4,9 @@ import ArgumentParser
 import Base
 import Glibc
 import Logging
+import Node
 import Overlay
+import Session
 import VPN
 
 /// Options of every node.
@@ -50,6 +52,19 @@ struct NodeArguments: ParsableArguments {
   var relayMonthly: UInt64?
 
   @Option(
+    name: .customLong("operator"),
+    help: ArgumentHelp(
+      "Whose `mapreduce` this node answers, whatever it asks: the key of that node, from its `status`.",
+      valueName: "KEY"),
+    transform: Arguments.operatorKey)
+  var operatorKey: PublicKey?
+
+  @Option(
+    name: .long,
+    help: "What the node tells others of itself that ask: all, to those who may, or only its presence.")
+  var tells = Telling.all
+
+  @Option(
     name: .long, help: ArgumentHelp("Where the node keeps its identity and its store.", valueName: "DIR"))
   var state: String?
 
@@ -65,12 +80,18 @@ struct NodeArguments: ParsableArguments {
       isForMembersOnly: relayFor == .members, monthlyBytes: relayMonthly)
     return NodeOptions(
       state: state, listen: listen, advertised: advertise, bootstraps: bootstrap, relay: terms,
-      logLevel: logLevel)
+      disclosure: Disclosure(operatorKey: operatorKey, tells: tells == .all), logLevel: logLevel)
   }
 
   func validate() throws {
     guard advertise.count <= 4 else { throw ValidationError("--advertise may be given four times at most") }
   }
+}
+
+/// The value of `--tells`.
+enum Telling: String, CaseIterable, ExpressibleByArgument {
+  case all
+  case presence
 }
 
 /// The value of `--relay-for`.

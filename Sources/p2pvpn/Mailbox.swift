@@ -4,19 +4,23 @@
 // question waits for the answer. At most 64 questions wait at a time.
 
 import Base
+import Logging
 import Platform
 import Synchronization
 
 /// What can be asked about a node, or of it.
 enum Question: Sendable {
   case status
-  case peers
+  case peers(Page)
   case ping(target: String, patience: Interval)
   case lookup(target: String)
   case route(target: String)
   case paths(peer: String)
   case path(peer: String, toOverlay: Bool)
+  case log(level: Logger.Level?)
   case leave
+  /// From now on all events that it wants are for the listener; the answer says where the node stands.
+  case listen(Listener)
 }
 
 /// A message to the loop.
@@ -24,6 +28,7 @@ enum Message: Sendable {
   case question(Question, Caller)
   case resolved(bootstrap: Int, Result<[Endpoint], ResolveError>)
   case checkpointed(StoreError?)
+  case unlisten(Listener)
 }
 
 final class Mailbox: Sendable {
@@ -48,7 +53,8 @@ final class Mailbox: Sendable {
   }
 
   /// Asks the loop and waits for its answer. Never called by the loop itself.
-  func ask(_ question: Question) -> Answer {
+  /// - Parameter wait: returns when the caller's answer is there.
+  func ask(_ question: Question, _ caller: Caller, wait: () -> Answer) -> Answer {
     let refusal: Failure? = contents.withLock {
       if $0.isClosed { return Failure(.notRunning, "the node is leaving") }
       if $0.questions >= Self.questionsMax {
@@ -58,9 +64,8 @@ final class Mailbox: Sendable {
       return nil
     }
     if let refusal { return .failure(refusal) }
-    let caller = Caller()
     post(.question(question, caller))
-    let answer = caller.wait()
+    let answer = wait()
     contents.withLock { $0.questions -= 1 }
     return answer
   }

@@ -40,7 +40,7 @@ struct PingCommand: ParsableCommand {
     guard (0.01...3_600).contains(interval) else {
       throw ValidationError("--interval is from 0.01 to 3600 seconds")
     }
-    let most = Double(RemoteCall.patienceMax) / 1_000
+    let most = Double(Catalogue.patienceMax) / 1_000
     guard (0.01...most).contains(timeout) else {
       throw ValidationError("--timeout is from 0.01 to \(most) seconds")
     }

@@ -109,6 +109,20 @@ enum Presentation {
     return text
   }
 
+  /// A line of the event stream: moment, topic, event, facts.
+  static func event(_ event: JSON) -> String {
+    guard case .object(let members) = event else { return event.text }
+    let facts = members.filter { !["schema", "topic", "event", "time"].contains($0.key) }.map { fact in
+      // IDs as in the other lists.
+      let isID = ["peer", "node", "id"].contains(fact.key)
+      let text = isID ? fact.value.asString.map { String($0.prefix(10)) } : fact.value.asString
+      return "\(fact.key)=\(text.flatMap { $0.contains(" ") ? nil : $0 } ?? fact.value.text)"
+    }
+    let moment = event["time"].asString.map { $0.dropFirst(11).prefix(12) } ?? "?"
+    let head = "\(moment) \(event["topic"].asString ?? "?") \(event["event"].asString ?? "?")"
+    return ([head] + facts).joined(separator: " ")
+  }
+
   static func lookup(_ found: JSON) -> [String] {
     var rows = [["id", found["id"].asString ?? "?"], ["address", found["address"].asString ?? "?"]]
     if let endpoint = found["endpoint"].asString { rows.append(["endpoint", endpoint]) }
@@ -218,7 +232,7 @@ enum Presentation {
 
   /// Lines with their columns below each other.
   /// - Parameter right: the columns that end, and not begin, below each other.
-  private static func aligned(_ rows: [[String]], right: Set<Int> = []) -> [String] {
+  static func aligned(_ rows: [[String]], right: Set<Int> = []) -> [String] {
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in
       rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0

@@ -25,8 +25,8 @@ struct Program: ParsableCommand {
     version: version,
     subcommands: [
       JoinCommand.self, SeedCommand.self, StatusCommand.self, PeersCommand.self, PingCommand.self,
-      LookupCommand.self, TraceCommand.self, PathCommand.self, LeaveCommand.self, KeygenCommand.self,
-      VersionCommand.self,
+      LookupCommand.self, TraceCommand.self, PathCommand.self, EventsCommand.self, LogCommand.self,
+      CallCommand.self, LeaveCommand.self, KeygenCommand.self, VersionCommand.self,
     ])
 
   /// Runs the command that was typed. Whatever the parser rejects ends with exit code 2.

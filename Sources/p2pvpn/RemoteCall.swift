@@ -1,12 +1,11 @@
-// The local API's calls: JSON-RPC 2.0 (jsonrpc.org/specification) as HTTP POST.
-//
-//     status                          peers
-//     ping {target, timeout_ms}       lookup {target}
-//     path {peer, mode: auto|overlay} route {target}
-//     paths {peer}                    leave
+// The local API's calls: JSON-RPC 2.0 (jsonrpc.org/specification) as HTTP POST. What can be called stands in
+// the `Catalogue`.
 //
 // An error has the code −32000 − n, n being the exit code that the program would end with, or one of those
-// that the specification sets aside.
+// that the specification sets aside, or `tooLarge`.
+//
+// Who posts a call with `Accept: text/event-stream` has a stream for an answer: what the call says of its
+// progress, each a notification {"jsonrpc":"2.0","method":"progress","params":{…}}, and at last the response.
 
 import Base
 
@@ -14,20 +13,30 @@ import Base
 enum RemoteCall {
   /// The longest request, in bytes.
   static let requestBytesMax = 64 << 10
-  /// The longest time that a ping may wait, in milliseconds.
-  static let patienceMax: Int64 = 30_000
-  static let patienceDefault: Int64 = 5_000
+  /// The longest response, in bytes: what is larger has to be asked for in pages.
+  static let responseBytesMax = 4 << 20
 
   private static let invalidJSON: Int64 = -32_700
   private static let invalidRequest: Int64 = -32_600
   private static let unknownMethod: Int64 = -32_601
   private static let invalidParameters: Int64 = -32_602
   private static let application: Int64 = -32_000
+  /// Beyond all exit codes.
+  static let tooLarge: Int64 = -32_050
 
   /// A request that could not be understood.
-  struct Refusal: Error {
+  struct Refusal: Error, Sendable, Equatable {
     let code: Int64
     let message: String
+
+    static func request(_ message: String) -> Refusal { Refusal(code: invalidRequest, message: message) }
+    static func parameters(_ message: String) -> Refusal {
+      Refusal(code: invalidParameters, message: message)
+    }
+    static func method(_ name: String, _ nearest: String?) -> Refusal {
+      let advice = nearest.map { "did you mean \($0)?" } ?? "`help` lists all"
+      return Refusal(code: unknownMethod, message: "there is no method \(name): \(advice)")
+    }
   }
 
   /// The text of a request.
@@ -37,87 +46,79 @@ enum RemoteCall {
   }
 
   /// What a request's text asks, and the ID that its answer has to bear.
-  static func question(in bytes: [UInt8]) -> (id: JSON, Result<Question, Refusal>) {
+  static func errand(in bytes: [UInt8]) -> (id: JSON, Result<Call.Errand, Refusal>) {
+    let request: JSON
     do throws(JSONError) {
-      let call = try JSONParser.parse(bytes)
-      guard call["jsonrpc"].asString == "2.0", let method = call["method"].asString else {
-        return (
-          nil,
-          .failure(Refusal(code: invalidRequest, message: "not a JSON-RPC 2.0 request (no batches here)"))
-        )
-      }
-      return (call["id"], question(method, call["params"]))
+      request = try JSONParser.parse(bytes)
     } catch {
       let message = "not JSON: \(error.reason), at byte \(error.offset)"
       return (nil, .failure(Refusal(code: invalidJSON, message: message)))
     }
-  }
-
-  private static func question(_ method: String, _ parameters: JSON) -> Result<Question, Refusal> {
-    switch method {
-    case "status": return .success(.status)
-    case "peers": return .success(.peers)
-    case "leave": return .success(.leave)
-    case "ping":
-      let patience = parameters["timeout_ms"] == nil ? patienceDefault : parameters["timeout_ms"].asInteger
-      guard let target = parameters["target"].asString, let patience, (1...patienceMax).contains(patience)
-      else {
-        return invalid("ping wants a target, and may have a timeout_ms from 1 to \(patienceMax)")
-      }
-      return .success(.ping(target: target, patience: .milliseconds(UInt64(patience))))
-    case "lookup":
-      guard let target = parameters["target"].asString else { return invalid("lookup wants a target") }
-      return .success(.lookup(target: target))
-    case "route":
-      guard let target = parameters["target"].asString else { return invalid("route wants a target, an ID") }
-      return .success(.route(target: target))
-    case "paths":
-      guard let peer = parameters["peer"].asString else { return invalid("paths wants a peer") }
-      return .success(.paths(peer: peer))
-    case "path":
-      guard let peer = parameters["peer"].asString, let mode = parameters["mode"].asString,
-        mode == "auto" || mode == "overlay"
-      else { return invalid("path wants a peer and a mode, auto or overlay") }
-      return .success(.path(peer: peer, toOverlay: mode == "overlay"))
-    default:
-      return .failure(Refusal(code: unknownMethod, message: "there is no method \(method)"))
+    let id = request["id"]
+    switch id {
+    case .null, .string, .integer, .number: break
+    default: return (nil, .failure(.request("the id of a request is a text or a number")))
+    }
+    guard request["jsonrpc"].asString == "2.0", let method = request["method"].asString else {
+      return (id, .failure(.request("not a JSON-RPC 2.0 request (no batches here)")))
+    }
+    do throws(Refusal) {
+      let call = try Catalogue.call(method)
+      return (id, .success(try call.errand(try Parameters(request["params"], of: call))))
+    } catch {
+      return (id, .failure(error))
     }
   }
 
-  private static func invalid(_ message: String) -> Result<Question, Refusal> {
-    .failure(Refusal(code: invalidParameters, message: message))
-  }
-
-  /// The text of an answer.
-  static func response(_ id: JSON, _ answer: Answer) -> String {
+  /// The text of a response.
+  static func response(_ id: JSON, _ answer: Answer) -> [UInt8] {
     switch answer {
     case .success(let value):
+      var text: [UInt8] = []
       let response: JSON = ["jsonrpc": "2.0", "id": id, "result": value]
-      return response.text
-    case .failure(let failure):
-      return refusal(id, application - Int64(failure.status.rawValue), failure.message)
+      response.write(to: &text)
+      guard text.count > responseBytesMax else { return text }
+      let message =
+        "the answer has \(text.count) bytes, and may have \(responseBytesMax): ask for it in pages "
+        + "(limit and after), if the call has those, or for less"
+      return Self.response(id, Refusal(code: tooLarge, message: message))
+    case .failure(let failure): return response(id, refusal(failure))
     }
   }
 
-  static func response(_ id: JSON, _ refusal: Refusal) -> String {
-    self.refusal(id, refusal.code, refusal.message)
-  }
-
-  private static func refusal(_ id: JSON, _ code: Int64, _ message: String) -> String {
+  static func response(_ id: JSON, _ refusal: Refusal) -> [UInt8] {
     let response: JSON = [
-      "jsonrpc": "2.0", "id": id, "error": ["code": .integer(code), "message": .string(message)],
+      "jsonrpc": "2.0", "id": id,
+      "error": ["code": .integer(refusal.code), "message": .string(refusal.message)],
     ]
-    return response.text
+    return Array(response.text.utf8)
   }
 
-  /// What the text of an answer says.
+  /// A failure in the words of the API.
+  static func refusal(_ failure: Failure) -> Refusal {
+    Refusal(code: application - Int64(failure.status.rawValue), message: failure.message)
+  }
+
+  /// How far a call has come, on its way to the caller.
+  static func progress(_ value: JSON) -> JSON {
+    ["jsonrpc": "2.0", "method": "progress", "params": value]
+  }
+
+  /// What the text of a response says.
   static func result(in bytes: [UInt8]) throws(Failure) -> JSON {
-    let response: JSON
+    try result(in: try parsed(bytes))
+  }
+
+  /// What a node has written.
+  static func parsed(_ text: [UInt8]) throws(Failure) -> JSON {
     do throws(JSONError) {
-      response = try JSONParser.parse(bytes)
+      return try JSONParser.parse(text)
     } catch {
       throw Failure(.failed, "the node's answer is not JSON: is another program on that socket?")
     }
+  }
+
+  static func result(in response: JSON) throws(Failure) -> JSON {
     guard response["error"] != nil else { return response["result"] }
     let status = response["error"]["code"].asInteger.flatMap {
       ExitStatus(rawValue: Int32(clamping: application - $0))

@@ -81,7 +81,7 @@ enum Report {
   }
 
   /// How many peers are reached by each kind of path.
-  private static func counts(_ peers: [PeerSnapshot]) -> JSON {
+  static func counts(_ peers: [PeerSnapshot]) -> JSON {
     let kinds: [PathKind] = [.lan, .direct, .tcp, .proxy, .overlay, .idle, .offline]
     return .object(
       kinds.map { kind in
@@ -89,13 +89,24 @@ enum Report {
       })
   }
 
-  /// - Parameter others: members that are not linked.
-  static func peers(_ node: Snapshot, _ others: MembersSnapshot = MembersSnapshot()) -> JSON {
+  /// - Parameters:
+  ///   - others: members that are not linked.
+  ///   - page: the part that is wanted.
+  static func peers(
+    _ node: Snapshot, _ others: MembersSnapshot = MembersSnapshot(), _ page: Page = Page()
+  ) -> JSON {
     let name = node.community?.name
+    // The ID of each, and its place in one of the two lists.
+    let linked = node.peers.indices.map { (id: node.peers[$0].id, isLinked: true, index: $0) }
+    let unlinked = others.members.indices.map { (id: others.members[$0].id, isLinked: false, index: $0) }
+    let (part, next) = page.cut(linked + unlinked) { $0.id }
     return [
       "schema": 1, "members": node.community.map { .integer(Int64($0.size)) } ?? nil,
       "whole": .bool(others.isWhole),
-      "peers": .array(node.peers.map { peer($0, name) } + others.members.map { member($0, name) }),
+      "peers": .array(
+        part.map { entry in
+          entry.isLinked ? peer(node.peers[entry.index], name) : member(others.members[entry.index], name)
+        }), "next": JSON(next),
     ]
   }
 

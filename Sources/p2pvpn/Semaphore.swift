@@ -21,5 +21,8 @@ final class Semaphore: Sendable {
     while sem_wait(counter) != 0 {}
   }
 
+  /// Takes one if there is one; says whether it did.
+  func takeNow() -> Bool { sem_trywait(counter) == 0 }
+
   func signal() { sem_post(counter) }
 }

@@ -6,11 +6,18 @@
 
 import Glibc
 import Logging
+import Synchronization
 
 /// Writes log lines to stderr, each with one system call.
 struct StandardErrorLog: LogHandler {
-  var logLevel: Logger.Level
+  /// What is said, which may be changed while the node runs.
+  let verbosity: Verbosity
   var metadata: Logger.Metadata = [:]
+
+  var logLevel: Logger.Level {
+    get { verbosity.level }
+    set { verbosity.level = newValue }
+  }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
@@ -18,7 +25,7 @@ struct StandardErrorLog: LogHandler {
   }
 
   func log(event: LogEvent) {
-    var line = Self.timestamp() + " " + padded(event.level.rawValue) + " " + event.message.description
+    var line = Timestamp.now() + " " + padded(event.level.rawValue) + " " + event.message.description
     let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
     for (key, value) in all.sorted(by: { $0.key < $1.key }) {
       line += " \(key)=\(Self.quoted(value.description))"
@@ -37,21 +44,19 @@ struct StandardErrorLog: LogHandler {
     }
     return JSON.string(text).text
   }
+}
 
-  /// UTC, in milliseconds (RFC 3339).
-  private static func timestamp() -> String {
-    var now = timespec()
-    var parts = tm()
-    clock_gettime(CLOCK_REALTIME, &now)
-    gmtime_r(&now.tv_sec, &parts)
-    let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)].map { digits($0, 2) }
-    let time = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { digits(Int($0), 2) }
-    let fraction = digits(now.tv_nsec / 1_000_000, 3)
-    return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(fraction)Z"
+/// The level of the log, which all copies of the logger share.
+final class Verbosity: Sendable {
+  private static let levels = Logger.Level.allCases
+  private let index: Atomic<Int>
+
+  init(_ level: Logger.Level) { index = Atomic(Self.index(of: level)) }
+
+  var level: Logger.Level {
+    get { Self.levels[index.load(ordering: .relaxed)] }
+    set { index.store(Self.index(of: newValue), ordering: .relaxed) }
   }
 
-  private static func digits(_ value: Int, _ count: Int) -> String {
-    let text = String(value)
-    return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
-  }
+  private static func index(of level: Logger.Level) -> Int { levels.firstIndex(of: level) ?? 0 }
 }

@@ -20,6 +20,8 @@ struct NodeOptions {
   var bootstraps: [Bootstrap]
   /// What is passed on for others.
   var relay: RelayTerms
+  /// Who may ask the node about itself.
+  var disclosure: Disclosure
   var logLevel: Logger.Level
 }
 
@@ -40,6 +42,7 @@ struct Startup {
   private let options: NodeOptions
   private let membership: MembershipOptions?
   private let log: Logger
+  private let verbosity: Verbosity
   private var concerns = Concerns()
 
   /// Runs a node until it leaves; does not return.
@@ -55,8 +58,9 @@ struct Startup {
   private init(_ options: NodeOptions, _ membership: MembershipOptions?) {
     self.options = options
     self.membership = membership
-    let level = options.logLevel
-    log = Logger(label: "p2pvpn") { _ in StandardErrorLog(logLevel: level) }
+    let verbosity = Verbosity(options.logLevel)
+    log = Logger(label: "p2pvpn") { _ in StandardErrorLog(verbosity: verbosity) }
+    self.verbosity = verbosity
   }
 
   private mutating func daemon() throws(Failure) -> Daemon {
@@ -86,7 +90,9 @@ struct Startup {
       identity: identity, incarnation: try NodeState.nextIncarnation(in: directory, unixSeconds: unix),
       tunnel: tunnel, isFounder: options.bootstraps.isEmpty && store.count(.peers) == 0,
       relay: relayTerms(community), unixSeconds: unix, entropy: Entropy.bytes(Key.byteCount))
+    configuration.disclosure = options.disclosure
     configuration.advertised = options.advertised
+    configuration.version = Program.version
     // A member without a bootstrap may be that of others, who look for it on its port.
     configuration.hasChosenPort = options.listen != nil || options.bootstraps.isEmpty
     let mailbox = try explaining { try Mailbox() }
@@ -96,7 +102,7 @@ struct Startup {
     let sockets = try makeSockets(socket, loop)
     return Daemon(
       Daemon.Parts(
-        log: log, directory: directory, store: store, netlink: netlink, device: device,
+        log: log, verbosity: verbosity, directory: directory, store: store, netlink: netlink, device: device,
         sockets: sockets, signals: signals, mailbox: mailbox, monitor: monitor, loop: loop, server: server,
         configuration: configuration, bootstraps: options.bootstraps, concerns: concerns))
   }

@@ -8,6 +8,7 @@ import Testing
 
 @testable import Base
 @testable import DHT
+@testable import Node
 @testable import Overlay
 @testable import Session
 @testable import VPN
@@ -203,11 +204,50 @@ extension Random {
     return answer
   }
 
+  fileprivate mutating func neighbour() -> Testimony.Neighbour {
+    Testimony.Neighbour(
+      id: id(), incarnation: next(), linkedFor: seconds(), silentFor: UInt16(truncatingIfNeeded: next()),
+      path: PathKind(rawValue: UInt8(below(7)))!, roundTrip: UInt16(truncatingIfNeeded: next()),
+      namesUs: below(2) == 1)
+  }
+
+  fileprivate mutating func testimony() -> Testimony {
+    Testimony(
+      phase: [.searching, .joining, .settled][Int(below(3))], isReady: below(2) == 1, incarnation: next(),
+      uptime: seconds(), unchangedFor: seconds(), sizeEstimate: seconds(), left: list { $0.neighbour() },
+      right: list { $0.neighbour() }, far: list { $0.next() },
+      missed: list { .init(id: $0.id(), failures: UInt8($0.below(256))) })
+  }
+
+  fileprivate mutating func arc() -> Arc { Arc(from: next(), to: next()) }
+
+  fileprivate mutating func taskQuestion() -> TaskQuestion {
+    let letters = Array("abcdefghijklmnopqrstuvwxyz-")
+    let name = (0...below(23)).map { _ in letters[Int(below(UInt64(letters.count)))] }
+    return TaskQuestion(
+      String(name), TaskTree(rawValue: UInt8(below(2)))!, sequence: next(), askedAt: next(),
+      by: Identity(seed: fixed()), in: below(2) == 0 ? nil : .open("home"))
+  }
+
+  fileprivate mutating func tally() -> TaskTally {
+    var tally = TaskTally()
+    tally.answered = seconds()
+    tally.declined = seconds()
+    tally.depth = UInt8(below(256))
+    tally.mapMilliseconds = seconds()
+    tally.laggards = list { .init(id: $0.id(), isMap: $0.below(2) == 1, milliseconds: $0.seconds()) }
+    tally.missing = list { .init(arc: $0.arc(), nodes: $0.seconds()) }
+    tally.missingBeyond = seconds()
+    tally.silent = seconds()
+    tally.silentNodes = list { $0.id() }
+    return tally
+  }
+
   fileprivate mutating func seconds() -> UInt32 { UInt32(truncatingIfNeeded: next()) }
 }
 
 /// Every type with a decoder.
-private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork
+private let kinds: [Kind] = base + session + overlay + directory + virtualNetwork + taskAnswers
 
 private let base: [Kind] = [
   Kind("IPAddress") { $0.endpoint().address },
@@ -299,6 +339,26 @@ private let overlay: [Kind] = [
     RingMessage.undeliverable(
       destination: $0.id(), payload: RoutedPayload(rawValue: UInt8($0.below(5)))!, ticket: $0.next())
   },
+  Kind("RingMessage.look") { RingMessage.look(nonce: $0.next()) },
+  Kind("RingMessage.testimony") { RingMessage.testimony(nonce: $0.next(), $0.testimony()) },
+  Kind("TaskMessage.ask") {
+    TaskMessage.ask(
+      ticket: $0.seconds(), budget: .milliseconds($0.below(60_001)), steps: UInt8($0.below(64)), $0.arc(),
+      $0.taskQuestion())
+  },
+  Kind("TaskMessage.working") { TaskMessage.working(ticket: $0.seconds(), nodes: $0.seconds()) },
+  Kind("TaskMessage.poll") { TaskMessage.poll(ticket: $0.seconds()) },
+  Kind("TaskMessage.answer", .rest) {
+    let parts = UInt8(1 + $0.below(26))
+    return TaskMessage.answer(
+      ticket: $0.seconds(), took: $0.seconds(), part: parts - 1, parts: parts,
+      $0.kept($0.bytes(Int(1 + $0.below(400)))))
+  },
+  Kind("TaskMessage.taken") { TaskMessage.taken(ticket: $0.seconds(), part: UInt8($0.below(256))) },
+  Kind("TaskMessage.refused") { TaskMessage.refused(ticket: $0.seconds()) },
+  Kind("TaskTally") { $0.tally() },
+  Kind("Testimony") { $0.testimony() },
+  Kind("Testimony.Neighbour") { $0.neighbour() },
   Kind("RoutedHeader") {
     RoutedHeader(
       mode: RoutingMode(rawValue: UInt8($0.below(3)))!, hops: UInt8($0.below(57)),
@@ -410,6 +470,20 @@ private let virtualNetwork: [Kind] = [
       }
     }
     #expect(wrong.isEmpty, "\(wrong.count) times; \(wrong.first ?? "")")
+  }
+
+  /// A larger message would be forwarded only by those who have bytes to spare.
+  @Test func fullTestimonyIsASmallMessage() {
+    let neighbour = Testimony.Neighbour(
+      id: .zero, incarnation: .max, linkedFor: .max, silentFor: .max, path: .offline, roundTrip: .max,
+      namesUs: true)
+    var word = Testimony(phase: .settled, isReady: true, incarnation: .max)
+    while word.left.append(neighbour), word.right.append(neighbour) {}
+    while word.far.append(.max) {}
+    while word.missed.append(.init(id: .zero, failures: .max)) {}
+    let room = Scratch(capacity: 2_048)
+    let count = RingMessage.testimony(nonce: .max, word).encode(into: room.frame)
+    #expect(count == 550)
   }
 
   @Test func everyTypeWithADecoderIsInTheList() {

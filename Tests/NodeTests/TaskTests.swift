@@ -23,7 +23,7 @@ import Testing
       world.hosts.allSatisfy { $0.snapshot.isReady && ($0.core.subringView?.isSettled ?? true) }
     }
     try #require(isReady != nil)
-    world.run(for: .seconds(20))
+    world.run(for: .seconds(10))
     return world
   }
 
@@ -44,7 +44,7 @@ import Testing
     return try #require(outcome)
   }
 
-  @Test(arguments: [1, 2, 3, 10, 60]) func allNodesAreCountedOnce(count: Int) throws {
+  @Test(arguments: [1, 2, 3, 10, 40]) func allNodesAreCountedOnce(count: Int) throws {
     let world = try network(seeds: count, seed: 71)
     for asker in [0, count - 1] {
       let outcome = try ask(world, asker, ticket: UInt32(asker + 1))
@@ -68,7 +68,7 @@ import Testing
     #expect(throws: TaskRefusal.unknown) { _ = try ask(world, 0, "what", ticket: 4) }
   }
 
-  @Test(arguments: [1, 2, 3, 4] as [UInt64]) func whoeverIsLostIsNamed(seed: UInt64) throws {
+  @Test(arguments: [1, 4] as [UInt64]) func whoeverIsLostIsNamed(seed: UInt64) throws {
     let world = try network(seeds: 40, seed: seed)
     world.lossPerMille = 50
     for ticket in 1...5 as ClosedRange<UInt32> {
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64]) func theDeadAreNamedAndNobodyElseIsMissing(
+  @Test(arguments: [1, 2, 3] as [UInt64]) func theDeadAreNamedAndNobodyElseIsMissing(
     seed: UInt64
   ) throws {
     let world = try network(seeds: 40, seed: seed)
@@ -113,11 +113,11 @@ import Testing
   }
 
   @Test func whatIsNotInInTimeIsMissingAndCounted() throws {
-    let world = try network(seeds: 60, seed: 77)
+    let world = try network(seeds: 40, seed: 77)
     let outcome = try ask(world, 0, budget: .milliseconds(150))
-    #expect(outcome.tally.answered < 60 && !outcome.tally.isComplete)
+    #expect(outcome.tally.answered < 40 && !outcome.tally.isComplete)
     let known = Int(outcome.tally.answered) + outcome.tally.missingNodes
-    #expect(known >= 45 && known <= 80, "\(known) of 60")
+    #expect(known >= 28 && known <= 56, "\(known) of 40")
     #expect(outcome.elapsed <= .milliseconds(150))
   }
 

@@ -148,20 +148,20 @@ private func read(_ text: String) -> JSON? { try? JSONParser.parse(Array(text.ut
 
 @Suite struct RemoteCallTests {
   private func refusal(_ text: String) -> Int64? {
-    guard case .failure(let refusal) = RemoteCall.question(in: Array(text.utf8)).1 else { return nil }
+    guard case .failure(let refusal) = RemoteCall.errand(in: Array(text.utf8)).1 else { return nil }
     return refusal.code
   }
 
   @Test func requestsAreUnderstood() throws {
     let bytes = RemoteCall.request("ping", ["target": "100.80.0.1", "timeout_ms": 250])
-    let (id, question) = RemoteCall.question(in: bytes)
-    guard case .ping("100.80.0.1", let patience) = try question.get() else {
+    let (id, errand) = RemoteCall.errand(in: bytes)
+    guard case .ask(.ping("100.80.0.1", let patience)) = try errand.get() else {
       Issue.record("not a ping")
       return
     }
     #expect(id == 1 && patience == .milliseconds(250))
     for method in ["status", "peers", "leave"] {
-      #expect(throws: Never.self) { try RemoteCall.question(in: RemoteCall.request(method, [:])).1.get() }
+      #expect(throws: Never.self) { try RemoteCall.errand(in: RemoteCall.request(method, [:])).1.get() }
     }
   }
 
@@ -190,13 +190,13 @@ private func read(_ text: String) -> JSON? { try? JSONParser.parse(Array(text.ut
     p2pvpn.ExitStatus.failed, .usage, .notRunning, .notPermitted, .timedOut, .notFound, .notReady,
   ]) func failuresKeepTheirExitCodeOnTheWay(_ status: p2pvpn.ExitStatus) {
     let text = RemoteCall.response("x", .failure(Failure(status, "why \"so\"")))
-    #expect { try RemoteCall.result(in: Array(text.utf8)) } throws: {
+    #expect { try RemoteCall.result(in: text) } throws: {
       ($0 as? Failure)?.status == status && ($0 as? Failure)?.message == "why \"so\""
     }
   }
 
   @Test func answersOfOtherProgramsAreFailures() throws {
-    #expect(try RemoteCall.result(in: Array(RemoteCall.response(1, .success(["a": 1])).utf8)) == ["a": 1])
+    #expect(try RemoteCall.result(in: RemoteCall.response(1, .success(["a": 1]))) == ["a": 1])
     for text in ["", "<html>", #"{"error":{"code":5}}"#, #"{"error":7}"#, #"{"error":{"code":1e300}}"#] {
       #expect { try RemoteCall.result(in: Array(text.utf8)) } throws: {
         ($0 as? Failure)?.status == .failed

@@ -81,6 +81,31 @@ import Testing
       status["peers"] == ["lan": 1, "direct": 0, "tcp": 0, "proxy": 0, "overlay": 1, "idle": 1, "offline": 0])
   }
 
+  private static func complaint(_ answer: JSON, _ fields: [Field]) -> String? {
+    Shape.object([Field("schema", .integer(1...1), "")] + fields).complaint(about: answer, called: "answer")
+  }
+
+  @Test func answersHaveTheFormThatHelpShows() {
+    for node in [Self.snapshot, Self.seed] {
+      #expect(Self.complaint(Report.status(node, Self.facts), Answers.status) == nil)
+      #expect(Self.complaint(Report.peers(node, Self.others), Answers.peers) == nil)
+    }
+    let looked = Self.looked
+    let paths = Report.paths(Self.peer(4, .direct), looked.paths, looked.trials, .varies)
+    #expect(Self.complaint(paths, Answers.pathsOfPeer) == nil)
+  }
+
+  @Test func peersComeInPages() {
+    var (page, ids) = (Page(limit: 2, after: nil), [JSON]())
+    for count in 1...3 {
+      let answer = Report.peers(Self.snapshot, Self.others, page)
+      ids += answer["peers"].asArray.map { $0["id"] }
+      #expect((answer["next"] == nil) == (count == 3))
+      page.after = answer["next"].asString.flatMap { OverlayID(digits: $0) }
+    }
+    #expect(ids == [1, 2, 3, 8, 9].map { JSON(Self.id($0)) })
+  }
+
   @Test func whatWasDroppedIsCounted() {
     var (snapshot, tunnel) = (Self.snapshot, TunnelCounters())
     var (toAll, groups) = (BroadcastCounters(), MulticastCounters())
@@ -109,7 +134,7 @@ import Testing
 
   @Test func peersHaveTheKeysOfTheContract() throws {
     let answer = Report.peers(Self.snapshot)
-    #expect(Self.keys(answer) == ["schema", "members", "whole", "peers"])
+    #expect(Self.keys(answer) == ["schema", "members", "whole", "peers", "next"])
     let peers = answer["peers"].asArray
     let keys = [
       "id", "name", "community", "address", "address6", "seed", "path", "via", "hops", "endpoint", "rtt_ms",
@@ -267,7 +292,7 @@ import Testing
     for snapshot in [core.snapshot(at: .start), Self.snapshot] {
       let reports = [Report.status(snapshot, Self.facts), Report.peers(snapshot)]
       said += reports.map(\.text) + Presentation.status(reports[0]) + Presentation.peers(reports[1])
-      said.append(RemoteCall.response(1, .success(reports[0])))
+      said.append(String(decoding: RemoteCall.response(1, .success(reports[0])), as: UTF8.self))
     }
     let keys = [
       secret, Self.identity.seed.bytes, Self.community.directoryKey.bytes, Self.community.knockKey.bytes,

@@ -62,15 +62,6 @@ extension NodeCore {
     }
   }
 
-  private mutating func map(_ slice: UInt32, _ context: inout Context) {
-    guard let (question, _, _, _) = network.tasks.question(of: slice) else { return }
-    guard let task = RingTasks.named(question.name),
-      disclosure.allows(task, asked: question, by: network.links.identity.publicKey)
-    else { return network.tasks.mapped(slice, nil, took: .zero, network.links) }
-    let answer = task.mapped(self, Inquiry(ring: question.ring, now: context.now))
-    network.tasks.mapped(slice, answer, took: .zero, network.links)
-  }
-
   private mutating func fold(_ slice: UInt32, _ context: inout Context) {
     guard let (question, arc, isWhole, _) = network.tasks.question(of: slice) else { return }
     let answers = network.tasks.takeAnswers(of: slice)

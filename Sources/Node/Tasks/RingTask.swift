@@ -94,7 +94,10 @@ public struct NamedFinding: Sendable, Equatable {
 /// The tasks that this program knows.
 public enum RingTasks {
   /// In the order in which they are listed to people.
-  public static let all: [any RingTask.Type] = [CountTask.self]
+  public static let all: [any RingTask.Type] = [
+    CountTask.self, ConsistencyTask.self, ConsistencyCallsTask.self, VersionsTask.self, NATTask.self,
+    LatencyTask.self, LoadTask.self, NeighboursTask.self,
+  ]
 
   /// The task with this name; nil when there is none.
   public static func named(_ name: String) -> (any RingTask.Type)? { all.first { $0.name == name } }

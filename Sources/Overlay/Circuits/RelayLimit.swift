@@ -76,6 +76,8 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
   private var monthEndsAt: Instant
   /// Bytes passed on in this month; counted only where there is a limit to them.
   public private(set) var monthBytes: UInt64 = 0
+  /// Bytes passed on since the start.
+  public private(set) var passedBytes: UInt64 = 0
   /// When what was counted shall be written; `.never` while nothing is new.
   private(set) var saveAt: Instant = .never
 
@@ -120,6 +122,7 @@ public struct RelayLimit: Sendable, BitwiseCopyable {
     guard !isUsedUp else { return false }
     let fits = isFavoured || bucket.take(UInt64(bytes), at: now)
     guard fits || (isSmall && spare.take(UInt64(bytes), at: now)) else { return false }
+    passedBytes &+= UInt64(bytes)
     if terms.monthlyBytes != nil {
       monthBytes += UInt64(bytes)
       saveAt = min(saveAt, now + Self.saveInterval)

@@ -148,6 +148,10 @@ public struct Links: ~Copyable {
   var probes: TokenBucket
   var approaches: TokenBucket
   var notices: TokenBucket
+  /// Testimonies, on all rings together: each is larger than its question.
+  var looks = TokenBucket(rate: 50, burst: 100, at: .start)
+  /// What became of our own questions, until the end of an input. *Invariant:* empty at rest.
+  public internal(set) var looked: [Looked] = []
   public internal(set) var deadline: Instant = .never
 
   public init(
@@ -385,6 +389,8 @@ public struct LinkCounters: Sendable, BitwiseCopyable {
   public var hopsExceeded: UInt64 = 0
   public var relayLimited: UInt64 = 0
   public var undeliverable: UInt64 = 0
+  /// Questions about this node's place beyond what it answers.
+  public var looksLimited: UInt64 = 0
   public var forwarded: UInt64 = 0
   /// Messages that another hop took because the first did not.
   public var rerouted: UInt64 = 0

@@ -30,7 +30,7 @@ public struct MapReduce: ~Copyable {
     case fold(slice: UInt32)
   }
 
-  static let slicesMax = 32
+  public static let slicesMax = 32
   static let waitsMax = 512
   static let uploadsMax = 64
   /// Outcomes that wait for whoever asked.
@@ -244,6 +244,9 @@ public struct MapReduce: ~Copyable {
       ($0.question, $0.arc, $0.parent == nil && $0.arc.from == $0.arc.to, $0.deadline)
     }
   }
+
+  /// Whether the layer above has something to do.
+  public var hasTodo: Bool { !todo.isEmpty }
 
   /// The next thing that the layer above has to do.
   public mutating func takeTodo() -> Todo? { todo.isEmpty ? nil : todo.removeFirst() }

@@ -87,3 +87,12 @@ extension TaskMessage: WireCodable {
     }
   }
 }
+
+extension TaskMessage: Equatable {
+  static func == (a: TaskMessage, b: TaskMessage) -> Bool { a.bytes == b.bytes }
+
+  private var bytes: [UInt8] {
+    let scratch = Scratch(capacity: Self.partBytes + 64)
+    return encode(into: scratch.frame).map { scratch.frame.prefix($0).bytes } ?? []
+  }
+}

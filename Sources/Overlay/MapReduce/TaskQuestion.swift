@@ -22,7 +22,7 @@ public enum TaskTree: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// A signed question.
-public struct TaskQuestion: Sendable {
+public struct TaskQuestion: Sendable, Equatable {
   public static let nameBytesMax = 24
   private static let headerBytes = 50
   static let bytesMax = headerBytes + nameBytesMax + Signature.byteCount

@@ -31,8 +31,10 @@ extension Ring {
     if nonce == findNonce, !isSettled { findAt = min(findAt, context.now + Timing.findSoon) }
   }
 
+  /// - Parameter isReady: whether this node is settled and has the leases of its range.
   public mutating func receive(
-    _ message: RingMessage, header: RoutedHeader, _ links: inout Links, _ context: inout Context
+    _ message: RingMessage, header: RoutedHeader, isReady: Bool, _ links: inout Links,
+    _ context: inout Context
   ) {
     switch message {
     case .find(let nonce, let names):
@@ -53,6 +55,11 @@ extension Ring {
       } else {
         events.append(.found(nonce: nonce, nodes[0].node.key, hops: hops))
       }
+    case .look(let nonce):
+      answerLook(nonce, header, isReady: isReady, &links, &context)
+    case .testimony(let nonce, let word):
+      let hops = Links.hopsMax &- header.hops &+ 1
+      links.hear(Looked(nonce: nonce, id: header.source, ring: kind, testimony: word, hops: hops))
     case .undeliverable:
       break
     }

@@ -46,6 +46,12 @@ struct KnownNodes {
     left.removeAll { $0.node.key == key }
   }
 
+  /// Visits all, the nearest of each side first.
+  func visit(_ body: (KnownNode) -> Void) {
+    for node in right { body(node) }
+    for node in left { body(node) }
+  }
+
   /// Visits those that may be asked, the nearest of each side first.
   func forEachOpen(at now: Instant, _ body: (KnownNode) -> Void) {
     for node in right where node.notBefore <= now { body(node) }

@@ -1,5 +1,5 @@
 // Messages of the ring that are routed to nodes with which the sender has no session: how a newcomer finds
-// its place, and how a sender learns that nobody was there.
+// its place, how a sender learns that nobody was there, and what nodes say of their places.
 
 import Base
 import Session
@@ -14,6 +14,10 @@ public enum RingMessage: Equatable, Sendable {
   /// A message with this payload kind could not be delivered to this destination. A hint: it changes nothing
   /// but when the sender tries again. `ticket` is that of the question (or its nonce), 0 for a datagram.
   case undeliverable(destination: OverlayID, payload: RoutedPayload, ticket: UInt64)
+  /// "What do you see of your place?"
+  case look(nonce: UInt64)
+  /// The answer: below 600 bytes.
+  case testimony(nonce: UInt64, Testimony)
 }
 
 extension RingMessage: WireCodable {
@@ -30,6 +34,8 @@ extension RingMessage: WireCodable {
         throw .invalid(offset: reader.offset)
       }
       self = .undeliverable(destination: destination, payload: payload, ticket: try reader.integer())
+    case 4: self = .look(nonce: try reader.integer())
+    case 5: self = .testimony(nonce: try reader.integer(), try Testimony(from: &reader))
     default: throw .invalid(offset: reader.offset)
     }
   }
@@ -50,6 +56,13 @@ extension RingMessage: WireCodable {
       destination.encode(to: &writer)
       writer.byte(payload.rawValue)
       writer.integer(ticket)
+    case .look(let nonce):
+      writer.byte(4)
+      writer.integer(nonce)
+    case .testimony(let nonce, let word):
+      writer.byte(5)
+      writer.integer(nonce)
+      word.encode(to: &writer)
     }
   }
 }

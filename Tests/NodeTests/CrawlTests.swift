@@ -1,0 +1,170 @@
+// Goal: a crawl finds everybody on a ring and what they say, ends in any case, and is a burden to nobody.
+// Method: whole nodes on a virtual clock; what was found is compared with the nodes themselves.
+
+import Base
+import Session
+import Simulator
+import Testing
+
+@testable import Node
+@testable import Overlay
+
+@Suite struct CrawlTests {
+  private let home = Community.shared(name: "home", secret: [UInt8](1...32))
+
+  private func network(_ count: Int, seed: UInt64) throws -> World {
+    let world = World(seed: seed)
+    for n in 0..<count { world.add(bootstraps: n == 0 ? [] : [0]) }
+    try #require(world.run(upTo: .seconds(60)) { world.hosts.allSatisfy { $0.snapshot.isReady } } != nil)
+    world.run(for: .seconds(20))
+    return world
+  }
+
+  /// Crawls from a node.
+  private func crawl(
+    _ world: World, from node: Int, _ terms: CrawlTerms = CrawlTerms(), within limit: Interval = .seconds(60)
+  ) throws -> CrawlResult {
+    let host = world.hosts[node]
+    let before = host.events.count
+    world.act(host) { #expect(host.core.crawl(terms, ticket: 9, &host.context)) }
+    _ = world.run(upTo: limit) { host.core.crawlProgress(9)?.isOver == true }
+    let ends = host.events[before...].filter { if case .crawled(9) = $0 { true } else { false } }
+    #expect(ends.count == 1)
+    let result = try #require(host.core.takeCrawl(9, at: host.context.now))
+    #expect(host.core.crawlProgress(9) == nil)
+    return result
+  }
+
+  private func answered(_ result: CrawlResult) -> [OverlayID] {
+    result.nodes.filter { $0.outcome == .answered }.map(\.id)
+  }
+
+  private func living(_ world: World) -> [Host] { world.hosts.filter(\.isAlive) }
+
+  @Test(arguments: [1, 2, 3, 5, 30], [1, 16]) func everybodyIsFound(count: Int, width: Int) throws {
+    let world = try network(count, seed: 50 + UInt64(count))
+    let result = try crawl(world, from: count / 2, CrawlTerms(width: width))
+    #expect(answered(result) == living(world).map(\.core.id).sorted())
+    #expect(result.nodes.count == count && !result.isCutShort)
+    #expect(result.questions == count - 1, "each is asked once, and this node asks itself nothing")
+    for node in result.nodes {
+      let host = try #require(living(world).first { $0.core.id == node.id })
+      let (view, word) = (host.core.ringView, try #require(node.word))
+      #expect((0..<word.left.count).map { word.left[$0].id } == (0..<view.left.count).map { view.left[$0] })
+      #expect(
+        (0..<word.right.count).map { word.right[$0].id } == (0..<view.right.count).map { view.right[$0] })
+      #expect(word.isReady && word.incarnation == host.configuration.incarnation && word.missed.isEmpty)
+      let nearest = [word.left, word.right].filter { !$0.isEmpty }.map { $0[0] }
+      #expect(nearest.allSatisfy { $0.namesUs && $0.incarnation == 1_000 && $0.linkedFor >= 15 })
+    }
+  }
+
+  @Test func walkGoesLinkByLink() throws {
+    let world = try network(20, seed: 61)
+    let one = try crawl(world, from: 3, CrawlTerms(width: 1))
+    let many = try crawl(world, from: 3, CrawlTerms(width: 16))
+    #expect(answered(one) == answered(many))
+    #expect(one.took >= .milliseconds(19 * 20), "one question after the other, each with a way back")
+    #expect(many.took < one.took / 3)
+  }
+
+  @Test(arguments: [1, 16]) func theDeadAreNamedAndDoNotStopIt(width: Int) throws {
+    let world = try network(24, seed: 62)
+    let inOrder = living(world).sorted { $0.core.id < $1.core.id }
+    let dead = [inOrder[5], inOrder[6], inOrder[15]].map(\.core.id)
+    for id in dead { world.kill(inOrder.first { $0.core.id == id }!.number) }
+    let result = try crawl(world, from: inOrder[0].number, CrawlTerms(width: width))
+    #expect(answered(result) == living(world).map(\.core.id).sorted())
+    let missing = result.nodes.filter { $0.outcome != .answered }
+    #expect(missing.map(\.id) == dead)
+    #expect(missing.allSatisfy { $0.isNeighbour && $0.tries >= 2 && $0.tries <= 3 })
+    #expect(result.took < .seconds(16))
+  }
+
+  @Test func whoNeverAnswersIsAskedThreeTimes() throws {
+    let world = try network(12, seed: 63)
+    let silent = world.hosts[7]
+    world.act(silent) {
+      // Its looks are used up for a day.
+      silent.core.network.links.looks = TokenBucket(rate: 0, burst: 0, at: .start)
+    }
+    let result = try crawl(world, from: 2)
+    let node = try #require(result.nodes.first { $0.id == silent.core.id })
+    #expect(node.outcome == .silent && node.tries == 3)
+    #expect(answered(result).count == 11)
+    #expect(silent.snapshot.links.looksLimited == 3)
+    #expect(result.took >= .seconds(5) && result.took < .seconds(6))
+  }
+
+  @Test(arguments: [UInt64(64), 65, 66]) func lossCostsTimeAndNobody(seed: UInt64) throws {
+    let world = try network(30, seed: seed)
+    world.lossPerMille = 50
+    for width in [1, 16] {
+      let result = try crawl(world, from: 4, CrawlTerms(width: width))
+      #expect(answered(result) == living(world).map(\.core.id).sorted(), "width \(width)")
+    }
+  }
+
+  @Test func boundedCrawlIsCutShort() throws {
+    let world = try network(20, seed: 67)
+    let result = try crawl(world, from: 1, CrawlTerms(nodesMax: 12))
+    #expect(result.nodes.count == 12 && result.isCutShort)
+  }
+
+  @Test func takingEndsACrawlAndFourAreTheMost() throws {
+    let world = try network(20, seed: 68)
+    let host = world.hosts[3]
+    world.act(host) {
+      for ticket in 0..<4 {
+        #expect(host.core.crawl(CrawlTerms(width: 1), ticket: UInt32(ticket), &host.context))
+      }
+      #expect(!host.core.crawl(CrawlTerms(), ticket: 4, &host.context))
+    }
+    world.run(for: .milliseconds(70))
+    let progress = try #require(host.core.crawlProgress(2))
+    #expect(progress.answered > 1 && progress.answered < 20 && !progress.isOver && progress.estimate >= 10)
+    let result = try #require(host.core.takeCrawl(2, at: host.context.now))
+    #expect(result.isCutShort && answered(result).count == progress.answered)
+    world.run(for: .seconds(5))
+    // Of those that are over, the oldest gives way.
+    world.act(host) {
+      #expect(host.core.crawl(CrawlTerms(), ticket: 5, &host.context))
+      #expect(host.core.crawl(CrawlTerms(), ticket: 6, &host.context))
+    }
+    #expect(host.core.crawlProgress(0) == nil && host.core.crawlProgress(1)?.isOver == true)
+  }
+
+  @Test func membersAskMembers() throws {
+    let world = World(seed: 69)
+    for n in 0..<4 { world.add(bootstraps: n == 0 ? [] : [0]) }
+    for _ in 0..<12 { world.add(community: home, bootstraps: [0]) }
+    try #require(world.run(upTo: .seconds(60)) { world.hosts.allSatisfy { $0.snapshot.isReady } } != nil)
+    world.run(for: .seconds(20))
+    let members = world.hosts[4...].map(\.core.id).sorted()
+    for width in [1, 16] {
+      let result = try crawl(world, from: 9, CrawlTerms(ring: .members, width: width))
+      #expect(result.nodes.map(\.id) == members && answered(result) == members)
+    }
+    let seed = world.hosts[1]
+    world.act(seed) { #expect(!seed.core.crawl(CrawlTerms(ring: .members), ticket: 1, &seed.context)) }
+  }
+
+  @Test func floodOfQuestionsIsAnsweredInMeasure() throws {
+    let world = try network(6, seed: 70)
+    let (asker, asked) = (world.hosts[1], world.hosts[4])
+    let before = world.sent(4).datagrams
+    for burst in 0..<20 {
+      world.act(asker) {
+        for n in 0..<100 {
+          asker.core.look(at: asked.core.id, on: .main, nonce: UInt64(100 * burst + n), &asker.context)
+        }
+        asker.core.settle(&asker.context)
+      }
+      world.run(for: .milliseconds(100))
+    }
+    // 2,000 questions in 2 s: 100 at once and 50 a second have answers.
+    #expect(asked.snapshot.links.looksLimited >= 1_750)
+    #expect(world.sent(4).datagrams - before < 2_600, "confirmations of hops, and 200 answers")
+    #expect(asker.core.network.links.looked.isEmpty)
+  }
+}
