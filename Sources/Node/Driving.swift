@@ -13,6 +13,14 @@ extension NodeCore {
     network.links.underlay.virtualNetworks = prefixes
   }
 
+  /// Nodes on a ring, as far as this one can tell.
+  public func sizeEstimate(of ring: RingKind) -> Int {
+    switch ring {
+    case .main: network.ring.sizeEstimate(network.links)
+    case .members: reading { $0.memberEstimate(network.links) } ?? 0
+    }
+  }
+
   /// How many peers have a link.
   public var linkCount: Int { network.links.upCount }
 

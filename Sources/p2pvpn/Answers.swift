@@ -174,4 +174,63 @@ enum Answers {
           Field("events", .list(.anyObject), "Its events, each with name, text and the form of its facts."),
         ])), "What GET /events?topics=NAME,NAME tells; all without topics."),
   ]
+
+  static let progress: [Field] = [
+    Field("nodes", .count, "Counted so far."), Field("of_about", .count, "As the node reckons."),
+  ]
+
+  private static let share = Shape.number
+  private static let ids = Shape.list(.text)
+
+  static let mapreduce: [Field] = [
+    Field("task", .text, "What was asked."),
+    Field("community", maybe, "Whose members were asked; null: all nodes."),
+    Field("nodes", .count, "Nodes whose answers are in."),
+    Field("declined", .count, "Nodes that are there and do not say."),
+    Field("missing", .count, "About so many nodes in parts of the ring that have not answered."),
+    Field("silent", .count, "Nodes that gave no sign; others have seen to their parts."),
+    Field("complete", .truth, "Every part of the ring has answered."),
+    Field("elapsed_ms", .number, "In all."),
+    Field("routing_ms", .number, "Of this on the way."),
+    Field("map_ms", .number, "Of this in maps, on the way that took longest."),
+    Field("height", .count, "Levels of the tree."),
+    Field("missing_parts", .list(.anyObject), "from, to: places, the first digits of IDs; nodes."),
+    Field("missing_beyond", .count, "Missing nodes in parts that are not listed."),
+    Field("silent_nodes", ids, "Some of them."),
+    Field("laggards", .list(.anyObject), "id; what: map or way; ms."),
+  ]
+
+  static let crawl: [Field] = [
+    Field("community", maybe, "Whose members were asked; null: all nodes."),
+    Field("verdict", .text, "One sentence."),
+    Field("whole", .truth, "One ring, once round, of everybody who was named, and all agree."),
+    Field("nodes", .count, "Nodes that have answered."),
+    Field("missing", .count, "Somebody's neighbours that have not."),
+    Field("method1", share, "Nodes of which r1(l2) = l1."),
+    Field("method2", share, "Nodes of which r1(l1) is the node."),
+    Field("method3", share, "Both."),
+    Field("final", share, "The mean of r1(l1) and r2(l2) being the node."),
+    Field("winding", .number, "How often the ring goes round."),
+    Field("components", .count, "Rings that the nodes form."),
+    Field("elapsed_ms", .number, "In all."),
+    Field("size_estimate", .count, "Nodes, as those who answered reckon."),
+    Field("reasons", .list(.text), "Why it is not whole."),
+    Field("unreachable_pairs", .list(.anyObject), "first, second; how: no link or overlay."),
+    Field("missing_nodes", ids, "A hundred at most."),
+    Field("rumoured", .count, "Nodes that were only told of and have not answered."),
+    Field("outliers", .list(.anyObject), "id; faults: a list of words. A hundred at most."),
+    Field("outliers_beyond", .count, "More of them."),
+    Field("questions", .count, "Sent, repetitions included."),
+    Field("cut_short", .truth, "It ended before all were asked."),
+    Field("answer_ms", .anyObject, "median, max: from a question to its answer."),
+    Field("answers_by_hops", .list(.count), "How many answers took none, one, two … hops."),
+    Field("crawl", .count, "The number for crawl-nodes and crawl-picture."),
+    .optional(
+      "explanations", .list(.anyObject), "Of each outlier: what it believes, what its neighbours do, why."),
+  ]
+
+  static let crawlNodes: [Field] = [
+    Field("nodes", .list(.anyObject), "What became of each, and what it has said."),
+    Field("next", maybe, "For `after`; null at the end."),
+  ]
 }

@@ -17,7 +17,7 @@ final class Caller: Sendable {
   /// same, the sooner the better.
   var isGone: Bool { hasGone.load(ordering: .relaxed) }
 
-  private let answer = Mutex<Answer?>(nil)
+  private let answer = Mutex<(@Sendable () -> Answer)?>(nil)
   private let said: EventQueue?
   private let hasGone = Atomic(false)
   private let wakeup: Wakeup
@@ -36,7 +36,11 @@ final class Caller: Sendable {
   }
 
   /// Hands over the answer. *Precondition:* called once.
-  func resume(_ answer: Answer) {
+  func resume(_ answer: Answer) { resume { answer } }
+
+  /// Hands over an answer that takes time to write: the thread that waits does it. *Precondition:* called
+  /// once.
+  func resume(_ answer: @escaping @Sendable () -> Answer) {
     self.answer.withLock { $0 = answer }
     wakeup.signal()
   }
@@ -46,8 +50,8 @@ final class Caller: Sendable {
   /// The client has gone.
   func leave() { hasGone.store(true, ordering: .relaxed) }
 
-  /// The answer, if it has come.
-  func takeAnswer() -> Answer? { answer.withLock { $0 } }
+  /// The answer, if it has come. Asked for once.
+  func takeAnswer() -> Answer? { answer.withLock { $0 }?() }
 
   /// What has been said since it was asked for last, as it goes to the client.
   func takeProgress() -> [UInt8] {

@@ -5,6 +5,7 @@
 
 import Base
 import Logging
+import Node
 
 /// A call of the local API.
 struct Call: Sendable {
@@ -60,6 +61,11 @@ enum Catalogue {
   private static let target = Field("target", .text(bytesMax: targetBytesMax), Words.whom)
   private static let peer = Field("peer", .text(bytesMax: targetBytesMax), Words.whom)
 
+  private static let ofCommunity = Field.optional(
+    "of_community", .truth, "Whether the members are asked, and not all nodes.", standard: false)
+  private static let crawl = Field(
+    "crawl", .integer(1...Int64(UInt32.max)), "The number of a crawl, of a minute ago at most.")
+
   /// All calls.
   static let calls: [Call] = [
     Call(name: "status", text: "How the node is.", result: Answers.status) { _ in .ask(.status) },
@@ -100,6 +106,45 @@ enum Catalogue {
       result: Answers.path
     ) { .ask(.path(peer: $0.text("peer"), toOverlay: $0.text("mode") == "overlay")) },
     Call(
+      name: "mapreduce", text: "Asks all nodes of a ring something at once, and folds their answers.",
+      parameters: [
+        Field("task", .choice(RingTasks.all.map(\.name)), "What is asked."), ofCommunity,
+        .optional(
+          "timeout_ms", .integer(100...60_000), "When the answer is there, partial or not.", standard: 5_000),
+      ], result: Answers.mapreduce, progress: Answers.progress
+    ) { parameters in
+      .ask(.survey(wish(.task(parameters.text("task")), parameters)))
+    },
+    Call(
+      name: "crawl", text: "Walks a ring from node to node, and judges whether it is whole.",
+      parameters: [
+        ofCommunity,
+        .optional(
+          "width", .integer(1...256), "Nodes asked at a time; 1 walks link by link.", standard: 16),
+        .optional("explain", .truth, "Whether to say why nodes stand out.", standard: false),
+        .optional(
+          "timeout_ms", .integer(1_000...86_400_000), "When what was found is judged.", standard: 600_000),
+      ], result: Answers.crawl, progress: Answers.progress
+    ) { parameters in
+      .ask(.survey(wish(.crawl(width: Int(parameters["width"].asInteger ?? 16)), parameters)))
+    },
+    Call(
+      name: "crawl-nodes", text: "What the nodes of a crawl have said, in the order of their IDs.",
+      parameters: [
+        crawl, .optional("limit", .integer(1...1_000), "The most nodes of an answer.", standard: 200),
+        .optional("after", .text(bytesMax: targetBytesMax), "The `next` of the answer before."),
+      ], result: Answers.crawlNodes
+    ) { (parameters) throws(RemoteCall.Refusal) in
+      .ask(.crawlPart(.nodes(try page(parameters)), crawl: number(parameters)))
+    },
+    Call(
+      name: "crawl-picture", text: "A picture of a crawled ring: SVG, or a graph for graphviz.",
+      parameters: [crawl, Field("form", .choice(["svg", "dot"]), "Which.")],
+      result: [Field("picture", .text, "Its text.")]
+    ) { parameters in
+      .ask(.crawlPart(parameters.text("form") == "svg" ? .svg : .dot, crawl: number(parameters)))
+    },
+    Call(
       name: "log", text: "The level of the log; sets it if one is given.",
       parameters: [.optional("level", .choice(levels), "The new level.")],
       result: [Field("level", .choice(levels), "The level from now on.")]
@@ -122,6 +167,17 @@ enum Catalogue {
   static func call(_ name: String) throws(RemoteCall.Refusal) -> Call {
     if let call = calls.first(where: { $0.name == name }) { return call }
     throw .method(Spelling.shortened(name), Spelling.nearest(to: name, in: calls.map(\.name)))
+  }
+
+  private static func wish(_ kind: RingWish.Kind, _ parameters: Parameters) -> RingWish {
+    RingWish(
+      kind: kind, isOfCommunity: parameters["of_community"].asBool == true,
+      explains: parameters["explain"].asBool == true,
+      patience: .milliseconds(UInt64(clamping: parameters["timeout_ms"].asInteger ?? 0)))
+  }
+
+  private static func number(_ parameters: Parameters) -> UInt32 {
+    UInt32(clamping: parameters["crawl"].asInteger ?? 0)
   }
 
   private static func page(_ parameters: Parameters) throws(RemoteCall.Refusal) -> Page {

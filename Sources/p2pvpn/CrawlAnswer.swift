@@ -41,7 +41,11 @@ enum CrawlAnswer {
     add("outliers_beyond", .integer(Int64(max(0, report.outliers.count - listedMax))))
     add("questions", .integer(Int64(result.questions)))
     add("cut_short", .bool(result.isCutShort))
-    add("answer_ms", ["median": .number(report.medianTime.milliseconds), "max": .number(report.longestTime.milliseconds)])
+    add(
+      "answer_ms",
+      [
+        "median": .number(report.medianTime.milliseconds), "max": .number(report.longestTime.milliseconds),
+      ])
     add("answers_by_hops", .array(report.answersByHops.map { .integer(Int64($0)) }))
     add("crawl", .integer(Int64(number)))
     if explains {
@@ -53,9 +57,7 @@ enum CrawlAnswer {
   /// A page of the nodes.
   static func nodes(_ result: CrawlResult, _ page: Page) -> JSON {
     let faults = CrawlReport(result).outliers
-    let rest = page.after.map { after in result.nodes.drop { $0.id <= after } } ?? result.nodes[...]
-    let shown = rest.prefix(page.limit ?? rest.count)
-    let next = shown.count < rest.count ? shown.last?.id : nil
+    let (shown, next) = page.cut(result.nodes, by: \.id)
     return [
       "schema": 1,
       "nodes": .array(

@@ -67,7 +67,9 @@ enum CrawlPresentation {
   private static func opinions(_ opinions: [JSON]) -> [String] {
     let rows = opinions.map { opinion -> [String] in
       let by = "    \(short(opinion["by"]))"
-      if opinion["neighbour"] != nil { return [by, "has it as neighbour"] + columns(opinion["neighbour"]).dropFirst() }
+      if opinion["neighbour"] != nil {
+        return [by, "has it as neighbour"] + columns(opinion["neighbour"]).dropFirst()
+      }
       if let tries = opinion["missed"]["asked_in_vain"].asInteger {
         return [by, "knows of it, asked in vain \(tries) times"]
       }

@@ -72,6 +72,8 @@ final class Daemon {
   /// Questions of the local API that wait for an event, by ticket.
   var waiters: [UInt32: Waiter] = [:]
   var lastTicket: UInt32 = 0
+  /// Tasks and crawls of the local API.
+  var ringWork = RingWork()
   var listeners = Listeners()
   let startedAt: Instant
   let journal: Journal
@@ -166,7 +168,9 @@ final class Daemon {
   private var deadline: Instant {
     journal.isOpen
       ? .start
-      : min(core.deadline, bootstraps.nextAt, underlayAt, journal.checkpointAt, sockets.streams.deadline)
+      : min(
+        core.deadline, bootstraps.nextAt, underlayAt, journal.checkpointAt, sockets.streams.deadline,
+        ringWork.beatAt)
   }
 
   private func turn() {
@@ -217,6 +221,7 @@ final class Daemon {
     }
     journal.checkpoint(at: context.now, mailbox)
     reviewConcerns()
+    beat()
   }
 
   /// Sends what was queued, and tells the core which connections are over.

@@ -117,7 +117,8 @@ extension Daemon {
       log.error("another node uses this identity: give each node a state directory of its own")
       warn(.identity, "another node uses this identity: give each node a state directory of its own")
     case .relayUsedUp(let isUsedUp): observeRelay(isUsedUp)
-    case .taskAnswered, .crawled: break
+    case .taskAnswered(let ticket): answerTask(ticket)
+    case .crawled(let ticket): answerCrawl(ticket)
     case .left: log.debug("said good-bye")
     case .addressGranted, .addressTaken, .addressLost, .poolDiffers, .aloneInCommunity, .noLongerAlone:
       observeMembership(event)

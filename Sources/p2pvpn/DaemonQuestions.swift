@@ -36,6 +36,8 @@ extension Daemon {
         log.notice("another log level", metadata: ["level": "\(level)"])
       }
       caller.resume(.success(["schema": 1, "level": .string(verbosity.level.rawValue)]))
+    case .survey(let wish): survey(wish, caller)
+    case .crawlPart(let part, let crawl): show(part, ofCrawl: crawl, caller)
     case .listen(let listener): listen(listener, caller)
     }
   }

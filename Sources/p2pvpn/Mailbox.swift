@@ -17,6 +17,10 @@ enum Question: Sendable {
   case route(target: String)
   case paths(peer: String)
   case path(peer: String, toOverlay: Bool)
+  /// A task or a crawl.
+  case survey(RingWish)
+  /// Nodes or a picture of a crawl that was made of late.
+  case crawlPart(CrawlPart, crawl: UInt32)
   case log(level: Logger.Level?)
   case leave
   /// From now on all events that it wants are for the listener; the answer says where the node stands.

@@ -25,7 +25,8 @@ struct Program: ParsableCommand {
     version: version,
     subcommands: [
       JoinCommand.self, SeedCommand.self, StatusCommand.self, PeersCommand.self, PingCommand.self,
-      LookupCommand.self, TraceCommand.self, PathCommand.self, EventsCommand.self, LogCommand.self,
+      LookupCommand.self, TraceCommand.self, PathCommand.self, CrawlCommand.self, MapReduceCommand.self,
+      EventsCommand.self, LogCommand.self,
       CallCommand.self, LeaveCommand.self, KeygenCommand.self, VersionCommand.self,
     ])
 

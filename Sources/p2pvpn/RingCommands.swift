@@ -41,7 +41,8 @@ struct MapReduceCommand: ParsableCommand {
   @OptionGroup var ring: RingChoice
 
   @Option(
-    name: .long, help: ArgumentHelp("Seconds within which the answer is there, partial or not.", valueName: "SECONDS"))
+    name: .long,
+    help: ArgumentHelp("Seconds within which the answer is there, partial or not.", valueName: "SECONDS"))
   var timeout: Double = 5
 
   @Sendable private static func task(_ text: String) throws -> String {

@@ -23,7 +23,7 @@ final class RingProgress {
   }
 
   private func write(_ text: String) {
-    fputs(text, stderr)
-    fflush(stderr)
+    let bytes = Array(text.utf8)
+    _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
   }
 }

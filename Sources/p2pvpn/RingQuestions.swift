@@ -9,12 +9,14 @@ import Overlay
 struct RingWish: Sendable {
   enum Kind: Sendable, Equatable {
     case task(String)
-    case crawl(width: Int, explains: Bool)
+    case crawl(width: Int)
   }
 
   var kind: Kind
   /// Whether members are asked, on their subring, and not all nodes.
   var isOfCommunity: Bool
+  /// Whether it is to be said why nodes stand out.
+  var explains = false
   /// The longest time that it may take.
   var patience: Interval
 }
@@ -55,7 +57,7 @@ extension Daemon {
       } catch {
         fail(ticket, Self.failure(error, name))
       }
-    case .crawl(let width, _):
+    case .crawl(let width):
       if !core.crawl(CrawlTerms(ring: ring, width: width), ticket: ticket, &context) {
         fail(ticket, Failure(.failed, "too many crawls at a time: try again when one is over"))
       }
@@ -95,15 +97,14 @@ extension Daemon {
     ringWork.kept.append((ticket, result, context.now + RingWork.keptFor))
     ringWork.beatAt = min(ringWork.beatAt, context.now + RingWork.keptFor)
     let community = wish.isOfCommunity ? configuration.tunnel?.community.name : nil
-    let explains = wish.kind == .crawl(width: result.width, explains: true)
     answerLater(ticket) {
-      .success(CrawlAnswer.summary(result, number: ticket, of: community, explains: explains))
+      .success(CrawlAnswer.summary(result, number: ticket, of: community, explains: wish.explains))
     }
   }
 
   /// Judging a large ring takes time, which the node does not have: the thread of the caller does it.
   private func answerLater(_ ticket: UInt32, _ answer: @escaping @Sendable () -> Answer) {
-    waiters.removeValue(forKey: ticket)?.caller.resume(later: answer)
+    waiters.removeValue(forKey: ticket)?.caller.resume(answer)
   }
 
   /// Nodes or a picture of a crawl that was made of late.
@@ -112,13 +113,13 @@ extension Daemon {
       return caller.resume(
         .failure(Failure(.notFound, "there is no such crawl (any more): crawls are kept for a minute")))
     }
-    caller.resume(later: {
+    caller.resume {
       switch part {
       case .nodes(let page): .success(CrawlAnswer.nodes(result, page))
       case .svg: .success(["schema": 1, "picture": .string(CrawlDrawing(CrawlReport(result)).svg)])
       case .dot: .success(["schema": 1, "picture": .string(CrawlReport(result).dot)])
       }
-    })
+    }
   }
 
   // Time.

@@ -26,12 +26,12 @@ import Testing
   ) throws -> CrawlResult {
     let host = world.hosts[node]
     let before = host.events.count
-    world.act(host) { #expect(host.core.crawl(terms, ticket: 9, &host.context)) }
+    try #require(begins(9, world, host, terms))
     _ = world.run(upTo: limit) { host.core.crawlProgress(9)?.isOver == true }
     let ends = host.events[before...].filter { if case .crawled(9) = $0 { true } else { false } }
     #expect(ends.count == 1)
-    let result = try #require(host.core.takeCrawl(9, at: host.context.now))
-    #expect(host.core.crawlProgress(9) == nil)
+    let result = try #require(take(host, 9))
+    #expect(progress(host, 9) == nil)
     return result
   }
 
@@ -39,23 +39,43 @@ import Testing
     result.nodes.filter { $0.outcome == .answered }.map(\.id)
   }
 
+  private func ids(_ hosts: [Host]) -> [OverlayID] { hosts.map { $0.core.id }.sorted() }
+
+  /// Whether the node has begun a crawl.
+  private func begins(_ ticket: UInt32, _ world: World, _ host: Host, _ terms: CrawlTerms = CrawlTerms())
+    -> Bool
+  {
+    var hasBegun = false
+    world.act(host) { hasBegun = host.core.crawl(terms, ticket: ticket, &host.context) }
+    return hasBegun
+  }
+
+  private func progress(_ host: Host, _ ticket: UInt32) -> CrawlProgress? { host.core.crawlProgress(ticket) }
+
+  private func take(_ host: Host, _ ticket: UInt32) -> CrawlResult? {
+    host.core.takeCrawl(ticket, at: host.context.now)
+  }
+
   private func living(_ world: World) -> [Host] { world.hosts.filter(\.isAlive) }
 
-  @Test(arguments: [1, 2, 3, 5, 30], [1, 16]) func everybodyIsFound(count: Int, width: Int) throws {
+  @Test(arguments: [1, 2, 3, 5, 30]) func everybodyIsFound(count: Int) throws {
     let world = try network(count, seed: 50 + UInt64(count))
-    let result = try crawl(world, from: count / 2, CrawlTerms(width: width))
-    #expect(answered(result) == living(world).map(\.core.id).sorted())
-    #expect(result.nodes.count == count && !result.isCutShort)
-    #expect(result.questions == count - 1, "each is asked once, and this node asks itself nothing")
-    for node in result.nodes {
-      let host = try #require(living(world).first { $0.core.id == node.id })
-      let (view, word) = (host.core.ringView, try #require(node.word))
-      #expect((0..<word.left.count).map { word.left[$0].id } == (0..<view.left.count).map { view.left[$0] })
-      #expect(
-        (0..<word.right.count).map { word.right[$0].id } == (0..<view.right.count).map { view.right[$0] })
-      #expect(word.isReady && word.incarnation == host.configuration.incarnation && word.missed.isEmpty)
-      let nearest = [word.left, word.right].filter { !$0.isEmpty }.map { $0[0] }
-      #expect(nearest.allSatisfy { $0.namesUs && $0.incarnation == 1_000 && $0.linkedFor >= 15 })
+    for width in [1, 16] {
+      let result = try crawl(world, from: count / 2, CrawlTerms(width: width))
+      #expect(answered(result) == ids(living(world)))
+      #expect(result.nodes.count == count && !result.isCutShort)
+      #expect(result.questions == count - 1, "each is asked once, and this node asks itself nothing")
+      for node in result.nodes {
+        let host = try #require(living(world).first { $0.core.id == node.id })
+        let view = host.core.ringView
+        let word = try #require(node.word)
+        #expect((0..<word.left.count).map { word.left[$0].id } == (0..<view.left.count).map { view.left[$0] })
+        #expect(
+          (0..<word.right.count).map { word.right[$0].id } == (0..<view.right.count).map { view.right[$0] })
+        #expect(word.isReady && word.incarnation == host.configuration.incarnation && word.missed.isEmpty)
+        let nearest = [word.left, word.right].filter { !$0.isEmpty }.map { $0[0] }
+        #expect(nearest.allSatisfy { $0.namesUs && $0.incarnation == 1_000 && $0.linkedFor >= 15 })
+      }
     }
   }
 
@@ -71,12 +91,13 @@ import Testing
   @Test(arguments: [1, 16]) func theDeadAreNamedAndDoNotStopIt(width: Int) throws {
     let world = try network(24, seed: 62)
     let inOrder = living(world).sorted { $0.core.id < $1.core.id }
-    let dead = [inOrder[5], inOrder[6], inOrder[15]].map(\.core.id)
+    let dead = ids([inOrder[5], inOrder[6], inOrder[15]])
     for id in dead { world.kill(inOrder.first { $0.core.id == id }!.number) }
     let result = try crawl(world, from: inOrder[0].number, CrawlTerms(width: width))
-    #expect(answered(result) == living(world).map(\.core.id).sorted())
+    #expect(answered(result) == ids(living(world)))
     let missing = result.nodes.filter { $0.outcome != .answered }
-    #expect(missing.map(\.id) == dead)
+    // A walk takes so long that the last one has been given up before its neighbours are asked.
+    #expect(width == 1 ? dead.starts(with: missing.map(\.id)) : missing.map(\.id) == dead)
     #expect(missing.allSatisfy { $0.isNeighbour && $0.tries >= 2 && $0.tries <= 3 })
     #expect(result.took < .seconds(16))
   }
@@ -101,7 +122,7 @@ import Testing
     world.lossPerMille = 50
     for width in [1, 16] {
       let result = try crawl(world, from: 4, CrawlTerms(width: width))
-      #expect(answered(result) == living(world).map(\.core.id).sorted(), "width \(width)")
+      #expect(answered(result) == ids(living(world)), "width \(width)")
     }
   }
 
@@ -114,24 +135,17 @@ import Testing
   @Test func takingEndsACrawlAndFourAreTheMost() throws {
     let world = try network(20, seed: 68)
     let host = world.hosts[3]
-    world.act(host) {
-      for ticket in 0..<4 {
-        #expect(host.core.crawl(CrawlTerms(width: 1), ticket: UInt32(ticket), &host.context))
-      }
-      #expect(!host.core.crawl(CrawlTerms(), ticket: 4, &host.context))
-    }
+    for ticket in 0..<4 { #expect(begins(UInt32(ticket), world, host, CrawlTerms(width: 1))) }
+    #expect(!begins(4, world, host))
     world.run(for: .milliseconds(70))
-    let progress = try #require(host.core.crawlProgress(2))
-    #expect(progress.answered > 1 && progress.answered < 20 && !progress.isOver && progress.estimate >= 10)
-    let result = try #require(host.core.takeCrawl(2, at: host.context.now))
-    #expect(result.isCutShort && answered(result).count == progress.answered)
+    let reached = try #require(progress(host, 2))
+    #expect(reached.answered > 1 && reached.answered < 20 && !reached.isOver && reached.estimate >= 10)
+    let result = try #require(take(host, 2))
+    #expect(result.isCutShort && answered(result).count == reached.answered)
     world.run(for: .seconds(5))
     // Of those that are over, the oldest gives way.
-    world.act(host) {
-      #expect(host.core.crawl(CrawlTerms(), ticket: 5, &host.context))
-      #expect(host.core.crawl(CrawlTerms(), ticket: 6, &host.context))
-    }
-    #expect(host.core.crawlProgress(0) == nil && host.core.crawlProgress(1)?.isOver == true)
+    #expect(begins(5, world, host) && begins(6, world, host))
+    #expect(progress(host, 0) == nil && progress(host, 1)?.isOver == true)
   }
 
   @Test func membersAskMembers() throws {
@@ -140,13 +154,13 @@ import Testing
     for _ in 0..<12 { world.add(community: home, bootstraps: [0]) }
     try #require(world.run(upTo: .seconds(60)) { world.hosts.allSatisfy { $0.snapshot.isReady } } != nil)
     world.run(for: .seconds(20))
-    let members = world.hosts[4...].map(\.core.id).sorted()
+    let members = ids(Array(world.hosts[4...]))
     for width in [1, 16] {
       let result = try crawl(world, from: 9, CrawlTerms(ring: .members, width: width))
       #expect(result.nodes.map(\.id) == members && answered(result) == members)
     }
     let seed = world.hosts[1]
-    world.act(seed) { #expect(!seed.core.crawl(CrawlTerms(ring: .members), ticket: 1, &seed.context)) }
+    #expect(!begins(1, world, seed, CrawlTerms(ring: .members)))
   }
 
   @Test func floodOfQuestionsIsAnsweredInMeasure() throws {
@@ -165,6 +179,7 @@ import Testing
     // 2,000 questions in 2 s: 100 at once and 50 a second have answers.
     #expect(asked.snapshot.links.looksLimited >= 1_750)
     #expect(world.sent(4).datagrams - before < 2_600, "confirmations of hops, and 200 answers")
-    #expect(asker.core.network.links.looked.isEmpty)
+    let isAtRest = asker.core.network.links.looked.isEmpty
+    #expect(isAtRest)
   }
 }

@@ -9,6 +9,25 @@ import Testing
 
 @testable import Node
 
+/// The example of README.md.
+private enum LinksTask: RingTask {
+  static let name = "links"
+  static let abstract = "How many links nodes have"
+  static let audience = TaskAudience.theOperator
+
+  static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> Spread {
+    Spread(UInt64(node.network.links.upCount), of: node.id.high)
+  }
+
+  static func reduce(_ answers: [Spread], in arc: Arc, isWhole: Bool) -> Spread {
+    var all = Spread()
+    for answer in answers { all.add(answer) }
+    return all
+  }
+
+  static func findings(of answer: Spread, _ tally: TaskTally) -> [NamedFinding] { answer.findings() }
+}
+
 @Suite struct TaskAnswerTests {
   /// Folds many answers, a thousand at a time together with what came of those before.
   private func flood<Asked: RingTask>(
@@ -116,6 +135,7 @@ import Testing
     let load = answers(LoadTask.self)
     let links = world.hosts.reduce(0) { $0 + $1.snapshot.peers.count }
     #expect(load.spreads[1].count == 12 && load.spreads[1].sum == UInt64(links))
+    #expect(answers(LinksTask.self) == load.spreads[1])
     let graph = answers(NeighboursTask.self)
     #expect(graph.entries.map(\.place) == world.hosts.map { $0.snapshot.id.high }.sorted())
     for (i, entry) in graph.entries.enumerated() {

@@ -1,6 +1,7 @@
 // The page, the table and the JSON of a run that was made up.
 import Base
 import Foundation
+import Node
 import Testing
 
 @testable import Scenarios
@@ -37,8 +38,8 @@ import Testing
   }
 
   @Test func textMeansItself() {
-    #expect(Page.escape("<a href=\"x\">'&'</a>") == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;")
-    #expect(Page.escape("a\u{0}b") == "a\u{FFFD}b")
+    #expect(Markup.escape("<a href=\"x\">'&'</a>") == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;")
+    #expect(Markup.escape("a\u{0}b") == "a\u{FFFD}b")
     let page = Report.page(verdict(scenario: "<script>alert(1)</script>"), abstract: "\"><img src=x>")
     #expect(!page.contains("<script") && !page.contains("<img"))
     #expect(!page.contains("<b>two</b>"))
@@ -111,7 +112,7 @@ import Testing
   @Test(arguments: [0.0, 0.1, 0.25, 0.4, 0.5, 0.625, 0.75, 0.9, 1.0]) func turnsAreOnTheCircle(
     _ share: Double
   ) {
-    let (cosine, sine) = Elementary.turn(share)
+    let (cosine, sine) = RingCircle.turn(share)
     #expect(abs(cosine - cos(2 * Double.pi * share)) < 1e-12)
     #expect(abs(sine - sin(2 * Double.pi * share)) < 1e-12)
   }

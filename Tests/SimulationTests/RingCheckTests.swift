@@ -1,5 +1,6 @@
 // The checks of the ring, against rings whose faults are known.
 import Base
+import Node
 import Testing
 
 @testable import Scenarios

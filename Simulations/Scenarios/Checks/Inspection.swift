@@ -1,6 +1,8 @@
 // What one look at the whole ring found. The names S1 to S9 are those of the invariants that `p2psim --help`
 // and the report list; each number here counts the nodes, cycles or keys that break one.
 
+import Node
+
 /// Findings of one moment.
 public struct Inspection: Sendable, Equatable {
   /// Living nodes, those that have joined, those that are settled.
@@ -56,19 +58,4 @@ public struct Inspection: Sendable, Equatable {
   }
   public var perfectShare: Double { nodes == 0 ? 1 : Double(perfect) / Double(nodes) }
   public var settledShare: Double { nodes == 0 ? 1 : Double(settled) / Double(nodes) }
-}
-
-/// The formulae of ring consistency that a crawl also computes: each node's first and second neighbours asked
-/// for theirs. All of them are blind for two rings and for a ring that is wound twice.
-public struct Consistency: Sendable, Equatable {
-  /// The share of nodes with r1(l2(a)) = l1(a).
-  public var method1 = 1.0
-  /// The share of nodes with r1(l1(a)) = a.
-  public var method2 = 1.0
-  /// The share of nodes for which both hold.
-  public var method3 = 1.0
-  /// The mean of the shares with r1(l1(a)) = a and with r2(l2(a)) = a.
-  public var final = 1.0
-
-  public init() {}
 }

@@ -6,6 +6,7 @@
 // S6; Liben-Nowell, Balakrishnan and Karger (PODC 2002) for the loopy ring that S4 finds.
 
 import Base
+import Node
 
 /// Checks rings; keeps its tables from one look to the next.
 public final class Inspector {
@@ -43,7 +44,8 @@ public final class Inspector {
       checkPrincipals(members, witnesses)
       measureCoverage(members, witnesses)
     }
-    inspection.consistency = Consistency.measure(listing)
+    inspection.consistency = Consistency(
+      left: listing.left, right: listing.right, size: listing.componentSize)
     return inspection
   }
 

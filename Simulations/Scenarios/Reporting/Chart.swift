@@ -3,6 +3,8 @@
 // Colours are classes of the page's style sheet, so that one drawing serves light and dark. Curves with more
 // points than the drawing has room for are thinned: of each stretch the least and the greatest value stay.
 
+import Node
+
 /// A drawing with two axes.
 struct Chart {
   struct Series {
@@ -43,19 +45,19 @@ struct Chart {
     let all = series.flatMap(\.points)
     guard !all.isEmpty else { return "" }
     let frame = frame(all)
-    var svg = "<svg viewBox=\"0 0 \(Page.number(Self.width)) \(Page.number(Self.height))\" role=\"img\""
-    svg += " aria-label=\"\(Page.escape(title))\">"
+    var svg = "<svg viewBox=\"0 0 \(Markup.number(Self.width)) \(Markup.number(Self.height))\" role=\"img\""
+    svg += " aria-label=\"\(Markup.escape(title))\">"
     svg += drawBands(frame) + drawGrid(frame)
     for one in series { svg += draw(one, frame) }
     svg += drawMarks(frame) + "</svg>"
     let legend =
       series.count > 1
       ? "<p class=\"legend\">"
-        + series.map { "<span class=\"key \($0.colour)\"></span>\(Page.escape($0.name))" }.joined(
+        + series.map { "<span class=\"key \($0.colour)\"></span>\(Markup.escape($0.name))" }.joined(
           separator: " ")
         + "</p>" : ""
     return """
-      <figure><figcaption><b>\(Page.escape(title))</b> \(Page.escape(caption))</figcaption>\(legend)
+      <figure><figcaption><b>\(Markup.escape(title))</b> \(Markup.escape(caption))</figcaption>\(legend)
       \(svg)</figure>
 
       """
@@ -115,9 +117,9 @@ struct Chart {
     var svg = ""
     var y = (axes.y.lowerBound / axes.yStep - 1e-9).rounded(.up) * axes.yStep
     while y <= axes.y.upperBound + axes.yStep * 1e-6 {
-      let at = Page.number(axes.atY(y))
+      let at = Markup.number(axes.atY(y))
       svg +=
-        "<line class=\"grid\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
+        "<line class=\"grid\" x1=\"\(Markup.number(Self.left))\" x2=\"\(Markup.number(Self.width - Self.right))\""
       svg += " y1=\"\(at)\" y2=\"\(at)\"/>"
       svg += text(Self.left - 7, axes.atY(y) + 4, label(y, axes.yStep), "end")
       y += axes.yStep
@@ -130,9 +132,9 @@ struct Chart {
       }
       x += axes.xStep
     }
-    let floor = Page.number(Self.height - Self.bottom)
+    let floor = Markup.number(Self.height - Self.bottom)
     svg +=
-      "<line class=\"axis\" x1=\"\(Page.number(Self.left))\" x2=\"\(Page.number(Self.width - Self.right))\""
+      "<line class=\"axis\" x1=\"\(Markup.number(Self.left))\" x2=\"\(Markup.number(Self.width - Self.right))\""
     svg += " y1=\"\(floor)\" y2=\"\(floor)\"/>"
     svg += text(Self.width - Self.right, Self.height - Self.bottom + 17, xUnit, "end")
     return svg
@@ -154,17 +156,17 @@ struct Chart {
   private func text(_ x: Double, _ y: Double, _ words: String, _ anchor: String, _ kind: String = "tick")
     -> String
   {
-    "<text class=\"\(kind)\" x=\"\(Page.number(x))\" y=\"\(Page.number(y))\" text-anchor=\"\(anchor)\">"
-      + "\(Page.escape(words))</text>"
+    "<text class=\"\(kind)\" x=\"\(Markup.number(x))\" y=\"\(Markup.number(y))\" text-anchor=\"\(anchor)\">"
+      + "\(Markup.escape(words))</text>"
   }
 
   private func drawBands(_ axes: Axes) -> String {
     bands.filter { $0.upperBound > axes.x.lowerBound && $0.lowerBound < axes.x.upperBound }.map { band in
       let from = axes.atX(band.lowerBound)
       let to = axes.atX(band.upperBound)
-      return "<rect class=\"band\" x=\"\(Page.number(from))\" y=\"\(Page.number(Self.top))\""
-        + " width=\"\(Page.number(max(to - from, 0)))\""
-        + " height=\"\(Page.number(Self.height - Self.top - Self.bottom))\"/>"
+      return "<rect class=\"band\" x=\"\(Markup.number(from))\" y=\"\(Markup.number(Self.top))\""
+        + " width=\"\(Markup.number(max(to - from, 0)))\""
+        + " height=\"\(Markup.number(Self.height - Self.top - Self.bottom))\"/>"
     }.joined()
   }
 
@@ -176,8 +178,8 @@ struct Chart {
       let at = axes.atX(mark.x)
       let isCrowded = i + 1 < shown.count && axes.atX(shown[i + 1].x) - at < 60
       let isLeft = at > Self.width - 80 || (isCrowded && at > Self.left + 60)
-      svg += "<line class=\"mark\" x1=\"\(Page.number(at))\" x2=\"\(Page.number(at))\""
-      svg += " y1=\"\(Page.number(Self.top - 14))\" y2=\"\(Page.number(Self.height - Self.bottom))\"/>"
+      svg += "<line class=\"mark\" x1=\"\(Markup.number(at))\" x2=\"\(Markup.number(at))\""
+      svg += " y1=\"\(Markup.number(Self.top - 14))\" y2=\"\(Markup.number(Self.height - Self.bottom))\"/>"
       svg += text(at + (isLeft ? -4 : 4), Self.top - 5, mark.name, isLeft ? "end" : "start", "word")
     }
     return svg
@@ -191,11 +193,11 @@ struct Chart {
       var path = ""
       for (i, point) in points.enumerated() {
         if i == 0 {
-          path += "M\(Page.number(point.0)) \(Page.number(point.1))"
+          path += "M\(Markup.number(point.0)) \(Markup.number(point.1))"
         } else if series.shape == .steps {
-          path += "H\(Page.number(point.0))V\(Page.number(point.1))"
+          path += "H\(Markup.number(point.0))V\(Markup.number(point.1))"
         } else {
-          path += "L\(Page.number(point.0)) \(Page.number(point.1))"
+          path += "L\(Markup.number(point.0)) \(Markup.number(point.1))"
         }
       }
       return "<path class=\"curve \(series.colour)\" d=\"\(path)\"/>"
@@ -209,9 +211,9 @@ struct Chart {
     return series.points.filter { $0.y > 0 }.map { point in
       let (x, y) = axes.place(point)
       let title = "\(Numbers.significant(point.x, 4)) \(xUnit): \(label(point.y, axes.yStep / 100))"
-      return "<rect class=\"bar \(series.colour)\" x=\"\(Page.number(x + 0.5))\" y=\"\(Page.number(y))\""
-        + " width=\"\(Page.number(max(wide - 1, 0.5)))\" height=\"\(Page.number(max(floor - y, 0.5)))\">"
-        + "<title>\(Page.escape(title))</title></rect>"
+      return "<rect class=\"bar \(series.colour)\" x=\"\(Markup.number(x + 0.5))\" y=\"\(Markup.number(y))\""
+        + " width=\"\(Markup.number(max(wide - 1, 0.5)))\" height=\"\(Markup.number(max(floor - y, 0.5)))\">"
+        + "<title>\(Markup.escape(title))</title></rect>"
     }.joined()
   }
 

@@ -1,32 +1,10 @@
-// The parts that every page of ours is made of: text that cannot break the markup, short numbers, the style
-// sheet. A page needs nothing but itself: no script, no font, no picture from elsewhere.
+// The parts that every page of ours is made of: the frame and the style sheet. A page needs nothing but
+// itself: no script, no font, no picture from elsewhere.
 
-/// Markup.
+import Node
+
+/// The frame of a page.
 enum Page {
-  /// Text that means itself in HTML, in attributes too.
-  static func escape(_ text: String) -> String {
-    var result = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": result += "&amp;"
-      case "<": result += "&lt;"
-      case ">": result += "&gt;"
-      case "\"": result += "&quot;"
-      case "'": result += "&#39;"
-      case _ where scalar.value < 32 && scalar != "\n" && scalar != "\t": result += "\u{FFFD}"
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result
-  }
-
-  /// A coordinate: a tenth of a pixel is enough.
-  static func number(_ value: Double) -> String {
-    let tenths = Int((value * 10).rounded())
-    let rest = abs(tenths % 10)
-    return (tenths < 0 ? "-" : "") + "\(abs(tenths) / 10)" + (rest == 0 ? "" : ".\(rest)")
-  }
-
   static func document(title: String, body: String) -> String {
     """
     <!doctype html>
@@ -35,7 +13,7 @@ enum Page {
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
-    <title>\(escape(title))</title>
+    <title>\(Markup.escape(title))</title>
     <style>
     \(style)
     </style>

@@ -1,6 +1,8 @@
 // The page about one run: the verdict first, then what was demanded, what was measured, how it went, and how
 // to have it again.
 
+import Node
+
 /// Makes the page.
 public enum Report {
   /// A whole HTML document without anything from elsewhere.
@@ -18,7 +20,7 @@ public enum Report {
   }
 
   private static func section(_ title: String, _ content: String) -> String {
-    "<section><h2>\(Page.escape(title))</h2>\n\(content)</section>"
+    "<section><h2>\(Markup.escape(title))</h2>\n\(content)</section>"
   }
 
   static func headline(_ verdict: Verdict) -> String {
@@ -39,11 +41,11 @@ public enum Report {
       ("seed", "\(settings.seed)"), ("virtual time", Numbers.duration(record.virtualSeconds)),
       ("wall time", Numbers.duration(record.wallSeconds)), ("digest", hex(record.digest)),
     ]
-    let list = facts.map { "<li>\($0.0) <b>\(Page.escape($0.1))</b></li>" }.joined()
+    let list = facts.map { "<li>\($0.0) <b>\(Markup.escape($0.1))</b></li>" }.joined()
     return """
       <header class="\(isGood ? "passed" : "failed")">
-      <h1>\(Page.escape(settings.scenario)): \(Page.escape(headline(verdict)))</h1>
-      <p>\(Page.escape(abstract.prefix(1).uppercased() + abstract.dropFirst())).</p>
+      <h1>\(Markup.escape(settings.scenario)): \(Markup.escape(headline(verdict)))</h1>
+      <p>\(Markup.escape(abstract.prefix(1).uppercased() + abstract.dropFirst())).</p>
       <ul class="facts">\(list)</ul>
       </header>
       """
@@ -70,7 +72,7 @@ public enum Report {
       let number = name == "events_per_s" ? thousands(value) : Numbers.significant(value, 4)
       let unit = name == "events_per_s" ? "" : figure.unit
       return
-        "<div class=\"card\"><b>\(number)<small> \(Page.escape(unit))</small></b><span>\(words)</span></div>"
+        "<div class=\"card\"><b>\(number)<small> \(Markup.escape(unit))</small></b><span>\(words)</span></div>"
     }
     return "<div class=\"cards\">\(cards.joined())</div>"
   }
@@ -83,13 +85,13 @@ public enum Report {
     let rows = verdict.checks.map { check in
       let value = check.value.map { Numbers.significant($0, 5) } ?? "never"
       return "<tr\(check.isMet ? "" : " class=\"failed\"")><td class=\"mark\">\(check.isMet ? "✓" : "✗")</td>"
-        + "<td>\(Page.escape(check.meaning))</td><td class=\"name\">\(Page.escape(check.name))</td>"
-        + "<td class=\"n value\">\(value)</td><td class=\"n\">\(Page.escape(check.demand))</td></tr>"
+        + "<td>\(Markup.escape(check.meaning))</td><td class=\"name\">\(Markup.escape(check.name))</td>"
+        + "<td class=\"n value\">\(value)</td><td class=\"n\">\(Markup.escape(check.demand))</td></tr>"
     }
     let examples = verdict.record.moments.first { !$0.isExcused && !$0.found.examples.isEmpty }
     let first = examples.map { moment in
       "<p class=\"note\">First seen at \(Numbers.duration(moment.at)): "
-        + Page.escape(moment.found.examples.prefix(3).joined(separator: "; ")) + ".</p>"
+        + Markup.escape(moment.found.examples.prefix(3).joined(separator: "; ")) + ".</p>"
     }
     return """
       <div class="scroll"><table><tr><th></th><th>What is demanded</th><th>Name</th><th class="n">Value</th>\
@@ -102,8 +104,9 @@ public enum Report {
   private static func figures(_ verdict: Verdict) -> String {
     let rows = verdict.figures.compactMap { figure -> String? in
       guard let value = figure.value else { return nil }
-      return "<tr><td>\(Page.escape(figure.meaning))</td><td class=\"name\">\(Page.escape(figure.name))</td>"
-        + "<td class=\"n\">\(Numbers.significant(value, 5))</td><td>\(Page.escape(figure.unit))</td></tr>"
+      return
+        "<tr><td>\(Markup.escape(figure.meaning))</td><td class=\"name\">\(Markup.escape(figure.name))</td>"
+        + "<td class=\"n\">\(Numbers.significant(value, 5))</td><td>\(Markup.escape(figure.unit))</td></tr>"
     }
     return """
       <div class="scroll"><table><tr><th>What was measured</th><th>Name</th>\
@@ -131,12 +134,12 @@ public enum Report {
 
   private static func again(_ verdict: Verdict) -> String {
     let settings = verdict.record.settings
-    let plain = "<pre>\(Page.escape(settings.command))</pre>"
+    let plain = "<pre>\(Markup.escape(settings.command))</pre>"
     let steps = verdict.record.plan.steps.filter { if case .start = $0.action { false } else { true } }
     guard !verdict.isMet, !steps.isEmpty else { return plain }
     let shown = steps.prefix(40).map { "\(Schedule.time($0.at)) \(Schedule.words($0.action))" }
     let rest = steps.count > 40 ? "\n… and \(steps.count - 40) more" : ""
     return plain + "<p class=\"note\">What was done to the nodes, beside starting them:</p><pre>"
-      + Page.escape(shown.joined(separator: "\n") + rest) + "</pre>"
+      + Markup.escape(shown.joined(separator: "\n") + rest) + "</pre>"
   }
 }

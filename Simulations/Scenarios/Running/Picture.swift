@@ -1,6 +1,7 @@
 // What the drawing of the ring needs, taken from the truth and from what nodes list.
 
 import Base
+import Node
 
 /// A node in a drawing of the ring.
 public struct Dot: Sendable {
@@ -25,11 +26,6 @@ public struct Picture: Sendable {
     self.at = at
     self.dots = dots
   }
-}
-
-extension OverlayID {
-  /// The part of the circle behind it, 0 to 1.
-  var share: Double { Double(high) / 18_446_744_073_709_551_616.0 }
 }
 
 extension Stage {

@@ -1,5 +1,7 @@
 // What a study of trees found, as a table for a terminal, as a page, and as JSON.
 
+import Node
+
 /// Text about a study.
 public enum TreeReport {
   private static let columns = [
@@ -95,13 +97,13 @@ public enum TreeReport {
     let body = """
       <header class="\(failed == 0 ? "passed" : "failed")">
       <h1>trees: \(headline)</h1>
-      <p>\(Page.escape(abstract.prefix(1).uppercased() + abstract.dropFirst())).</p>
+      <p>\(Markup.escape(abstract.prefix(1).uppercased() + abstract.dropFirst())).</p>
       </header>
       <section><h2>Side by side</h2>\(grid([columns] + study.results.flatMap(cells)))
-      <p class="note">\(Page.escape(legend))</p></section>
+      <p class="note">\(Markup.escape(legend))</p></section>
       <section><h2>Drawn</h2><div class="plots">\(charts(study))</div></section>
       <section><h2>Checks</h2>\(grid(checks(study)))</section>
-      <section><h2>Once more</h2><pre>\(Page.escape(command(study)))</pre></section>
+      <section><h2>Once more</h2><pre>\(Markup.escape(command(study)))</pre></section>
       """
     return Page.document(title: "trees: \(headline)", body: body)
   }
@@ -132,7 +134,7 @@ public enum TreeReport {
   private static func grid(_ rows: [[String]]) -> String {
     let lines = rows.enumerated().map { row in
       let tag = row.offset == 0 ? "th" : "td"
-      return "<tr>" + row.element.map { "<\(tag)>\(Page.escape($0))</\(tag)>" }.joined() + "</tr>"
+      return "<tr>" + row.element.map { "<\(tag)>\(Markup.escape($0))</\(tag)>" }.joined() + "</tr>"
     }
     return "<div class=\"scroll\"><table>\n\(lines.joined(separator: "\n"))\n</table></div>"
   }

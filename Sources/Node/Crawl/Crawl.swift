@@ -1,10 +1,10 @@
 // A crawl: every node of a ring is asked what it sees of its place, each once, beginning with those that this
 // node sees itself and going on with whom they name.
 //
-// Next is always the named node that stands nearest clockwise of the place where the crawl began. One question
-// at a time makes that the walk from each right neighbour to the next, round the ring; more at a time walk
-// both ways. Nobody is asked twice, except who does not answer, so a crawl ends on whatever ring. It sends
-// nothing itself: questions are taken from it, and it is told what became of them.
+// Next is always the named node that stands nearest clockwise of the place where the crawl began. One
+// question at a time makes that the walk from each right neighbour to the next, round the ring; more at a
+// time walk both ways. Nobody is asked twice, except who does not answer, so a crawl ends on whatever ring.
+// It sends nothing itself: questions are taken from it, and it is told what became of them.
 
 import Base
 import Overlay

@@ -40,9 +40,9 @@ public struct MapReduce: ~Copyable {
   /// Questions of one asker in a second, and at once; of all together. One whose part is handed on asks
   /// twice.
   static let rate: UInt64 = 1
-  static let burst: UInt64 = 8
+  static let burst: UInt64 = 16
   static let rateOfAll: UInt64 = 4
-  static let burstOfAll: UInt64 = 24
+  static let burstOfAll: UInt64 = 32
   static let triesMax: UInt8 = 3
   static let turnsMax: UInt8 = 3
   static let stepsMax: UInt8 = 64

@@ -10,8 +10,8 @@
 //      21     …  neighbours to the left, nearest first: a list of at most 4
 //       …     …  neighbours to the right, likewise
 //       …     …  far links: a list of at most 16 places (8 bytes each)
-//       …     …  nodes that it was told of, that would be among its neighbours, and that it has no link with: a
-//                list of at most 4
+//       …     …  nodes that it was told of, that would be among its neighbours, and that it has no link
+//                with: a list of at most 4
 //
 // It is the word of one node: nothing follows from it but what people are shown.
 
