@@ -35,15 +35,19 @@ struct ConsistencyAnswer: Equatable, Sendable {
 
   /// Nodes with lists in an answer: what fits when no two of them name the same place.
   static let openMax = 400
+  /// Nodes, and places, that are named; of more there is a count. (No inline arrays: the optimiser takes hours
+  /// over structs of hundreds of words.)
+  static let brokenMax = 64
+  static let unansweredMax = 32
 
   var hits = RingHits()
   var circles: UInt32 = 0
   var looseEnds: UInt32 = 0
   var unheard: UInt32 = 0
   var undecided: UInt32 = 0
-  var broken = BoundedArray<64, Broken>()
+  var broken: [Broken] = []
   var brokenBeyond: UInt32 = 0
-  var unanswered = BoundedArray<32, Unanswered>()
+  var unanswered: [Unanswered] = []
   var unansweredBeyond: UInt32 = 0
   /// Rising by place.
   var open: [NeighbourRecord] = []
@@ -67,19 +71,23 @@ struct ConsistencyAnswer: Equatable, Sendable {
     looseEnds.grow(by: other.looseEnds)
     unheard.grow(by: other.unheard)
     undecided.grow(by: other.undecided)
-    for i in 0..<other.broken.count { note(other.broken[i]) }
+    for node in other.broken { note(node) }
     brokenBeyond.grow(by: other.brokenBeyond)
-    for i in 0..<other.unanswered.count { note(other.unanswered[i]) }
+    for place in other.unanswered { note(place) }
     unansweredBeyond.grow(by: other.unansweredBeyond)
   }
 
   mutating func note(_ node: Broken) {
-    if !broken.append(node) { brokenBeyond.grow(by: 1) }
+    if broken.count < Self.brokenMax { broken.append(node) } else { brokenBeyond.grow(by: 1) }
   }
 
   mutating func note(_ place: Unanswered) {
     if unanswered.contains(where: { $0.place == place.place }) { return }
-    if !unanswered.append(place) { unansweredBeyond.grow(by: 1) }
+    if unanswered.count < Self.unansweredMax {
+      unanswered.append(place)
+    } else {
+      unansweredBeyond.grow(by: 1)
+    }
   }
 }
 
@@ -90,14 +98,18 @@ extension ConsistencyAnswer: WireCodable {
     looseEnds = try reader.integer()
     unheard = try reader.integer()
     undecided = try reader.integer()
-    broken = try reader.list { (r: inout WireReader) throws(WireError) in
-      let node = Broken(place: try r.integer(), checks: try r.byte())
-      try r.require(node.checks <= NeighbourRecord.Checks.all.rawValue)
-      return node
+    let brokenCount = Int(try reader.byte())
+    try reader.require(brokenCount <= Self.brokenMax)
+    for _ in 0..<brokenCount {
+      let node = Broken(place: try reader.integer(), checks: try reader.byte())
+      try reader.require(node.checks <= NeighbourRecord.Checks.all.rawValue)
+      broken.append(node)
     }
     brokenBeyond = try reader.integer()
-    unanswered = try reader.list { (r: inout WireReader) throws(WireError) in
-      Unanswered(place: try r.integer(), namedBy: try r.integer())
+    let unansweredCount = Int(try reader.byte())
+    try reader.require(unansweredCount <= Self.unansweredMax)
+    for _ in 0..<unansweredCount {
+      unanswered.append(Unanswered(place: try reader.integer(), namedBy: try reader.integer()))
     }
     unansweredBeyond = try reader.integer()
     var table = try PlaceTable(from: &reader)
@@ -124,14 +136,16 @@ extension ConsistencyAnswer: WireCodable {
     writer.integer(looseEnds)
     writer.integer(unheard)
     writer.integer(undecided)
-    writer.list(broken) {
-      $1.integer($0.place)
-      $1.byte($0.checks)
+    writer.byte(UInt8(broken.count))
+    for node in broken {
+      writer.integer(node.place)
+      writer.byte(node.checks)
     }
     writer.integer(brokenBeyond)
-    writer.list(unanswered) {
-      $1.integer($0.place)
-      $1.integer($0.namedBy)
+    writer.byte(UInt8(unanswered.count))
+    for place in unanswered {
+      writer.integer(place.place)
+      writer.integer(place.namedBy)
     }
     writer.integer(unansweredBeyond)
     let table = PlaceTable(
