@@ -32,7 +32,7 @@ struct Program: ParsableCommand {
       ScenarioCommand<BootstrapGone, NoChoice>.self, ScenarioCommand<SlowNodes, FractionChoice>.self,
       ScenarioCommand<Broadcasts, SessionChoice>.self, ScenarioCommand<Inquiries, SessionChoice>.self,
       ScenarioCommand<Reunion, NoChoice>.self, ScenarioCommand<Communities, NoChoice>.self,
-      SwarmCommand.self, CorpusCommand.self, TreesCommand.self,
+      SwarmCommand.self, CorpusCommand.self, TreesCommand.self, CrawlsCommand.self,
     ])
 
   /// Runs the command that was typed. Whatever the parser rejects ends with exit code 2.

@@ -52,6 +52,12 @@ public enum Inquiries: Scenario {
         quiet.isEmpty
           ? nil : Double(quiet.reduce(0) { $0 + abs($1.meant - $1.counted) + ($1.isComplete ? 0 : 1) }),
         .atMost, 0),
+      Check(
+        "quiet_unlike", "answers there whose figures of consistency are not those of the simulator",
+        quiet.isEmpty ? nil : Double(quiet.count { $0.wrong != [] || $0.final != 1 }), .atMost, 0),
+      Check(
+        "unlike", "the same while nodes come and go, where the ring happened to stay as it was",
+        Double(disturbed.count { $0.wrong?.isEmpty == false }), .atMost, 0),
     ]
   }
 
@@ -74,6 +80,10 @@ public enum Inquiries: Scenario {
         "missing_worst", "the same, at most, in the worst answer",
         answered.map(\.missingShare.upperBound).max()),
       Figure("complete", "answers in which nothing is missing", Double(answered.count(where: \.isComplete))),
+      Figure("compared", "of them were held against the simulator", Double(answered.count { $0.wrong != nil })),
+      Figure(
+        "compared_damaged", "and the ring was not consistent then",
+        Double(answered.count { $0.wrong != nil && $0.final != 1 })),
       Figure("reported", "nodes reported as missing, of those meant", share(\.missing)),
       Figure("silent", "nodes reported as silent, of those meant", share(\.silent)),
       Figure(

@@ -29,8 +29,11 @@ public struct AskedTask: Sendable {
   public fileprivate(set) var isVoid = false
   /// Nothing was disturbed any more for so long that the ring was whole.
   public fileprivate(set) var isQuiet = false
-  /// Figures of the answer that differ from the truth, by name; nil where the truth was not looked at.
+  /// Figures of the answer that are not those of the simulator, by name; nil where the ring changed
+  /// meanwhile, or somebody was missing: nobody can say then what they should be.
   public fileprivate(set) var wrong: [String]?
+  /// Consistency by the final formula, as it was answered.
+  public fileprivate(set) var final: Double?
 
   /// The share of those who were meant that is missing, as far as can be told: at least, and at most.
   public var missingShare: ClosedRange<Double> {
@@ -63,7 +66,7 @@ public struct AskedTotals: Sendable {
 
 /// Lets nodes ask, and compares.
 final class Askers {
-  static let task = "count"
+  static let task = "consistency"
   static let budget = Interval.seconds(3)
   /// Between one and the next.
   static let beat = Interval.seconds(2)
@@ -81,12 +84,28 @@ final class Askers {
     let others: Int
     /// Nodes that were started until then.
     let started: Int
+    let lists: [NearestLists]
+  }
+
+  /// Whom a node has for its first and second neighbours: what the formulae of consistency are about.
+  private struct NearestLists: Equatable {
+    let id: OverlayID
+    let names: [OverlayID]
+
+    init(_ belief: Belief) {
+      id = belief.id
+      names = [belief.left, belief.right].flatMap { list in
+        (0..<2).map { $0 < list.count ? list[$0] : belief.id }
+      }
+    }
   }
 
   private let stage: Stage
   private let most: Int
   private let quietAt: Instant
   private let endAt: Instant
+  private let inspector = Inspector()
+  private var witnesses: [Witness] = []
   private var random: Random
   private(set) var tasks: [AskedTask] = []
   private(set) var totals = AskedTotals()
@@ -118,7 +137,7 @@ final class Askers {
     open.append(
       Open(
         number: number, at: now, asker: asker, present: present, others: living.count - present.count,
-        started: stage.world.nodeCount))
+        started: stage.world.nodeCount, lists: lists()))
     stage.world.withCore(asker) { core, context in
       try? core.ask(Self.task, on: .main, within: Self.budget, ticket: UInt32(number), &context)
     }
@@ -139,6 +158,34 @@ final class Askers {
     tasks[asked.number].silent = Int(tally.silent)
     tasks[asked.number].isComplete = tally.isComplete
     tasks[asked.number].seconds = outcome.elapsed.seconds
+    compare(outcome, asked)
+  }
+
+  private func lists() -> [NearestLists] {
+    stage.witnesses(&witnesses)
+    return witnesses.map { NearestLists($0.belief) }
+  }
+
+  /// Holds the figures of an answer against those of the simulator, if these are the same before and after.
+  private func compare(_ outcome: TaskOutcome, _ asked: Open) {
+    let findings = outcome.findings ?? []
+    func value(_ name: String) -> Double? {
+      switch findings.first(where: { $0.name == name })?.value {
+      case .integer(let value): Double(value)
+      case .number(let value): value
+      default: nil
+      }
+    }
+    tasks[asked.number].final = value("final")
+    guard lists() == asked.lists, tasks[asked.number].counted == witnesses.count, outcome.tally.isComplete
+    else { return }
+    let found = inspector.inspect(witnesses, at: stage.world.now) { stage.census.fate(of: $0) }
+    let truth = [
+      ("method1", found.consistency.method1), ("method2", found.consistency.method2),
+      ("method3", found.consistency.method3), ("final", found.consistency.final),
+      ("components", Double(found.cycles)), ("winding", Double(found.windingMax)),
+    ]
+    tasks[asked.number].wrong = truth.filter { value($0.0) != $0.1 }.map(\.0)
   }
 
   /// A node is about to die.

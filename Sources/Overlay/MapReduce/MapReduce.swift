@@ -50,8 +50,11 @@ public struct MapReduce: ~Copyable {
   static let patienceMin = Interval.milliseconds(150)
   static let patienceMax = Interval.seconds(1)
   static let pollPause = Interval.milliseconds(500)
-  /// What a child has less than its parent, beside two round trips.
-  static let reserve = Interval.milliseconds(100)
+  /// What a child has less than its parent, beside a round trip: this, and one part of so many of what is
+  /// left. Near the top, where a part is large, an answer may be sent once more; on the lowest of twenty
+  /// levels a node still has time to ask.
+  static let reserve = Interval.milliseconds(20)
+  static let reserveParts: UInt64 = 64
   /// A map, or a way there and back, that takes longer makes a laggard.
   static let slow = Interval.milliseconds(400)
   /// How old a question may be, and how far ahead of this node's clock, in seconds: clocks differ.

@@ -30,7 +30,7 @@ extension MapReduce {
     _ context: inout Context
   ) {
     guard let i = slices.firstIndex(where: { $0.number == number }) else { return }
-    let until = childDeadline(slices[i].deadline, child, links)
+    let until = childDeadline(slices[i].deadline, child, links, context.now)
     guard waits.count < Self.waitsMax, context.now < until else {
       if waits.count >= Self.waitsMax { counters.noRoom &+= 1 }
       return miss(arc, of: i, links)
@@ -56,12 +56,16 @@ extension MapReduce {
       to: wait.child, on: slice.question.ring, &links, &context)
   }
 
-  /// When a child has to answer: sooner than its parent by a lost message, or two, on the way between them.
-  private func childDeadline(_ own: Instant, _ child: Int, _ links: borrowing Links) -> Instant {
+  /// When a child has to answer. The time that it is told begins when the question has come, and its answer
+  /// has to come back: that is a round trip.
+  private func childDeadline(
+    _ own: Instant, _ child: Int, _ links: borrowing Links, _ now: Instant
+  ) -> Instant {
+    guard now < own else { return now }
     let time = links.peers[child].bestPath?.roundTrip
     let roundTrip = time.flatMap { $0.samples > 0 ? $0.smoothed : nil } ?? RouteTable.usualRoundTrip
-    let reserve = min(roundTrip, Self.patienceMax) * 2 + Self.reserve
-    return Instant(ns: own.ns > reserve.ns ? own.ns - reserve.ns : 0)
+    let reserve = min(roundTrip, Self.patienceMax) + Self.reserve + (own - now) / Self.reserveParts
+    return now + reserve < own ? Instant(ns: own.ns - reserve.ns) : now
   }
 
   func patience(_ slot: Int, _ links: borrowing Links) -> Interval {
