@@ -256,8 +256,8 @@ public struct NodeCore: ~Copyable {
         i += 1
       }
       network.events.removeAll()
-      settleTasks(&context)
-      hearLooks(&context)
+      if network.tasks.hasTodo { settleTasks(&context) }
+      if !network.links.looked.isEmpty { hearLooks(&context) }
     } while network.events.count > 0 || network.tasks.hasTodo
     if !pings.isEmpty {
       progressPings(&context)

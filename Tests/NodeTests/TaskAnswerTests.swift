@@ -1,5 +1,5 @@
-// Goal: whatever nodes answer, what it is folded into has its bounds, its sums stop at the largest number, and
-// what does not fit is counted. And what real nodes say of themselves is so.
+// Goal: whatever nodes answer, what it is folded into has its bounds, its sums stop at the largest number,
+// and what does not fit is counted. And what real nodes say of themselves is so.
 
 import Base
 import Overlay
@@ -12,7 +12,7 @@ import Testing
 /// The example of README.md.
 private enum LinksTask: RingTask {
   static let name = "links"
-  static let abstract = "How many links nodes have"
+  static let abstract = "how many links nodes have"
   static let audience = TaskAudience.theOperator
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> Spread {

@@ -37,7 +37,7 @@ extension NodeCore {
   var crawlDeadline: Instant { crawls.reduce(.never) { min($0, $1.deadline) } }
 
   /// Time has passed.
-  mutating func expireCrawls(_ context: inout Context) {
+  @inline(never) mutating func expireCrawls(_ context: inout Context) {
     guard !crawls.isEmpty else { return }
     for i in crawls.indices where crawls[i].deadline <= context.now { askForCrawl(i, &context) }
     settle(&context)
@@ -52,7 +52,7 @@ extension NodeCore {
     return false
   }
 
-  private mutating func askForCrawl(_ i: Int, _ context: inout Context) {
+  @inline(never) private mutating func askForCrawl(_ i: Int, _ context: inout Context) {
     let wasOver = crawls[i].isOver
     for question in crawls[i].takeQuestions(&context) {
       look(at: question.id, on: crawls[i].terms.ring, nonce: question.nonce, &context)

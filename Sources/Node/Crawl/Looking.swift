@@ -26,7 +26,7 @@ extension NodeCore {
   }
 
   /// Hands out what became of questions, until what follows from that brings no more.
-  mutating func hearLooks(_ context: inout Context) {
+  @inline(never) mutating func hearLooks(_ context: inout Context) {
     while !network.links.looked.isEmpty {
       for looked in network.links.takeLooked() { hear(looked, &context) }
       network.pump(&context)

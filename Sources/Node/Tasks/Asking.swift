@@ -53,7 +53,7 @@ extension NodeCore {
 
   // MARK: - What the tree wants done
 
-  mutating func settleTasks(_ context: inout Context) {
+  @inline(never) mutating func settleTasks(_ context: inout Context) {
     while let todo = network.tasks.takeTodo() {
       switch todo {
       case .map(let slice): map(slice, &context)

@@ -8,7 +8,7 @@ import Overlay
 /// The task `consistency-calls`.
 enum ConsistencyCallsTask: RingTask {
   static let name = "consistency-calls"
-  static let abstract = "Whether nodes agree about their neighbours, by two questions that each asks"
+  static let abstract = "whether nodes agree about their neighbours, by two questions that each asks"
   static let audience = TaskAudience.everybody
 
   static func witnesses(

@@ -10,7 +10,7 @@ import Overlay
 /// The task `consistency`.
 enum ConsistencyTask: RingTask {
   static let name = "consistency"
-  static let abstract = "Whether nodes agree about their neighbours, by lists that are compared on the way"
+  static let abstract = "whether nodes agree about their neighbours, by lists that are compared on the way"
   static let audience = TaskAudience.everybody
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> ConsistencyAnswer {

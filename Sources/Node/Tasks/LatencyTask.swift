@@ -38,7 +38,7 @@ extension LatencyAnswer: WireCodable {
 /// The task `latency`.
 enum LatencyTask: RingTask {
   static let name = "latency"
-  static let abstract = "How long round trips of links take, by kinds of paths"
+  static let abstract = "how long round trips of links take, by kinds of paths"
   static let audience = TaskAudience.theOperator
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> LatencyAnswer {

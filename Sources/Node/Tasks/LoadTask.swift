@@ -1,8 +1,9 @@
-// What nodes carry, and how unevenly: leases of the directory, links, bytes, and what they pass on for others.
+// What nodes carry, and how unevenly: leases of the directory, links, bytes, and what they pass on for
+// others.
 //
 //  offset  size  field
-//       0     …  a `Spread` over nodes for each: leases, links, sent and received bytes of the links, messages
-//                and data bytes passed on for others
+//       0     …  a `Spread` over nodes for each: leases, links, sent and received bytes of the links,
+//                messages and data bytes passed on for others
 
 import Base
 import Overlay
@@ -40,7 +41,7 @@ extension LoadAnswer: WireCodable {
 /// The task `load`.
 enum LoadTask: RingTask {
   static let name = "load"
-  static let abstract = "What nodes keep, send and pass on for others, and how unevenly"
+  static let abstract = "what nodes keep, send and pass on for others, and how unevenly"
   static let audience = TaskAudience.theOperator
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> LoadAnswer {

@@ -73,7 +73,7 @@ extension NodeCore {
   /// When a neighbour is asked again, or not waited for any more.
   var mapDeadline: Instant { maps.reduce(.never) { min($0, min($1.askAgainAt, $1.giveUpAt)) } }
 
-  mutating func expireMaps(_ context: inout Context) {
+  @inline(never) mutating func expireMaps(_ context: inout Context) {
     let now = context.now
     var due: [(id: OverlayID, ring: RingKind, nonce: UInt64)] = []
     for m in maps.indices where maps[m].askAgainAt <= now {

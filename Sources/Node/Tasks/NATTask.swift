@@ -45,7 +45,7 @@ extension NATAnswer: WireCodable {
 /// The task `nat`.
 enum NATTask: RingTask {
   static let name = "nat"
-  static let abstract = "How the boxes in front of nodes map, and over which kinds of paths nodes are linked"
+  static let abstract = "how the boxes in front of nodes map, and over which kinds of paths nodes are linked"
   static let audience = TaskAudience.theOperator
   private static let mappings = ["unknown", "open", "independent", "varies", "counts", "stopped"]
   private static let passages = ["unknown", "open", "stopped"]

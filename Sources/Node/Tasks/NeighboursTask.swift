@@ -94,7 +94,7 @@ extension NeighboursAnswer: WireCodable {
 /// The task `neighbours`.
 enum NeighboursTask: RingTask {
   static let name = "neighbours"
-  static let abstract = "Who is linked with whom: the graph of the ring"
+  static let abstract = "who is linked with whom: the graph of the ring"
   static let audience = TaskAudience.theOperator
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> NeighboursAnswer {

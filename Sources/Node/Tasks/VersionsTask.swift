@@ -72,7 +72,7 @@ extension VersionsAnswer: WireCodable {
 /// The task `versions`.
 enum VersionsTask: RingTask {
   static let name = "versions"
-  static let abstract = "Which versions of the program nodes run"
+  static let abstract = "which versions of the program nodes run"
   static let audience = TaskAudience.theOperator
 
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> VersionsAnswer {
