@@ -1,4 +1,4 @@
-// Goal: whatever happens to those who are asked to pass a question on, whoever asks has an answer in time, and
+// Goal: whatever happens to those who are to pass a question on, whoever asks has an answer in time, and
 // everybody else is in it; rings that are broken are called so.
 // Method: rings of whole nodes that are laid out, asked while inner nodes of the tree die or stand still.
 import Base
@@ -11,7 +11,8 @@ import Testing
 
 @Suite struct InquiryTests {
   /// A ring that was laid out, twenty seconds later.
-  private func ring(_ count: Int, rings: Int = 1, seed: UInt64, for length: Interval = .seconds(20)) -> World {
+  private func ring(_ count: Int, rings: Int = 1, seed: UInt64, for length: Interval = .seconds(20)) -> World
+  {
     var options = WorldOptions(seed: seed)
     options.nodesExpected = count
     options.latency = .clusters()
@@ -57,7 +58,8 @@ import Testing
       // The question has come to some, which have passed it on.
       world.run(for: .milliseconds(40 + random.below(120)))
       let victims = inner(world, but: asker)
-      let victim = try #require(victims.isEmpty ? nil : victims[Int(random.below(UInt64(min(4, victims.count))))])
+      try #require(!victims.isEmpty)
+      let victim = victims[Int(random.below(UInt64(min(4, victims.count))))]
       if round % 2 == 0 { world.pause(victim) } else { world.kill(victim) }
       let found = try outcome(world, asker, ticket: round)
       #expect(found.elapsed <= .seconds(3))
@@ -77,7 +79,9 @@ import Testing
           Witness(number: $0.number, component: 0, hasJoined: true, belief: Belief(world.view($0.number)))
         }.sorted { $0.belief.id < $1.belief.id }
         let found = Inspector().inspect(witnesses, at: world.now) { _ in .ghost }
-        print(count, step, "settled", found.settled, "cycles", found.cycles, "winding", found.windingMax, "perfect", found.perfect, "final", found.consistency.final)
+        print(
+          count, step, "settled", found.settled, "cycles", found.cycles, "winding", found.windingMax,
+          "perfect", found.perfect, "final", found.consistency.final)
       }
     }
   }

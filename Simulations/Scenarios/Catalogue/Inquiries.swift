@@ -66,6 +66,7 @@ public enum Inquiries: Scenario {
     var seconds = Sample(answered.compactMap(\.seconds))
     let totals = record.taskTotals
     let meant = Double(record.tasks.reduce(0) { $0 + $1.meant })
+    func each(_ sum: UInt64) -> Double? { meant > 0 ? Double(sum) / meant : nil }
     func share(_ count: (AskedTask) -> Int) -> Double? {
       let meant = answered.reduce(0) { $0 + $1.meant }
       return meant > 0 ? Double(answered.reduce(0) { $0 + count($1) }) / Double(meant) : nil
@@ -80,16 +81,15 @@ public enum Inquiries: Scenario {
         "missing_worst", "the same, at most, in the worst answer",
         answered.map(\.missingShare.upperBound).max()),
       Figure("complete", "answers in which nothing is missing", Double(answered.count(where: \.isComplete))),
-      Figure("compared", "of them were held against the simulator", Double(answered.count { $0.wrong != nil })),
+      Figure(
+        "compared", "of them were held against the simulator", Double(answered.count { $0.wrong != nil })),
       Figure(
         "compared_damaged", "and the ring was not consistent then",
         Double(answered.count { $0.wrong != nil && $0.final != 1 })),
       Figure("reported", "nodes reported as missing, of those meant", share(\.missing)),
       Figure("silent", "nodes reported as silent, of those meant", share(\.silent)),
-      Figure(
-        "task_messages", "messages sent for a task, by nodes", meant > 0 ? Double(totals.messages) / meant : nil),
-      Figure(
-        "task_bytes", "bytes sent for a task, by nodes", meant > 0 ? Double(totals.bytes) / meant : nil, "B"),
+      Figure("task_messages", "messages sent for a task, by nodes", each(totals.messages)),
+      Figure("task_bytes", "bytes sent for a task, within records, by nodes", each(totals.bytes), "B"),
       Figure("handed_on", "parts of dead nodes that others saw to", Double(totals.handedOn)),
       Figure("abandoned", "parts that nobody saw to", Double(totals.abandoned)),
       Figure("late", "answers that came too late", Double(totals.late)),

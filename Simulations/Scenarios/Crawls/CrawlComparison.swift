@@ -110,8 +110,8 @@ public enum CrawlComparison {
   }
 
   private static let legend = """
-    Messages: between linked nodes, by nodes; bytes are those within records. Those of crawls are reckoned: a \
-    question takes the hops of its answer. Task, lists: neighbours are compared on their way up the tree. \
+    Messages: between linked nodes, by nodes; bytes are those within records. Those of crawls are reckoned: \
+    a question takes the hops of its answer. Task, lists: neighbours are compared on their way up the tree. \
     Task, calls: each node asks its two neighbours to the left. Of tasks the median of \(CrawlStudy.tries); \
     missing is the worst of them.
     """

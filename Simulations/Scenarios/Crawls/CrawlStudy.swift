@@ -145,7 +145,9 @@ public struct CrawlStudy: Sendable {
     guard task == CrawlWay.calls.task else { return }
     // Its questions to linked neighbours: each two of them, and two answers.
     row.messages += 4
-    let words = stage.census.living.compactMap { stage.world.hosts[$0.node].core.testimony(on: .main, at: world.now) }
+    let words = stage.census.living.compactMap {
+      stage.world.hosts[$0.node].core.testimony(on: .main, at: world.now)
+    }
     let answers = words.reduce(0.0) { $0 + CrawlCost.answer($1) }
     row.bytes += 2 * CrawlCost.question + 2 * answers / Double(max(words.count, 1))
   }
@@ -175,11 +177,13 @@ public struct CrawlStudy: Sendable {
     let answered = found.nodes.filter { $0.outcome == .answered }
     row.walked = found.isCutShort ? Double(answered.count) / Double(row.nodes) : 1
     row.seconds = found.took.seconds / row.walked
+    if !found.isCutShort { row.final = CrawlReport(found).consistency.final }
     row.missing = found.isCutShort ? found.nodes.count { $0.outcome == .silent } : row.nodes - answered.count
     for one in answered {
-      let hops = Double(one.hops)
-      row.messages += hops * Double(one.tries) + hops
-      row.bytes += hops * Double(one.tries) * CrawlCost.question + hops * (one.word.map(CrawlCost.answer) ?? 0)
+      let there = Double(one.hops) * Double(one.tries)
+      let back = Double(one.hops)
+      row.messages += there + back
+      row.bytes += there * CrawlCost.question + back * (one.word.map(CrawlCost.answer) ?? 0)
     }
     row.messages /= Double(max(answered.count, 1))
     row.bytes /= Double(max(answered.count, 1))

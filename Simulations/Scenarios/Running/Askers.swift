@@ -180,12 +180,23 @@ final class Askers {
     guard lists() == asked.lists, tasks[asked.number].counted == witnesses.count, outcome.tally.isComplete
     else { return }
     let found = inspector.inspect(witnesses, at: stage.world.now) { stage.census.fate(of: $0) }
-    let truth = [
+    var truth = [
       ("method1", found.consistency.method1), ("method2", found.consistency.method2),
       ("method3", found.consistency.method3), ("final", found.consistency.final),
-      ("components", Double(found.cycles)), ("winding", Double(found.windingMax)),
+      ("winding", winding),
     ]
+    // The simulator passes over the dead; who asks sees only that a way ends there.
+    if found.consistency.final == 1 { truth.append(("components", Double(found.cycles))) }
     tasks[asked.number].wrong = truth.filter { value($0.0) != $0.1 }.map(\.0)
+  }
+
+  /// The gaps from all nodes to their right neighbours, in turns of the ring.
+  private var winding: Double {
+    let gaps = witnesses.reduce(UInt128(0)) { sum, witness in
+      let right = witness.belief.right
+      return sum + (right.isEmpty ? 0 : UInt128(right[0].high &- witness.belief.id.high))
+    }
+    return Double(gaps) / Double(UInt128(1) << 64)
   }
 
   /// A node is about to die.
