@@ -83,6 +83,7 @@ public enum Event: BitwiseCopyable, Sendable {
   case bootstrapReached(OverlayID, Endpoint)
   case joined(neighbours: Int)
   case linkUp(OverlayID)
+  /// A link that was up is there no more: the peer has left or is silent, or either side had no use for it.
   case linkLost(OverlayID)
   case pathChanged(OverlayID, PathKind, Endpoint)
   case memberFound(OverlayID)

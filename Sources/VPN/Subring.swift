@@ -28,6 +28,9 @@ extension Tunnel {
     subring.testify(isReady: isSubringSettled, links, at: now)
   }
 
+  /// When a look from outside last came to members who do not know this one.
+  public var metForeignAt: Instant { subring.metForeignAt }
+
   /// What was said to all members.
   public var broadcasts: BroadcastCounters { broadcasting.counters }
 

@@ -58,8 +58,9 @@ enum Catalogue {
   static let patienceMax: Int64 = 30_000
   /// The longest name of a node that a call takes: a full ID has 40 bytes, an IPv6 address fewer.
   private static let targetBytesMax = 64
-  private static let target = Field("target", .text(bytesMax: targetBytesMax), Words.whom)
-  private static let peer = Field("peer", .text(bytesMax: targetBytesMax), Words.whom)
+  private static let whom = "A virtual address, a full ID, or the beginning of the ID of a peer."
+  private static let target = Field("target", .text(bytesMax: targetBytesMax), whom)
+  private static let peer = Field("peer", .text(bytesMax: targetBytesMax), whom)
 
   private static let ofCommunity = Field.optional(
     "of_community", .truth, "Whether the members are asked, and not all nodes.", standard: false)
@@ -108,7 +109,7 @@ enum Catalogue {
     Call(
       name: "mapreduce", text: "Asks all nodes of a ring something at once, and folds their answers.",
       parameters: [
-        Field("task", .choice(RingTasks.all.map(\.name)), "What is asked."), ofCommunity,
+        Field("task", .choice(RingTasks.names), "What is asked."), ofCommunity,
         .optional(
           "timeout_ms", .integer(100...60_000), "When the answer is there, partial or not.", standard: 5_000),
       ], result: Answers.mapreduce, progress: Answers.progress
@@ -190,9 +191,4 @@ enum Catalogue {
     page.after = id
     return page
   }
-}
-
-/// Sentences that several fields share.
-private enum Words {
-  static let whom = "A virtual address, a full ID, or the beginning of the ID of a peer."
 }

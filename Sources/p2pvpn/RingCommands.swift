@@ -47,7 +47,7 @@ struct MapReduceCommand: ParsableCommand {
 
   @Sendable private static func task(_ text: String) throws -> String {
     guard RingTasks.named(text) == nil else { return text }
-    let names = RingTasks.all.map(\.name)
+    let names = RingTasks.names
     let advice = Spelling.nearest(to: text, in: names).map { "did you mean \($0)?" }
     throw ValidationError("no task is called \(text): \(advice ?? names.joined(separator: ", "))")
   }

@@ -65,6 +65,8 @@ import Testing
       #expect(answered(result) == ids(living(world)))
       #expect(result.nodes.count == count && !result.isCutShort)
       #expect(result.questions == count - 1, "each is asked once, and this node asks itself nothing")
+      let report = CrawlReport(result)
+      #expect(report.isWhole && report.pairs.isEmpty && report.outliers.isEmpty, "\(report.verdict)")
       for node in result.nodes {
         let host = try #require(living(world).first { $0.core.id == node.id })
         let view = host.core.ringView
@@ -100,6 +102,16 @@ import Testing
     #expect(width == 1 ? dead.starts(with: missing.map(\.id)) : missing.map(\.id) == dead)
     #expect(missing.allSatisfy { $0.isNeighbour && $0.tries >= 2 && $0.tries <= 3 })
     #expect(result.took < .seconds(16))
+    let report = CrawlReport(result)
+    #expect(report.missing == missing.map(\.id) && !report.isWhole && report.components == 1)
+    for explanation in report.explanations() where explanation.faults == .missing {
+      let isRight =
+        switch explanation.cause {
+        case .lagging(let id, _), .dead(let id, _): id == explanation.id
+        default: false
+        }
+      #expect(isRight && explanation.opinions.contains { $0.neighbour != nil })
+    }
   }
 
   @Test func whoNeverAnswersIsAskedThreeTimes() throws {
@@ -161,6 +173,44 @@ import Testing
     }
     let seed = world.hosts[1]
     #expect(!begins(1, world, seed, CrawlTerms(ring: .members)))
+  }
+
+  @Test func onlyTheOneThatWasAskedIsHeardAndOnce() throws {
+    let ring = HandmadeCrawl(12)
+    var context = Context(packets: 16, effects: 16, seed: 1)
+    let own = try #require(ring.nodes[0].word)
+    var crawl = Crawl(ticket: 1, CrawlTerms(), from: ring.id(0), own, salt: 5, at: context.now)
+    let asked = crawl.takeQuestions(&context)
+    #expect(asked.map(\.id) == [1, 2, 3, 4, 8, 9, 10, 11].map(ring.id))
+    let (id, nonce, word) = (asked[0].id, asked[0].nonce, ring.nodes[1].word)
+    let strangers = [
+      Looked(nonce: nonce &+ 1, id: id, ring: .main, testimony: word),
+      Looked(nonce: nonce, id: asked[1].id, ring: .main, testimony: word),
+      Looked(nonce: nonce, id: id, ring: .members, testimony: word),
+    ]
+    for stranger in strangers { #expect(!crawl.hear(stranger, at: context.now)) }
+    let answer = Looked(nonce: nonce, id: id, ring: .main, testimony: word, hops: 3)
+    #expect(crawl.hear(answer, at: context.now) && !crawl.hear(answer, at: context.now))
+    // Its fourth neighbour to the right is new.
+    #expect(crawl.takeQuestions(&context).map(\.id) == [ring.id(5)])
+    #expect(crawl.progress == CrawlProgress(named: 10, asked: 10, answered: 2, estimate: 12, isOver: false))
+  }
+
+  @Test func whoIsSaidNotToBeThereIsAskedOnceMore() throws {
+    let ring = HandmadeCrawl(2)
+    var context = Context(packets: 16, effects: 16, seed: 1)
+    let own = try #require(ring.nodes[0].word)
+    var crawl = Crawl(ticket: 1, CrawlTerms(), from: ring.id(0), own, salt: 5, at: context.now)
+    let nonce = try #require(crawl.takeQuestions(&context).first).nonce
+    let notice = Looked(nonce: nonce, id: ring.id(1), ring: .main, testimony: nil)
+    #expect(crawl.hear(notice, at: context.now))
+    #expect(crawl.takeQuestions(&context).isEmpty && crawl.deadline == .start + .milliseconds(500))
+    context.now = crawl.deadline
+    #expect(crawl.takeQuestions(&context).map(\.nonce) == [nonce])
+    #expect(crawl.hear(notice, at: context.now))
+    #expect(crawl.takeQuestions(&context).isEmpty && crawl.isOver)
+    let result = crawl.result(at: context.now)
+    #expect(result.nodes.map(\.outcome) == [.answered, .notThere] && !result.isCutShort)
   }
 
   @Test func floodOfQuestionsIsAnsweredInMeasure() throws {

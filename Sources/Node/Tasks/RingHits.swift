@@ -33,6 +33,7 @@ struct RingHits: Equatable, Sendable {
   var method3: UInt32 = 0
   var second: UInt32 = 0
   var unsettled: UInt32 = 0
+  /// Nodes whose looks from outside came to another ring of late.
   var foreign: UInt32 = 0
   var gaps: UInt128 = 0
 

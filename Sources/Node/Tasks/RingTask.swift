@@ -99,6 +99,8 @@ public enum RingTasks {
     LatencyTask.self, LoadTask.self, NeighboursTask.self,
   ]
 
+  public static var names: [String] { all.map { $0.name } }
+
   /// The task with this name; nil when there is none.
   public static func named(_ name: String) -> (any RingTask.Type)? { all.first { $0.name == name } }
 }

@@ -7,9 +7,13 @@ extension NodeCore {
   /// Its place on one of the rings; nil on a seed that is asked about members.
   func view(of ring: RingKind) -> RingView? { ring == .main ? ringView : subringView }
 
-  /// Nodes on other parts of a ring that it is about to link with.
-  func foreignCount(on ring: RingKind) -> Int {
-    ring == .main ? network.links.main.foreignCount : network.links.members.foreignCount
+  /// How long a look into another ring says that there is one.
+  static let foreignFor = Interval.seconds(10)
+
+  /// Whether a look from outside came to another ring of late: one whose nodes do not know this one.
+  func hasMetForeign(on ring: RingKind, at now: Instant) -> Bool {
+    let metAt = ring == .main ? network.ring.metForeignAt : reading { $0.metForeignAt } ?? .never
+    return metAt <= now && now - metAt < Self.foreignFor
   }
 
   /// Visits the slots of the peers with which a link is up and that are on the ring.

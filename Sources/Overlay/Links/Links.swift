@@ -298,16 +298,16 @@ public struct Links: ~Copyable {
 
   /// Lets go of a peer and its session.
   mutating func forget(_ slot: Int, _ context: inout Context) {
-    let key = peers[slot].key
+    let (key, peer) = (peers[slot].key, peers[slot].id)
     let wasUp = peers[slot].isUp
-    main.remove(slot, peers[slot].id, around: id)
-    members.remove(slot, peers[slot].id, around: id)
+    main.remove(slot, peer, around: id)
+    members.remove(slot, peer, around: id)
     alarms.clear(slot)
     if let session = peers[slot].session {
       bySession.remove(session.slot)
       sessions.remove(session)
     }
-    byID.remove(peers[slot].id)
+    byID.remove(peer)
     dropPaths(slot, &context)
     peers[slot].paths.release()
     peers.remove(slot)
@@ -317,6 +317,7 @@ public struct Links: ~Copyable {
       if upCount == 0 { hurryBootstraps(at: context.now) }
       wakeCircuits(at: .start)
       events.append(.down(key))
+      context.notify(.linkLost(peer))
     }
   }
 

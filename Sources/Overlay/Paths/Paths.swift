@@ -136,14 +136,12 @@ extension Links {
   /// No way to the peer works any more.
   mutating func lose(_ slot: Int, _ context: inout Context) {
     let key = peers[slot].key
-    let id = peers[slot].id
     let hints = peers[slot].hints
     let provenAt = peers[slot].provenAt
     let rest = peers[slot].roles.contains(.near) ? Timing.lostFor : Timing.deadFor
     let isMissed = peers[slot].roles.contains(.near) || peers[slot].isForTraffic
     let isActive = isActive(slot, context.now)
     forget(slot, &context)
-    context.notify(.linkLost(id))
     if provenAt != .none, isMissed { dead.bury(key, at: provenAt, &context) }
     // Remembered for a while, so that hearsay does not bring it back at once.
     if let grave = find(key, &context) {

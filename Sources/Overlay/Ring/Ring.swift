@@ -41,6 +41,8 @@ public struct Ring: ~Copyable {
   var known = KnownNodes()
   var shortcuts: Shortcuts
   var unifier = Unifier()
+  /// When a look from outside last came to nodes who do not know this one; `.never`: none did.
+  public internal(set) var metForeignAt: Instant = .never
   /// When links are told of each other next.
   var acquaintancesAt: Instant
   let startedAt: Instant

@@ -70,9 +70,6 @@ public struct RingTable: Sendable {
   /// How many are linked.
   public var count: Int { order.count }
 
-  /// Peers that were asked for a link because they stand on another part of a split ring, and are not in yet.
-  public var foreignCount: Int { standings.count { $0.isForeign } }
-
   /// What the peer has said. *Precondition:* it is in here, or was asked to be.
   subscript(slot: Int) -> Standing {
     get { slot < standings.count ? standings[slot] : Standing() }

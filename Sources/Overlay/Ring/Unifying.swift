@@ -91,6 +91,7 @@ extension Ring {
     let isKnown = nodes.contains { $0.node.key == own || ends.contains($0.node.key) }
     for i in 0..<nodes.count { meet(nodes[i].node, via: via, &links, &context) }
     guard !isKnown, links[kind].count > 1 else { return }
+    metForeignAt = context.now
     if kind == .main { context.notify(.foreignRing(nodes[0].node.key.id)) }
     if let contact = links.peer(look.contact), links.peers[contact].isUp {
       askForOthers(through: contact, &links, &context)
