@@ -70,19 +70,56 @@ import Testing
     }
   }
 
-  @Test func rewound() throws {
-    for (count, rings) in [(61, 2), (60, 2)] {
-      let world = ring(count, rings: rings, seed: 5, for: .zero)
-      for step in 0..<30 {
-        world.run(for: .milliseconds(200))
-        let witnesses = world.hosts.map {
-          Witness(number: $0.number, component: 0, hasJoined: true, belief: Belief(world.view($0.number)))
-        }.sorted { $0.belief.id < $1.belief.id }
-        let found = Inspector().inspect(witnesses, at: world.now) { _ in .ghost }
-        print(
-          count, step, "settled", found.settled, "cycles", found.cycles, "winding", found.windingMax,
-          "perfect", found.perfect, "final", found.consistency.final)
-      }
+  /// Rings into which nodes are led by what they remember: of 61, each of which remembers the next but one,
+  /// one that winds twice; of 60, two. All formulae hold on both: the winding and the circles tell.
+  @Test(arguments: [61, 60]) func ringThatIsWoundTwiceOrSplitIsCalledSo(_ count: Int) throws {
+    let world = ring(count, rings: 2, seed: 5, for: .seconds(3))
+    let isSplit = count == 60
+    let truth = inspect(world)
+    #expect(truth.consistency.final == 1 && truth.cycles == (isSplit ? 2 : 1))
+    #expect(truth.windingMax == (isSplit ? 1 : 2))
+
+    let words = world.hosts.map { host in
+      CrawledNode(id: host.core.id, word: host.core.testimony(on: .main, at: world.now))
+    }
+    let crawl = CrawlReport(CrawlResult(ring: .main, origin: words[0].id, nodes: words))
+    #expect(crawl.nodes == count && crawl.consistency.final == 1 && !crawl.isWhole)
+    #expect(crawl.components == truth.cycles && crawl.winding == 2)
+
+    let inquiry = Inquiry(ring: .main, now: world.now)
+    let answers = world.hosts.map { ConsistencyTask.map($0.core, inquiry) }
+    let answer = ConsistencyTask.reduce(answers, in: Arc(from: 0, to: 0), isWhole: true)
+    let findings = ConsistencyTask.findings(of: answer, TaskTally())
+    func value(_ name: String) -> Finding? { findings.first { $0.name == name }?.value }
+    #expect(value("final") == .number(1) && value("winding") == .number(2))
+    #expect(value("components") == .integer(Int64(truth.cycles)) && value("whole") == .truth(false))
+  }
+
+  /// The tree reaches nodes of one turn only, whose neighbours name some of the other.
+  @Test func whoeverAsksOnARingThatIsWoundTwiceHearsThatItIsBroken() throws {
+    let world = ring(61, rings: 2, seed: 5, for: .seconds(3))
+    ask(world, 7, "consistency", ticket: 1)
+    let found = try outcome(world, 7, ticket: 1)
+    let whole = found.findings?.first { $0.name == "whole" }?.value
+    #expect(inspect(world).windingMax == 2 && whole == .truth(false))
+  }
+
+  @Test func sameSeedSameAnswer() throws {
+    let digests = try (0..<2).map { _ in
+      let world = ring(60, seed: 9)
+      ask(world, 3, "consistency", ticket: 1)
+      world.run(for: .milliseconds(60))
+      if let victim = inner(world, but: 3).first { world.kill(victim) }
+      return (try outcome(world, 3, ticket: 1).answer, world.digest)
+    }
+    #expect(digests[0] == digests[1])
+  }
+
+  private func inspect(_ world: World) -> Inspection {
+    let witnesses = world.hosts.map {
+      Witness(number: $0.number, component: 0, hasJoined: true, belief: Belief(world.view($0.number)))
+    }
+    return Inspector().inspect(witnesses.sorted { $0.belief.id < $1.belief.id }, at: world.now) { _ in .ghost
     }
   }
 }
