@@ -115,6 +115,20 @@ import Testing
     #expect(digests[0] == digests[1])
   }
 
+  @Test func crawlsAndTasksAgreeSideBySide() {
+    var study = CrawlStudy(seed: 1, walkMax: 100)
+    study.measure(nodes: 24)
+    #expect(study.rows.count == 8)
+    for row in study.rows {
+      #expect(row.missing == 0 && row.walked == 1 && row.final == 1, "\(row.way)")
+      #expect(row.seconds > 0 && row.messages > 1 && row.bytes > 100)
+    }
+    #expect(CrawlComparison.winsFrom(study, over: .linear) == 24)
+    #expect(CrawlComparison.table(study).contains { $0.contains("1 at a time") })
+    #expect(CrawlComparison.page(study).contains("<svg"))
+    #expect(CrawlComparison.json(study).text.contains("consistency_calls"))
+  }
+
   private func inspect(_ world: World) -> Inspection {
     let witnesses = world.hosts.map {
       Witness(number: $0.number, component: 0, hasJoined: true, belief: Belief(world.view($0.number)))
