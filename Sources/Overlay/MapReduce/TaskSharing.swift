@@ -185,8 +185,8 @@ extension MapReduce {
     waits[w].tries += 1
     waits[w].dueAt = context.now + waits[w].patience
     let slice = slices.first { $0.number == waits[w].slice }
-    // The last time twice: of ten thousand nodes, each of which is asked thrice, one is lost otherwise now and
-    // then where one message of a hundred is.
+    // The last time twice: of ten thousand nodes that are asked thrice one would be lost now and then, where
+    // one message of a hundred is.
     for _ in 0..<(waits[w].tries == Self.triesMax ? 2 : 1) {
       counters.resent &+= 1
       if waits[w].isWorking {
