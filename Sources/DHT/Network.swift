@@ -55,7 +55,10 @@ public struct Network: ~Copyable {
     tasks = MapReduce(incarnation: incarnation)
   }
 
-  public var deadline: Instant { min(links.deadline, ring.deadline, directory.deadline, tasks.deadline) }
+  // (Of more than three, `min` makes an array.)
+  public var deadline: Instant {
+    min(min(links.deadline, ring.deadline), min(directory.deadline, tasks.deadline))
+  }
 
   /// Whether this node has its place and answers for its part of the directory.
   public var isReady: Bool { ring.isSettled && directory.isReady }

@@ -156,7 +156,8 @@ enum Arguments {
   /// The public key of a node.
   static func operatorKey(_ text: String) throws -> PublicKey {
     guard let key = PublicKey(text) else {
-      throw ValidationError("the key of the operator's node has 64 hexadecimal digits: see its `p2pvpn status`")
+      throw ValidationError(
+        "the key of the operator's node has 64 hexadecimal digits: see its `p2pvpn status`")
     }
     return key
   }

@@ -14,7 +14,9 @@ enum CrawlPresentation {
     let longest = Presentation.milliseconds(answer["answer_ms"]["max"].asNumber ?? 0)
     return Presentation.aligned([
       ["methods", "1: \(share("method1"))  2: \(share("method2"))  3: \(share("method3"))"],
-      ["winding", "\(thousandths(answer["winding"].asNumber ?? 0)), components \(answer["components"].text)"],
+      [
+        "winding", "\(thousandths(answer["winding"].asNumber ?? 0)), components \(answer["components"].text)",
+      ],
       ["estimate", "about \(answer["size_estimate"].asInteger ?? 0) nodes, by their own reckoning"],
       [
         "took",

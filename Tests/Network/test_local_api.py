@@ -31,14 +31,18 @@ def three(fleet):
 
 
 def test_the_stream_tells_what_happens(fleet):
-    fleet.lab.lan(3)
-    seed = fleet.seed("h1")
-    a = fleet.join("h2", seed)
+    lab = fleet.lab.lan(3)
+    a = fleet.join("h2", lab["h1"])          # nobody is there yet: nothing happens before somebody listens
     until("the API", lambda: a.control("status").returncode == 0, 10)
     with Ear(a) as ear, Ear(a, ["warnings", "claims"]) as other:
         first = ear.events[0]
         assert first["topic"] == "stream" and first["event"] == "begins" and first["id"] == a.id()
-        ear.wait("address-granted", 20)
+        assert not first["ready"] and first["address"] is None
+        seed = fleet.seed("h1")
+        reached = ear.wait("bootstrap-reached", 20)
+        assert reached["peer"] == seed.id() and reached["topic"] == "ring" and ear.wait("joined")
+        granted = ear.wait("address-granted", 20)
+        assert granted["topic"] == "claims" and granted["address"].split("/")[0] == a.address()
         alone = ear.wait("warning-set", 20, warning="alone")
         assert alone["topic"] == "warnings" and alone["text"] in a.status()["warnings"]
         b = fleet.joined("h3", seed)

@@ -188,11 +188,16 @@ import Testing
       Looked(nonce: nonce, id: asked[1].id, ring: .main, testimony: word),
       Looked(nonce: nonce, id: id, ring: .members, testimony: word),
     ]
-    for stranger in strangers { #expect(!crawl.hear(stranger, at: context.now)) }
+    for stranger in strangers {
+      let isTaken = crawl.hear(stranger, at: context.now)
+      #expect(!isTaken)
+    }
     let answer = Looked(nonce: nonce, id: id, ring: .main, testimony: word, hops: 3)
-    #expect(crawl.hear(answer, at: context.now) && !crawl.hear(answer, at: context.now))
+    let (first, again) = (crawl.hear(answer, at: context.now), crawl.hear(answer, at: context.now))
+    #expect(first && !again)
     // Its fourth neighbour to the right is new.
-    #expect(crawl.takeQuestions(&context).map(\.id) == [ring.id(5)])
+    let next = crawl.takeQuestions(&context)
+    #expect(next.map(\.id) == [ring.id(5)])
     #expect(crawl.progress == CrawlProgress(named: 10, asked: 10, answered: 2, estimate: 12, isOver: false))
   }
 
@@ -201,14 +206,18 @@ import Testing
     var context = Context(packets: 16, effects: 16, seed: 1)
     let own = try #require(ring.nodes[0].word)
     var crawl = Crawl(ticket: 1, CrawlTerms(), from: ring.id(0), own, salt: 5, at: context.now)
-    let nonce = try #require(crawl.takeQuestions(&context).first).nonce
+    let asked = crawl.takeQuestions(&context)
+    let nonce = try #require(asked.first).nonce
     let notice = Looked(nonce: nonce, id: ring.id(1), ring: .main, testimony: nil)
-    #expect(crawl.hear(notice, at: context.now))
-    #expect(crawl.takeQuestions(&context).isEmpty && crawl.deadline == .start + .milliseconds(500))
+    var isHeard = crawl.hear(notice, at: context.now)
+    var due = crawl.takeQuestions(&context)
+    #expect(isHeard && due.isEmpty && crawl.deadline == .start + .milliseconds(500))
     context.now = crawl.deadline
-    #expect(crawl.takeQuestions(&context).map(\.nonce) == [nonce])
-    #expect(crawl.hear(notice, at: context.now))
-    #expect(crawl.takeQuestions(&context).isEmpty && crawl.isOver)
+    due = crawl.takeQuestions(&context)
+    #expect(due.map(\.nonce) == [nonce])
+    isHeard = crawl.hear(notice, at: context.now)
+    due = crawl.takeQuestions(&context)
+    #expect(isHeard && due.isEmpty && crawl.isOver)
     let result = crawl.result(at: context.now)
     #expect(result.nodes.map(\.outcome) == [.answered, .notThere] && !result.isCutShort)
   }

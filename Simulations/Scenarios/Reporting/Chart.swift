@@ -119,7 +119,8 @@ struct Chart {
     while y <= axes.y.upperBound + axes.yStep * 1e-6 {
       let at = Markup.number(axes.atY(y))
       svg +=
-        "<line class=\"grid\" x1=\"\(Markup.number(Self.left))\" x2=\"\(Markup.number(Self.width - Self.right))\""
+        "<line class=\"grid\" x1=\"\(Markup.number(Self.left))\""
+        + " x2=\"\(Markup.number(Self.width - Self.right))\""
       svg += " y1=\"\(at)\" y2=\"\(at)\"/>"
       svg += text(Self.left - 7, axes.atY(y) + 4, label(y, axes.yStep), "end")
       y += axes.yStep
@@ -134,7 +135,8 @@ struct Chart {
     }
     let floor = Markup.number(Self.height - Self.bottom)
     svg +=
-      "<line class=\"axis\" x1=\"\(Markup.number(Self.left))\" x2=\"\(Markup.number(Self.width - Self.right))\""
+      "<line class=\"axis\" x1=\"\(Markup.number(Self.left))\""
+      + " x2=\"\(Markup.number(Self.width - Self.right))\""
     svg += " y1=\"\(floor)\" y2=\"\(floor)\"/>"
     svg += text(Self.width - Self.right, Self.height - Self.bottom + 17, xUnit, "end")
     return svg

@@ -72,7 +72,8 @@ public enum Report {
       let number = name == "events_per_s" ? thousands(value) : Numbers.significant(value, 4)
       let unit = name == "events_per_s" ? "" : figure.unit
       return
-        "<div class=\"card\"><b>\(number)<small> \(Markup.escape(unit))</small></b><span>\(words)</span></div>"
+        "<div class=\"card\"><b>\(number)<small> \(Markup.escape(unit))</small></b>"
+        + "<span>\(words)</span></div>"
     }
     return "<div class=\"cards\">\(cards.joined())</div>"
   }

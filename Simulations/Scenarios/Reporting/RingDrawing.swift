@@ -38,7 +38,8 @@ struct RingDrawing {
     svg += middle(broken.count) + "</svg>"
     let words = "at \(Numbers.duration(picture.at))"
     return
-      "<figure class=\"ring\"><figcaption><b>\(Markup.escape(title))</b> \(words)</figcaption>\(svg)</figure>\n"
+      "<figure class=\"ring\"><figcaption><b>\(Markup.escape(title))</b> \(words)</figcaption>"
+      + "\(svg)</figure>\n"
   }
 
   private func middle(_ broken: Int) -> String {
@@ -48,7 +49,8 @@ struct RingDrawing {
     var words = broken == 0 ? "all perfect" : "\(Numbers.grouped(UInt64(broken))) not perfect"
     if components > 1 { words += " · \(components) parts" }
     return "<text class=\"big\" x=\"\(half)\" y=\"\(half)\" text-anchor=\"middle\">\(count)</text>"
-      + "<text class=\"word\" x=\"\(half)\" y=\"\(Markup.number(Self.size / 2 + 18))\" text-anchor=\"middle\">"
+      + "<text class=\"word\" x=\"\(half)\" y=\"\(Markup.number(Self.size / 2 + 18))\""
+      + " text-anchor=\"middle\">"
       + "\(words)</text>"
   }
 

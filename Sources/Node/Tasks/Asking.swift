@@ -17,8 +17,8 @@ public enum TaskRefusal: Error, Sendable {
 }
 
 extension NodeCore {
-  /// Asks all nodes of a ring, or of a part of it. When the answer is there, the event `taskAnswered` says so,
-  /// and `takeOutcome` has it.
+  /// Asks all nodes of a ring, or of a part of it. When the answer is there, the event `taskAnswered` says
+  /// so, and `takeOutcome` has it.
   /// - Parameters:
   ///   - name: of a task (`RingTasks`).
   ///   - arc: the part of the ring that is asked; nil: the whole.

@@ -35,8 +35,8 @@ struct ConsistencyAnswer: Equatable, Sendable {
 
   /// Nodes with lists in an answer: what fits when no two of them name the same place.
   static let openMax = 400
-  /// Nodes, and places, that are named; of more there is a count. (No inline arrays: the optimiser takes hours
-  /// over structs of hundreds of words.)
+  /// Nodes, and places, that are named; of more there is a count. (No inline arrays: the optimiser takes
+  /// hours over structs of hundreds of words.)
   static let brokenMax = 64
   static let unansweredMax = 32
 

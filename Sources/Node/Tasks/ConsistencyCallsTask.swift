@@ -30,7 +30,8 @@ enum ConsistencyCallsTask: RingTask {
       word.flatMap { i < $0.right.count ? $0.right[i].id : nil }
     }
     return hits(
-      of: NeighbourRecord(view), isSettled: view.isSettled, foreign: node.hasMetForeign(on: inquiry.ring, at: inquiry.now) ? 1 : 0,
+      of: NeighbourRecord(view), isSettled: view.isSettled,
+      foreign: node.hasMetForeign(on: inquiry.ring, at: inquiry.now) ? 1 : 0,
       l1: word(0).map { right($0, 0)?.high }, l2: word(1).map { (right($0, 0)?.high, right($0, 1)?.high) })
   }
 

@@ -16,7 +16,8 @@ enum ConsistencyTask: RingTask {
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> ConsistencyAnswer {
     guard let view = node.view(of: inquiry.ring) else { return ConsistencyAnswer() }
     return ConsistencyAnswer(
-      NeighbourRecord(view), isSettled: view.isSettled, foreign: node.hasMetForeign(on: inquiry.ring, at: inquiry.now) ? 1 : 0)
+      NeighbourRecord(view), isSettled: view.isSettled,
+      foreign: node.hasMetForeign(on: inquiry.ring, at: inquiry.now) ? 1 : 0)
   }
 
   static func reduce(_ answers: [ConsistencyAnswer], in arc: Arc, isWhole: Bool) -> ConsistencyAnswer {

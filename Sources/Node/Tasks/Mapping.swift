@@ -1,5 +1,6 @@
-// A node's own answer to a task. Most are there at once; some need the word of neighbours first, who are asked
-// for it, and for the last time when half of the time is over. Then the answer is made of what has come.
+// A node's own answer to a task. Most are there at once; some need the word of neighbours first, who are
+// asked for it, and for the last time when half of the time is over. Then the answer is made of what has
+// come.
 
 import Base
 import DHT

@@ -30,8 +30,8 @@ public protocol RingTask: Sendable {
   static func witnesses(_ node: borrowing NodeCore, on ring: RingKind) -> BoundedArray<4, OverlayID>
   /// What this node says.
   static func map(_ node: borrowing NodeCore, _ inquiry: Inquiry) -> Answer
-  /// One answer for the answers of a part of the ring, the part being all that lies in `arc`; `isWhole`: it is
-  /// the whole ring, and nothing will be added any more.
+  /// One answer for the answers of a part of the ring, the part being all that lies in `arc`; `isWhole`: it
+  /// is the whole ring, and nothing will be added any more.
   static func reduce(_ answers: [Answer], in arc: Arc, isWhole: Bool) -> Answer
   /// The answer for people and programs.
   static func findings(of answer: Answer, _ tally: TaskTally) -> [NamedFinding]

@@ -2,8 +2,8 @@
 // back.
 //
 // Whoever is asked about an arc shares it out among its links in it (`Arc`), as for a broadcast, and answers
-// for itself meanwhile. When all its children have answered it folds the answers, and hands one to its parent.
-// Nothing that a child does, or leaves undone, fails its parent:
+// for itself meanwhile. When all its children have answered it folds the answers, and hands one to its
+// parent. Nothing that a child does, or leaves undone, fails its parent:
 //
 // * Each child has a moment by which it must have answered, sooner than its parent's by the time that an
 //   answer may need on its way. What is not in by then is missing, and named.
@@ -33,7 +33,7 @@ public struct MapReduce: ~Copyable {
   public static let slicesMax = 32
   static let waitsMax = 512
   static let uploadsMax = 64
-  /// Outcomes that wait for whoever asked.
+  /// Outcomes that wait for whoever asked; of more the oldest is forgotten.
   static let outcomesMax = 16
   /// Answers that wait to be folded, in bytes: those of a task that asks for much, from 32 children.
   static let keptBytesMax = 1 << 20
@@ -97,7 +97,7 @@ public struct MapReduce: ~Copyable {
     _ name: String, _ tree: TaskTree, in arc: Arc?, within budget: Interval, of community: Community?,
     unixSeconds: UInt64, ticket: UInt32, _ links: inout Links, _ context: inout Context
   ) -> Bool {
-    guard slices.count < Self.slicesMax, outcomes.count < Self.outcomesMax else {
+    guard slices.count < Self.slicesMax else {
       counters.noRoom &+= 1
       return false
     }
@@ -242,7 +242,8 @@ public struct MapReduce: ~Copyable {
   // MARK: - Coming in
 
   /// The slice that is to be mapped or folded; nil when it is over.
-  public func question(of slice: UInt32) -> (question: TaskQuestion, arc: Arc, isWhole: Bool, until: Instant)? {
+  public func question(of slice: UInt32) -> (question: TaskQuestion, arc: Arc, isWhole: Bool, until: Instant)?
+  {
     slices.first { $0.number == slice }.map {
       ($0.question, $0.arc, $0.parent == nil && $0.arc.from == $0.arc.to, $0.deadline)
     }
@@ -302,6 +303,7 @@ public struct MapReduce: ~Copyable {
     }
     guard let t = tickets.firstIndex(where: { $0.slice == slice }) else { return nil }
     let ticket = tickets.remove(at: t).ticket
+    if outcomes.count == Self.outcomesMax { outcomes.removeFirst() }
     outcomes.append(
       TaskOutcome(
         ticket: ticket, name: done.question.name, ring: done.question.ring, tally: done.tally, answer: answer,

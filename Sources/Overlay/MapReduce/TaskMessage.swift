@@ -49,7 +49,8 @@ extension TaskMessage: WireCodable {
       try reader.require(part < parts && Int(parts) <= Self.partsMax)
       let isLast = part == parts - 1
       try reader.require(
-        reader.remaining > 0 && (isLast ? reader.remaining <= Self.partBytes : reader.remaining == Self.partBytes))
+        reader.remaining > 0
+          && (isLast ? reader.remaining <= Self.partBytes : reader.remaining == Self.partBytes))
       self = .answer(ticket: ticket, took: took, part: part, parts: parts, reader.rest())
     case 5: self = .taken(ticket: ticket, part: try reader.byte())
     case 6: self = .refused(ticket: ticket)

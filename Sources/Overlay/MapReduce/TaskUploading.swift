@@ -38,7 +38,8 @@ extension MapReduce {
       part.withFrame { frame in
         send(
           .answer(
-            ticket: upload.ticket, took: upload.took, part: UInt8(i), parts: UInt8(upload.parts.count), frame),
+            ticket: upload.ticket, took: upload.took, part: UInt8(i), parts: UInt8(upload.parts.count),
+            frame),
           to: upload.parent, on: upload.ring, &links, &context)
       }
     }
