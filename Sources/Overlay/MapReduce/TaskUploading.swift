@@ -1,6 +1,6 @@
-// The way up: the answer of a slice goes to the parent in parts, each of which is sent until it is taken. What
-// the parent has not taken waits for its next question, as long as it may still ask; and what it has is kept in
-// mind as long, so that a question that was overtaken does not begin everything anew.
+// The way up: the answer of a slice goes to the parent in parts, each of which is sent until it is taken.
+// What the parent has not taken waits for its next question, as long as it may still ask; and what it has is
+// kept in mind as long, so that a question that was overtaken does not begin everything anew.
 
 import Base
 import Session
