@@ -128,11 +128,11 @@ public struct NodeCore: ~Copyable {
     return next
   }
 
-  /// The next moments of links, ring, directory and tunnel, for whoever must find out why a node does not
-  /// rest.
+  /// The next moments of links, ring, directory, tasks and tunnel, for whoever must find out why a node does
+  /// not rest.
   public var deadlines: [Instant] {
     [
-      network.links.deadline, network.ring.deadline, network.directory.deadline,
+      network.links.deadline, network.ring.deadline, network.directory.deadline, network.tasks.deadline,
       reading { $0.deadline } ?? .never,
     ]
   }

@@ -11,10 +11,10 @@ extension Links {
     return carriers
   }
 
-  /// The members that carry on what is for all within an arc, clockwise from its beginning: the links that
-  /// are kept for a ring, since others come and go with their traffic; those that were asked in vain whether
-  /// they are there only when there is nobody else on their side of this node; of too many, those that are
-  /// evenly spread.
+  /// The links on a ring that carry on what is for all within an arc, clockwise from its beginning: the links
+  /// that are kept for a ring, since others come and go with their traffic; those that were asked in vain
+  /// whether they are there only when there is nobody else on their side of this node; of too many, those
+  /// that are evenly spread.
   func children(
     in arc: Arc, on ring: RingKind = .members, but source: (parent: OverlayID, origin: OverlayID)?
   ) -> BoundedArray<32, Int32> {
