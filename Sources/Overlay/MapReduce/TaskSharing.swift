@@ -10,7 +10,7 @@ extension MapReduce {
     let source = (parent: slice.parent?.id ?? links.id, origin: slice.question.asker.id)
     let children =
       slice.question.tree == .way
-      ? BoundedArray() : links.children(in: slice.arc, on: ring, but: source)
+      ? BoundedArray() : links.children(in: slice.arc, on: ring, but: source, orPassing: true)
     guard !children.isEmpty else {
       // Nobody is known in it here: somebody nearer may know more.
       guard let guide = links.memberNearer(to: slice.arc, on: ring, but: source) else { return }
