@@ -24,8 +24,10 @@ extension World {
 
   /// Adds nodes that are switched off, and remember a ring that they were the whole of. *Precondition:* the
   /// world has no nodes yet.
+  /// - Parameter rings: so many rings of which none remembers any other: the nodes of each stand between
+  ///   those of the others. Where their number is no multiple of it, that is one ring which winds so often.
   /// - Returns: the nodes in the order of the ring.
-  public func layOut(_ roles: [NodeRole]) -> [Int] {
+  public func layOut(_ roles: [NodeRole], rings: Int = 1) -> [Int] {
     precondition(hosts.isEmpty, "a ring is laid out before there is one")
     for role in roles {
       let host = make(role, isFounder: false, site: Site())
@@ -35,10 +37,10 @@ extension World {
     var random = Random(seed: options.seed).split(5)
     let far = Int((Mathematics.log2(Double(max(order.count, 2))) / 2).rounded(.up))
     for (rank, node) in order.enumerated() {
-      for step in 1...Self.neighbours { remember(order[(rank + step) % order.count], by: node) }
+      for step in 1...Self.neighbours { remember(order[(rank + step * rings) % order.count], by: node) }
       for _ in 0..<far {
         let share = random.harmonic(low: 2 / Double(max(order.count, 2))) / 2
-        let step = Int(share * Double(order.count))
+        let step = Int(share * Double(order.count)) / rings * rings
         remember(order[(rank + (random.next() & 1 == 0 ? step : order.count - step)) % order.count], by: node)
       }
     }

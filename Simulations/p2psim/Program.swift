@@ -30,9 +30,9 @@ struct Program: ParsableCommand {
       ScenarioCommand<NATs, MixChoice>.self, ScenarioCommand<Lossy, NoChoice>.self,
       ScenarioCommand<NonTransitive, FractionChoice>.self, ScenarioCommand<Roaming, FractionChoice>.self,
       ScenarioCommand<BootstrapGone, NoChoice>.self, ScenarioCommand<SlowNodes, FractionChoice>.self,
-      ScenarioCommand<Broadcasts, SessionChoice>.self, ScenarioCommand<Reunion, NoChoice>.self,
-      ScenarioCommand<Communities, NoChoice>.self,
-      SwarmCommand.self, CorpusCommand.self, TreesCommand.self,
+      ScenarioCommand<Broadcasts, SessionChoice>.self, ScenarioCommand<Inquiries, SessionChoice>.self,
+      ScenarioCommand<Reunion, NoChoice>.self, ScenarioCommand<Communities, NoChoice>.self,
+      SwarmCommand.self, CorpusCommand.self, TreesCommand.self, CrawlsCommand.self,
     ])
 
   /// Runs the command that was typed. Whatever the parser rejects ends with exit code 2.

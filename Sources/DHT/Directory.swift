@@ -94,14 +94,14 @@ public struct Directory: ~Copyable {
   var sweepAt: Instant
 
   /// - Parameter isFounder: a ring of one owns everything from the start.
-  /// Unix time by this node's clock, in seconds.
-  public func unixSeconds(at now: Instant) -> UInt64 { unixAtStart + now.ns / 1_000_000_000 }
-
   public init(unixAtStart: UInt64, isFounder: Bool, at now: Instant) {
     self.unixAtStart = unixAtStart
     isReady = isFounder
     sweepAt = now + Self.sweep
   }
+
+  /// Unix time by this node's clock, in seconds.
+  public func unixSeconds(at now: Instant) -> UInt64 { unixAtStart + now.ns / 1_000_000_000 }
 
   /// Leases kept here.
   public var count: Int { index.count }

@@ -61,7 +61,9 @@ public struct NodeCore: ~Copyable {
   let version: ProgramVersion
   var crawls: [Crawl] = []
   /// Who may ask this node about itself, and its answers that wait for neighbours.
-  public var disclosure: Disclosure
+  public var disclosure: Disclosure {
+    didSet { network.links.isReserved = !disclosure.tells }
+  }
   var maps: [AwaitedMap] = []
   private var hasBeenOutranked = false
   /// Sessions that may exist beyond the peers: a new one is made before an idle peer gives way to it.
@@ -93,6 +95,7 @@ public struct NodeCore: ~Copyable {
         unixAtStart: configuration.unixSeconds, isFounder: configuration.isFounder, at: now),
       incarnation: configuration.incarnation)
     disclosure = configuration.disclosure
+    network.links.isReserved = !configuration.disclosure.tells
     tunnel = configuration.tunnel.map {
       Box(
         Tunnel(
@@ -125,11 +128,11 @@ public struct NodeCore: ~Copyable {
     return next
   }
 
-  /// The next moments of links, ring, directory and tunnel, for whoever must find out why a node does not
-  /// rest.
+  /// The next moments of links, ring, directory, tasks and tunnel, for whoever must find out why a node does
+  /// not rest.
   public var deadlines: [Instant] {
     [
-      network.links.deadline, network.ring.deadline, network.directory.deadline,
+      network.links.deadline, network.ring.deadline, network.directory.deadline, network.tasks.deadline,
       reading { $0.deadline } ?? .never,
     ]
   }

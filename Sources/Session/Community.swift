@@ -64,16 +64,28 @@ public struct Community: Sendable {
 
   /// The signature of what a member says to all others: it holds in this community only.
   public func sign(_ said: Frame, by identity: Identity) -> Signature {
-    identity.signing.sign(digest(of: said, identity.suite).bytes)
+    identity.signing.sign(digest(of: said, as: "said to all", identity.suite).bytes)
   }
 
   /// Whether the owner of the key has said this to the members.
   public func verifies(_ signature: Signature, of said: Frame, by key: PublicKey, _ suite: Suite) -> Bool {
-    suite.verifies(signature, of: digest(of: said, suite).bytes, by: key)
+    suite.verifies(signature, of: digest(of: said, as: "said to all", suite).bytes, by: key)
   }
 
-  private func digest(of said: Frame, _ suite: Suite) -> Key {
-    suite.labelled("said to all", key: directoryKey, capacity: said.count + 32) {
+  /// The signature of what a member asks all others: no broadcast can be made of it.
+  public func sign(question: Frame, by identity: Identity) -> Signature {
+    identity.signing.sign(digest(of: question, as: "asked of members", identity.suite).bytes)
+  }
+
+  /// Whether the owner of the key has asked this of the members.
+  public func verifies(
+    _ signature: Signature, ofQuestion question: Frame, by key: PublicKey, _ suite: Suite
+  ) -> Bool {
+    suite.verifies(signature, of: digest(of: question, as: "asked of members", suite).bytes, by: key)
+  }
+
+  private func digest(of said: Frame, as label: String, _ suite: Suite) -> Key {
+    suite.labelled(label, key: directoryKey, capacity: said.count + 32) {
       $0.partLength(said.count)
       $0.bytes(said)
     }

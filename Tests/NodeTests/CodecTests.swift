@@ -226,7 +226,8 @@ extension Random {
     let name = (0...below(23)).map { _ in letters[Int(below(UInt64(letters.count)))] }
     return TaskQuestion(
       String(name), TaskTree(rawValue: UInt8(below(2)))!, sequence: next(), askedAt: next(),
-      by: Identity(seed: fixed()), in: below(2) == 0 ? nil : .open("home"))
+      budget: .milliseconds(below(60_001)), by: Identity(seed: fixed()),
+      in: below(2) == 0 ? nil : .open("home"))
   }
 
   fileprivate mutating func tally() -> TaskTally {

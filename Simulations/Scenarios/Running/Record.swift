@@ -49,6 +49,9 @@ public struct Record: Sendable {
   /// What members said to all others, and what that took.
   public var shouts: [Shout] = []
   public var shoutTotals = ShoutTotals()
+  /// What nodes asked all others, and what that took.
+  public var tasks: [AskedTask] = []
+  public var taskTotals = AskedTotals()
   /// How those of them fared that can have no direct path.
   public var relays = Relays()
   /// Leases that each node holds at the end.

@@ -45,6 +45,7 @@ public final class Run {
   private let probes: Probes
   private let conversations: Conversations
   private let shouts: Shouts
+  private let askers: Askers
   private let inspector = Inspector()
   private var record: Record
   private var witnesses: [Witness] = []
@@ -75,6 +76,7 @@ public final class Run {
     stage = Stage(schedule.settings, conditions, slots: schedule.plan.slots)
     conversations = Conversations(stage, schedule.plan, most: conditions.conversations)
     shouts = Shouts(stage, schedule.plan, most: conditions.shouts)
+    askers = Askers(stage, schedule.plan, most: conditions.tasks)
     probes = Probes(stage, schedule.plan)
   }
 
@@ -92,6 +94,7 @@ public final class Run {
     stage.onDeath = { [unowned self] in
       finishMeasure($0)
       countShouts($0)
+      askers.onDeath($0)
     }
     stage.world.onEvent = { [unowned self] in onEvent($0, $1) }
     if shouts.nextAt != .never { stage.world.onDelivery = { [unowned self] in shouts.onDelivery($0, $1) } }
@@ -105,7 +108,8 @@ public final class Run {
     while stage.world.now < end {
       let stepAt = next < steps.count ? Instant.start + .milliseconds(steps[next].at) : .never
       let at = min(
-        stepAt, stage.nextEnding, probes.nextAt, conversations.nextAt, shouts.nextAt, sampleAt, end)
+        stepAt, stage.nextEnding, probes.nextAt, conversations.nextAt, shouts.nextAt, askers.nextAt, sampleAt,
+        end)
       stage.world.run(until: at)
       if !isMeasuring, at >= measureFrom { beginMeasures() }
       if isMeasuring, !isAuditing, at >= auditFrom { endMeasures() }
@@ -120,6 +124,8 @@ public final class Run {
         conversations.onTime(at)
       } else if shouts.nextAt <= at {
         shouts.onTime(at)
+      } else if askers.nextAt <= at {
+        askers.onTime(at)
       } else if sampleAt <= at {
         look(at)
         sampleAt = sampleAt + interval
@@ -142,6 +148,7 @@ public final class Run {
       }
     case .pathChanged(let id, let kind, _): conversations.onPath(node, id, kind)
     case .pingAnswered(let ticket, _, _): conversations.onAnswer(node, ticket: ticket)
+    case .taskAnswered(let ticket): askers.onAnswer(node, ticket: ticket)
     case .addressGranted(let prefix) where prefix.address.isV4:
       record.addressSeconds.add((stage.world.now - stage.startedAt[node]).seconds)
     default: break
@@ -234,8 +241,11 @@ public final class Run {
     record.shouts = shouts.shouts
     for entry in stage.census.living {
       countShouts(entry.node)
+      askers.count(entry.node)
       record.leases.add(Double(stage.world.hosts[entry.node].core.network.directory.count))
     }
+    record.tasks = askers.tasks
+    record.taskTotals = askers.totals
     record.relays = Relays.judge(conversations.talks, stage)
     for entry in stage.census.living { record.punching.add(stage.world.hosts[entry.node].snapshot.links) }
     record.hopsExceeded = stage.hopsExceeded - hopsExceededBefore

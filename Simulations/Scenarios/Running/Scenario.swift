@@ -84,6 +84,8 @@ public struct Conditions: Sendable, Equatable {
   public var conversations = 0
   /// So many times a member says something to all others of its community, at most.
   public var shouts = 0
+  /// So many times a node asks all others something, at most; and at the end, on a quiet ring, some more.
+  public var tasks = 0
 
   public init(_ settings: Settings) { lossPerMille = settings.lossPerMille }
 }
@@ -93,7 +95,7 @@ public enum Catalogue {
   public static let all: [any Scenario.Type] = [
     Join.self, FlashCrowd.self, Churn.self, SuddenDeath.self, PartitionHeal.self, Merge.self, NATs.self,
     Lossy.self, NonTransitive.self, Roaming.self, BootstrapGone.self, SlowNodes.self, Broadcasts.self,
-    Reunion.self, Communities.self, Swarm.self,
+    Inquiries.self, Reunion.self, Communities.self, Swarm.self,
   ]
 
   public static func named(_ name: String) -> (any Scenario.Type)? { all.first { $0.name == name } }

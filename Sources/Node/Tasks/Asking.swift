@@ -65,8 +65,10 @@ extension NodeCore {
   private mutating func fold(_ slice: UInt32, _ context: inout Context) {
     guard let (question, arc, isWhole, _) = network.tasks.question(of: slice) else { return }
     let answers = network.tasks.takeAnswers(of: slice)
-    let answer = RingTasks.named(question.name).flatMap { $0.folded(answers, in: arc, isWhole: isWhole) }
-    if let ticket = network.tasks.folded(slice, answer, &network.links, &context) {
+    let (answer, lost) =
+      RingTasks.named(question.name)?.folded(answers, in: arc, isWhole: isWhole)
+      ?? (nil, answers.reduce(0) { $0.plus($1.nodes) })
+    if let ticket = network.tasks.folded(slice, answer, lost: lost, &network.links, &context) {
       context.notify(.taskAnswered(ticket: ticket))
     }
   }
@@ -78,10 +80,20 @@ extension RingTask {
     bytes(map(node, inquiry))
   }
 
-  /// One answer for many; nil when there is none.
-  static func folded(_ answers: [[UInt8]], in arc: Arc, isWhole: Bool) -> [UInt8]? {
-    let read = answers.compactMap { bytes in bytes.withFrame { try? Answer(decoding: $0) } }
-    return read.isEmpty ? nil : bytes(reduce(read, in: arc, isWhole: isWhole))
+  /// One answer for many, nil when there is none; and of how many nodes the answers could not be read.
+  static func folded(
+    _ answers: [(nodes: UInt32, bytes: [UInt8])], in arc: Arc, isWhole: Bool
+  ) -> (answer: [UInt8]?, lost: UInt32) {
+    var read: [Answer] = []
+    var lost: UInt32 = 0
+    for (nodes, bytes) in answers {
+      if let answer = bytes.withFrame({ try? Answer(decoding: $0) }) {
+        read.append(answer)
+      } else {
+        lost.grow(by: nodes)
+      }
+    }
+    return (read.isEmpty ? nil : bytes(reduce(read, in: arc, isWhole: isWhole)), lost)
   }
 
   private static func bytes(_ answer: Answer) -> [UInt8]? {

@@ -46,6 +46,7 @@ extension NodeCore {
     let nonces = map.open.map { _ in context.random.next() }
     for i in map.open.indices { map.open[i].nonces = [nonces[i]] }
     maps.append(map)
+    network.tasks.takeTime(slice, &network.links, &context)
     for (i, nonce) in nonces.enumerated() {
       look(at: witnesses[i], on: question.ring, nonce: nonce, &context)
     }

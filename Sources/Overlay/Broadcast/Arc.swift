@@ -25,6 +25,9 @@ public struct Arc: Equatable, Sendable, BitwiseCopyable {
   /// All but one place.
   public static func all(but place: UInt64) -> Arc { Arc(from: place, to: place) }
 
+  /// One place and no other.
+  static func only(_ place: UInt64) -> Arc { Arc(from: place &- 1, to: place &+ 1) }
+
   public func contains(_ place: UInt64) -> Bool {
     let distance = place &- from
     return distance > 0 && (from == to || distance < to &- from)

@@ -11,12 +11,14 @@ extension Links {
     return carriers
   }
 
-  /// The members that carry on what is for all within an arc, clockwise from its beginning: the links that
-  /// are kept for a ring, since others come and go with their traffic; those that were asked in vain whether
-  /// they are there only when there is nobody else on their side of this node; of too many, those that are
-  /// evenly spread.
+  /// The links on a ring that carry on what is for all within an arc, clockwise from its beginning: the links
+  /// that are kept for a ring, since others come and go with their traffic; those that were asked in vain
+  /// whether they are there only when there is nobody else on their side of this node; of too many, those
+  /// that are evenly spread.
+  /// - Parameter orPassing: whether links that are not kept for a ring are taken where there is no other.
   func children(
-    in arc: Arc, on ring: RingKind = .members, but source: (parent: OverlayID, origin: OverlayID)?
+    in arc: Arc, on ring: RingKind = .members, but source: (parent: OverlayID, origin: OverlayID)?,
+    orPassing: Bool = false
   ) -> BoundedArray<32, Int32> {
     var found: [(distance: UInt64, slot: Int32, isDoubted: Bool)] = []
     // No part reaches across this node.
@@ -24,8 +26,11 @@ extension Links {
     var isServed = (before: false, behind: false)
     self[ring].visit { slot in
       let id = peers[slot].id
-      guard arc.contains(id.high), id != source?.parent, id != source?.origin, isCarrier(slot) else { return }
-      let (distance, isDoubted) = (id.high &- arc.from, isDoubted(slot))
+      let isCarrier = isCarrier(slot)
+      guard arc.contains(id.high), id != source?.parent, id != source?.origin, isCarrier || orPassing else {
+        return
+      }
+      let (distance, isDoubted) = (id.high &- arc.from, !isCarrier || isDoubted(slot))
       found.append((distance, Int32(slot), isDoubted))
       if !isDoubted, distance < own { isServed.before = true }
       if !isDoubted, distance > own { isServed.behind = true }

@@ -152,6 +152,8 @@ public struct Links: ~Copyable {
   var looks = TokenBucket(rate: 50, burst: 100, at: .start)
   /// What became of our own questions, until the end of an input. *Invariant:* empty at rest.
   public internal(set) var looked: [Looked] = []
+  /// Whether the node's owner wants it to say no more of itself than that it is there, and beside whom.
+  public var isReserved = false
   public internal(set) var deadline: Instant = .never
 
   public init(

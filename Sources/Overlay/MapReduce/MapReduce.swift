@@ -33,16 +33,13 @@ public struct MapReduce: ~Copyable {
   public static let slicesMax = 32
   static let waitsMax = 512
   static let uploadsMax = 64
+  /// Of the slices, and of the uploads, those that one asker or parent may take up.
+  static let slicesOfAskerMax = 16
+  static let uploadsOfParentMax = 8
   /// Outcomes that wait for whoever asked; of more the oldest is forgotten.
   static let outcomesMax = 16
   /// Answers that wait to be folded, in bytes: those of a task that asks for much, from 32 children.
   static let keptBytesMax = 1 << 20
-  /// Questions of one asker in a second, and at once; of all together. One whose part is handed on asks
-  /// twice.
-  static let rate: UInt64 = 1
-  static let burst: UInt64 = 16
-  static let rateOfAll: UInt64 = 4
-  static let burstOfAll: UInt64 = 32
   static let triesMax: UInt8 = 3
   static let turnsMax: UInt8 = 3
   static let stepsMax: UInt8 = 64
@@ -50,13 +47,13 @@ public struct MapReduce: ~Copyable {
   static let patienceMin = Interval.milliseconds(150)
   static let patienceMax = Interval.seconds(1)
   static let pollPause = Interval.milliseconds(500)
-  /// What a child has less than its parent, beside two round trips.
-  static let reserve = Interval.milliseconds(100)
+  /// What a child has less than its parent, beside a round trip: this, and one part of so many of what is
+  /// left. Near the top, where a part is large, an answer may be sent once more; on the lowest of twenty
+  /// levels a node still has time to ask.
+  static let reserve = Interval.milliseconds(20)
+  static let reserveParts: UInt64 = 64
   /// A map, or a way there and back, that takes longer makes a laggard.
   static let slow = Interval.milliseconds(400)
-  /// How old a question may be, and how far ahead of this node's clock, in seconds: clocks differ.
-  static let ageMax: UInt64 = 600
-
   private let anchor = Anchor()
   public internal(set) var counters = TaskCounters()
   public internal(set) var todo: [Todo] = []
@@ -64,8 +61,7 @@ public struct MapReduce: ~Copyable {
   var waits: [TaskWait] = []
   var uploads: [TaskUpload] = []
   var outcomes: [TaskOutcome] = []
-  private var heard = HeardOrigins(
-    rate: rate, burst: burst, rateOfAll: rateOfAll, burstOfAll: burstOfAll)
+  private var admission = TaskAdmission()
   private var sequence: UInt64
   private var lastSlice: UInt32 = 0
   var lastTicket: UInt32 = 0
@@ -100,8 +96,8 @@ public struct MapReduce: ~Copyable {
     }
     sequence &+= 1
     let question = TaskQuestion(
-      name, tree, sequence: sequence, askedAt: unixSeconds, by: links.identity, in: community)
-    guard heard.hear(links.id, sequence, at: context.now) == .new else {
+      name, tree, sequence: sequence, askedAt: unixSeconds, budget: budget, by: links.identity, in: community)
+    guard admission.mayAsk(question, at: context.now) else {
       counters.limited &+= 1
       return false
     }
@@ -109,7 +105,7 @@ public struct MapReduce: ~Copyable {
     let isOwn = arc.map { tree == .way || $0.contains(links.id.high) } ?? true
     let slice = TaskSlice(
       number: nextSlice(), question: question, parent: nil, arc: arc ?? .all(but: links.id.high), steps: 0,
-      beganAt: context.now, deadline: context.now + min(budget, TaskMessage.budgetMax), isOwn: isOwn,
+      beganAt: context.now, deadline: context.now + question.budget, isOwn: isOwn,
       awaitsMap: isOwn)
     tickets.append((slice.number, ticket))
     open(slice, &links, &context)
@@ -124,7 +120,7 @@ public struct MapReduce: ~Copyable {
     guard let number = tickets.first(where: { $0.ticket == ticket })?.slice,
       let slice = slices.first(where: { $0.number == number })
     else { return nil }
-    return Int(slice.counted &+ atWork(for: number))
+    return Int(slice.counted.plus(atWork(for: number)))
   }
 
   /// What came of a task that began here: once.
@@ -134,6 +130,7 @@ public struct MapReduce: ~Copyable {
 
   /// Nobody waits for the answer any more.
   public mutating func cancel(ticket: UInt32) {
+    outcomes.removeAll { $0.ticket == ticket }
     guard let i = tickets.firstIndex(where: { $0.ticket == ticket }) else { return }
     let number = tickets.remove(at: i).slice
     slices.removeAll { $0.number == number }
@@ -146,7 +143,7 @@ public struct MapReduce: ~Copyable {
   }
 
   func atWork(for slice: UInt32) -> UInt32 {
-    waits.reduce(0) { $1.slice == slice ? $0 &+ $1.nodes : $0 }
+    waits.reduce(0) { $1.slice == slice ? $0.plus($1.nodes) : $0 }
   }
 
   // MARK: - Being asked
@@ -165,13 +162,13 @@ public struct MapReduce: ~Copyable {
     switch message {
     case .ask(let ticket, let budget, let steps, let arc, let question):
       let parent = (id: links.peers[slot].id, ticket: ticket)
-      if isKnown(parent) { return report(to: parent, on: ring, &links, &context) }
-      guard steps < Self.stepsMax, question.ring == ring else {
+      guard steps < Self.stepsMax, question.ring == ring, budget <= question.budget else {
         counters.malformed &+= 1
         return
       }
-      guard admit(question, of: community, unixSeconds: unixSeconds, links, &context),
-        slices.count < Self.slicesMax
+      if isKnown(parent, question) { return report(to: parent, on: ring, &links, &context) }
+      guard hasRoom(for: question),
+        admit(question, of: community, unixSeconds: unixSeconds, links, &context)
       else { return send(.refused(ticket: ticket), to: parent.id, on: ring, &links, &context) }
       counters.slices &+= 1
       let isOwn = question.tree == .way || arc.contains(links.id.high)
@@ -182,7 +179,7 @@ public struct MapReduce: ~Copyable {
         &links, &context)
     case .poll(let ticket):
       let parent = (id: links.peers[slot].id, ticket: ticket)
-      guard isKnown(parent) else {
+      guard isKnown(parent, nil) else {
         return send(.refused(ticket: ticket), to: parent.id, on: ring, &links, &context)
       }
       report(to: parent, on: ring, &links, &context)
@@ -191,31 +188,41 @@ public struct MapReduce: ~Copyable {
       send(.taken(ticket: ticket, part: part), to: links.peers[slot].id, on: ring, &links, &context)
       onAnswer(ticket, took, part, of: parts, bytes, from: slot, links, &context)
     case .taken(let ticket, let part): onTaken(ticket, part, by: links.peers[slot].id)
-    case .refused(let ticket): onRefused(ticket, from: slot, links, context.now)
+    case .refused(let ticket): onRefused(ticket, from: slot, &links, &context)
     }
+  }
+
+  /// Some slices are kept for what is asked here.
+  private func hasRoom(for question: TaskQuestion) -> Bool {
+    slices.count < Self.slicesMax - 4
+      && slices.count { $0.question.asker == question.asker } < Self.slicesOfAskerMax
   }
 
   private mutating func admit(
     _ question: TaskQuestion, of community: Community?, unixSeconds: UInt64, _ links: borrowing Links,
     _ context: inout Context
   ) -> Bool {
-    let asker = question.asker.id
-    guard question.isAuthentic(in: community, under: links.identity.suite) else {
-      counters.forged &+= 1
-      return false
+    let news = admission.hear(
+      question, of: community, under: links.identity.suite, unixSeconds: unixSeconds, at: context.now)
+    switch news {
+    case .admitted: return true
+    case .limited: counters.limited &+= 1
+    case .forged: counters.forged &+= 1
     }
-    let isTimely =
-      question.askedAt < unixSeconds + Self.ageMax && unixSeconds < question.askedAt + Self.ageMax
-    // A part of another node that died may come to one that has its own already.
-    let news = isTimely ? heard.hear(asker, question.sequence, at: context.now) : .tooMuch
-    if news == .new || (news == .old && heard.charge(asker, at: context.now)) { return true }
-    counters.limited &+= 1
     return false
   }
 
-  private func isKnown(_ parent: (id: OverlayID, ticket: UInt32)) -> Bool {
-    slices.contains { $0.parent?.id == parent.id && $0.parent?.ticket == parent.ticket }
-      || uploads.contains { $0.parent == parent.id && $0.ticket == parent.ticket }
+  /// Whether this node sees to what a parent asks under a ticket, or has answered it.
+  /// - Parameter question: nil: whatever it was.
+  private func isKnown(_ parent: (id: OverlayID, ticket: UInt32), _ question: TaskQuestion?) -> Bool {
+    slices.contains { slice in
+      guard let known = slice.parent, known == parent else { return false }
+      return question == nil || slice.question == question
+    }
+      || uploads.contains { upload in
+        upload.parent == parent
+          && (question == nil || (upload.asker, upload.sequence) == (question!.asker, question!.sequence))
+      }
   }
 
   /// Shares a slice out, and has this node answer for itself.
@@ -229,6 +236,14 @@ public struct MapReduce: ~Copyable {
         .working(ticket: parent.ticket, nodes: 0), to: parent.id, on: slice.question.ring, &links, &context)
     }
     closeIfAllIn(slice.number)
+  }
+
+  /// This node's own answer will take a while: its parent is told, if it was not.
+  public mutating func takeTime(_ slice: UInt32, _ links: inout Links, _ context: inout Context) {
+    guard let slice = slices.first(where: { $0.number == slice }), let parent = slice.parent,
+      slice.waiting == 0
+    else { return }
+    send(.working(ticket: parent.ticket, nodes: 0), to: parent.id, on: slice.question.ring, &links, &context)
   }
 
   /// Nothing but this node's own answer is missing, which comes at once: that says enough.
@@ -263,10 +278,10 @@ public struct MapReduce: ~Copyable {
         TaskTally.Laggard(id: links.id, isMap: true, milliseconds: took.wholeMilliseconds))
     }
     if let answer {
-      slices[i].tally.answered &+= 1
-      slices[i].answers.append(answer)
+      slices[i].tally.answered.grow(by: 1)
+      slices[i].answers.append((1, answer))
     } else {
-      slices[i].tally.declined &+= 1
+      slices[i].tally.declined.grow(by: 1)
     }
     closeIfAllIn(slice)
   }
@@ -280,22 +295,27 @@ public struct MapReduce: ~Copyable {
   }
 
   /// The answers of a slice, to be folded: once.
-  public mutating func takeAnswers(of slice: UInt32) -> [[UInt8]] {
+  public mutating func takeAnswers(of slice: UInt32) -> [(nodes: UInt32, bytes: [UInt8])] {
     guard let i = slices.firstIndex(where: { $0.number == slice }) else { return [] }
     defer { slices[i].answers = [] }
     return slices[i].answers
   }
 
   /// The answers of a slice are folded: the slice is over.
-  /// - Parameter answer: nil when there was none.
+  /// - Parameters:
+  ///   - answer: nil when there was none.
+  ///   - lost: nodes whose answers are not in it, because this node does not understand them.
+  /// - Returns: the ticket of whoever asked here.
   public mutating func folded(
-    _ slice: UInt32, _ answer: [UInt8]?, _ links: inout Links, _ context: inout Context
+    _ slice: UInt32, _ answer: [UInt8]?, lost: UInt32, _ links: inout Links, _ context: inout Context
   ) -> UInt32? {
     guard let i = slices.firstIndex(where: { $0.number == slice }) else { return nil }
-    let done = slices.remove(at: i)
+    var done = slices.remove(at: i)
     let elapsed = context.now - done.beganAt
+    done.tally.answered -= min(lost, done.tally.answered)
+    done.tally.missingBeyond.grow(by: lost)
     if let parent = done.parent {
-      upload(done.tally, answer, took: elapsed, to: parent, on: done.question.ring, &links, &context)
+      upload(done, answer, took: elapsed, to: parent, &links, &context)
       return nil
     }
     guard let t = tickets.firstIndex(where: { $0.slice == slice }) else { return nil }

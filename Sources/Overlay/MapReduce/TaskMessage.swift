@@ -25,7 +25,6 @@ enum TaskMessage {
   static let partBytes = 1_000
   /// Parts of an answer at most.
   static let partsMax = 26
-  static let budgetMax = Interval.seconds(60)
   /// Of the longest answer, with the head of its tally, in bytes.
   static let answerBytesMax = partBytes * partsMax
 }
@@ -37,7 +36,7 @@ extension TaskMessage: WireCodable {
     switch kind {
     case 1:
       let budget = Interval.milliseconds(UInt64(try reader.integer(UInt16.self)))
-      try reader.require(budget <= Self.budgetMax)
+      try reader.require(budget <= TaskQuestion.budgetMax)
       let steps = try reader.byte()
       let arc = Arc(from: try reader.integer(), to: try reader.integer())
       self = .ask(ticket: ticket, budget: budget, steps: steps, arc, try TaskQuestion(reader.rest()))

@@ -5,10 +5,11 @@
 //       0    32  the asker's key
 //      32     8  sequence: rises with all that the asker asks, also over its restarts
 //      40     8  Unix time of the question, in seconds
-//      48     1  tree (bits 0–1: 0 everybody, 1 way), ring (bit 2: 0 all nodes, 1 the members), others zero
-//      49     1  length of the task's name, 1 … 24
-//      50     n  name: lower-case letters and hyphens
-//    50+n    64  the asker's signature of what stands before it: among members made as that of a broadcast
+//      48     2  milliseconds that the asker waits for an answer, 60,000 at most
+//      50     1  tree (bits 0–1: 0 everybody, 1 way), ring (bit 2: 0 all nodes, 1 the members), others zero
+//      51     1  length of the task's name, 1 … 24
+//      52     n  name: lower-case letters and hyphens
+//    52+n    64  the asker's signature of what stands before it
 
 import Base
 import Session
@@ -24,13 +25,16 @@ public enum TaskTree: UInt8, Sendable, BitwiseCopyable {
 /// A signed question.
 public struct TaskQuestion: Sendable, Equatable {
   public static let nameBytesMax = 24
-  private static let headerBytes = 50
+  private static let headerBytes = 52
+  static let budgetMax = Interval.seconds(60)
   static let bytesMax = headerBytes + nameBytesMax + Signature.byteCount
 
   public let asker: PublicKey
   public let sequence: UInt64
   /// Unix time at which it was asked, in seconds, by the asker's clock.
   public let askedAt: UInt64
+  /// How long the asker waits: nobody answers later.
+  public let budget: Interval
   public let ring: RingKind
   public let tree: TaskTree
   public let name: String
@@ -42,13 +46,14 @@ public struct TaskQuestion: Sendable, Equatable {
   ///   - name: of 1 … 24 lower-case letters and hyphens.
   ///   - community: that of the members who are asked; nil for the ring of all nodes.
   init(
-    _ name: String, _ tree: TaskTree, sequence: UInt64, askedAt: UInt64, by identity: Identity,
-    in community: Community?
+    _ name: String, _ tree: TaskTree, sequence: UInt64, askedAt: UInt64, budget: Interval,
+    by identity: Identity, in community: Community?
   ) {
     precondition(Self.isName(Array(name.utf8)))
     asker = identity.publicKey
     self.sequence = sequence
     self.askedAt = askedAt
+    self.budget = min(budget, Self.budgetMax)
     ring = community == nil ? .main : .members
     self.tree = tree
     self.name = name
@@ -57,11 +62,12 @@ public struct TaskQuestion: Sendable, Equatable {
     asker.encode(to: &writer)
     writer.integer(sequence)
     writer.integer(askedAt)
+    writer.integer(UInt16(self.budget.ns / 1_000_000))
     writer.byte(tree.rawValue | (community == nil ? 0 : 4))
     writer.byte(UInt8(name.utf8.count))
     writer.reserve(name.utf8.count)?.write(Array(name.utf8))
     let said = scratch.frame.prefix(writer.count)
-    let signature = community.map { $0.sign(said, by: identity) } ?? identity.sign(question: said)
+    let signature = community.map { $0.sign(question: said, by: identity) } ?? identity.sign(question: said)
     signature.encode(to: &writer)
     bytes = scratch.frame.prefix(writer.count).bytes
   }
@@ -72,6 +78,8 @@ public struct TaskQuestion: Sendable, Equatable {
     asker = try PublicKey(from: &reader)
     sequence = try reader.integer()
     askedAt = try reader.integer()
+    budget = .milliseconds(UInt64(try reader.integer(UInt16.self)))
+    try reader.require(budget <= Self.budgetMax)
     let flags = try reader.byte()
     guard flags < 8, let tree = TaskTree(rawValue: flags & 3) else { throw .invalid(offset: reader.offset) }
     self.tree = tree
@@ -95,7 +103,7 @@ public struct TaskQuestion: Sendable, Equatable {
     return bytes.withFrame { frame in
       let said = frame.prefix(frame.count - Signature.byteCount)
       guard let signature = try? Signature(decoding: frame.dropping(said.count)) else { return false }
-      if let community { return community.verifies(signature, of: said, by: asker, suite) }
+      if let community { return community.verifies(signature, ofQuestion: said, by: asker, suite) }
       return suite.verifies(signature, ofQuestion: said, by: asker)
     }
   }

@@ -10,7 +10,7 @@ extension MapReduce {
     let source = (parent: slice.parent?.id ?? links.id, origin: slice.question.asker.id)
     let children =
       slice.question.tree == .way
-      ? BoundedArray() : links.children(in: slice.arc, on: ring, but: source)
+      ? BoundedArray() : links.children(in: slice.arc, on: ring, but: source, orPassing: true)
     guard !children.isEmpty else {
       // Nobody is known in it here: somebody nearer may know more.
       guard let guide = links.memberNearer(to: slice.arc, on: ring, but: source) else { return }
@@ -30,11 +30,12 @@ extension MapReduce {
     _ context: inout Context
   ) {
     guard let i = slices.firstIndex(where: { $0.number == number }) else { return }
-    let until = childDeadline(slices[i].deadline, child, links)
+    let until = childDeadline(slices[i].deadline, child, links, context.now)
     guard waits.count < Self.waitsMax, context.now < until else {
       if waits.count >= Self.waitsMax { counters.noRoom &+= 1 }
       return miss(arc, of: i, links)
     }
+    if lastTicket == 0 { lastTicket = UInt32(truncatingIfNeeded: context.random.next()) }
     lastTicket &+= 1
     let patience = patience(child, links)
     let wait = TaskWait(
@@ -56,12 +57,16 @@ extension MapReduce {
       to: wait.child, on: slice.question.ring, &links, &context)
   }
 
-  /// When a child has to answer: sooner than its parent by a lost message, or two, on the way between them.
-  private func childDeadline(_ own: Instant, _ child: Int, _ links: borrowing Links) -> Instant {
+  /// When a child has to answer. The time that it is told begins when the question has come, and its answer
+  /// has to come back: that is a round trip.
+  private func childDeadline(
+    _ own: Instant, _ child: Int, _ links: borrowing Links, _ now: Instant
+  ) -> Instant {
+    guard now < own else { return now }
     let time = links.peers[child].bestPath?.roundTrip
     let roundTrip = time.flatMap { $0.samples > 0 ? $0.smoothed : nil } ?? RouteTable.usualRoundTrip
-    let reserve = min(roundTrip, Self.patienceMax) * 2 + Self.reserve
-    return Instant(ns: own.ns > reserve.ns ? own.ns - reserve.ns : 0)
+    let reserve = min(roundTrip, Self.patienceMax) + Self.reserve + (own - now) / Self.reserveParts
+    return now + reserve < own ? Instant(ns: own.ns - reserve.ns) : now
   }
 
   func patience(_ slot: Int, _ links: borrowing Links) -> Interval {
@@ -73,7 +78,7 @@ extension MapReduce {
   private mutating func miss(_ arc: Arc, of slice: Int, _ links: borrowing Links) {
     counters.abandoned &+= 1
     let size = max(Double(links[slices[slice].question.ring].size), 1)
-    let share = Double(arc.to &- arc.from) / 18_446_744_073_709_551_616.0
+    let share = arc.from == arc.to ? 1 : Double(arc.to &- arc.from) / 18_446_744_073_709_551_616.0
     slices[slice].tally.miss(arc, nodes: UInt32(max(1, min((size * share).rounded(), 4e9))))
   }
 
@@ -93,14 +98,13 @@ extension MapReduce {
     waits[w].dueAt = now + Self.pollPause
   }
 
-  /// The child does not do it: it is asked too much.
-  mutating func onRefused(_ ticket: UInt32, from slot: Int, _ links: borrowing Links, _ now: Instant) {
+  /// The child does not do it: it is asked too much. It is missing, and others see to its part.
+  mutating func onRefused(_ ticket: UInt32, from slot: Int, _ links: inout Links, _ context: inout Context) {
     guard let w = wait(ticket, slot, links) else { return }
     let wait = waits.remove(at: w)
     guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
-    miss(wait.arc, of: i, links)
-    slices[i].waiting -= 1
-    closeIfAllIn(wait.slice)
+    if wait.arc.contains(wait.child.high) { miss(.only(wait.child.high), of: i, links) }
+    handOn(wait, &links, &context)
   }
 
   mutating func onAnswer(
@@ -114,6 +118,11 @@ extension MapReduce {
     if waits[w].parts.isEmpty { waits[w].parts = Array(repeating: [], count: Int(parts)) }
     guard waits[w].parts.count == Int(parts) else {
       counters.malformed &+= 1
+      return
+    }
+    guard waits[w].parts[Int(part)].isEmpty else { return }
+    guard keptBytes + bytes.count <= Self.keptBytesMax else {
+      counters.noRoom &+= 1
       return
     }
     waits[w].parts[Int(part)] = bytes.bytes
@@ -132,18 +141,17 @@ extension MapReduce {
   private mutating func take(
     _ bytes: [UInt8], _ took: UInt32, _ wait: TaskWait, in i: Int, _ links: borrowing Links, _ now: Instant
   ) {
-    let kept = slices.reduce(0) { $0 + $1.answers.reduce(0) { $0 + $1.count } }
     let read = bytes.withFrame { frame -> (TaskTally, [UInt8])? in
       var reader = WireReader(frame)
       guard let tally = try? TaskTally(from: &reader) else { return nil }
       return (tally, reader.rest().bytes)
     }
-    guard let (head, answer) = read, kept + answer.count <= Self.keptBytesMax else {
-      if read == nil { counters.malformed &+= 1 } else { counters.noRoom &+= 1 }
+    guard let (head, answer) = read else {
+      counters.malformed &+= 1
       return miss(wait.arc, of: i, links)
     }
     var tally = head
-    tally.depth = tally.depth &+ 1
+    tally.depth.grow(by: 1)
     let whole = (now - wait.askedAt).wholeMilliseconds
     let way = whole > took ? whole - took : 0
     if way >= Self.slow.wholeMilliseconds {
@@ -151,7 +159,13 @@ extension MapReduce {
     }
     slices[i].tally.mapMilliseconds = tally.mapMilliseconds
     slices[i].tally.add(tally)
-    if !answer.isEmpty { slices[i].answers.append(answer) }
+    if !answer.isEmpty { slices[i].answers.append((tally.answered, answer)) }
+  }
+
+  /// Answers, and parts of answers, that wait for others.
+  private var keptBytes: Int {
+    slices.reduce(0) { $0 + $1.answers.reduce(0) { $0 + $1.bytes.count } }
+      + waits.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.count } }
   }
 
   // MARK: - Time
@@ -170,29 +184,37 @@ extension MapReduce {
     readDeadline()
   }
 
-  /// Asks a child again, or gives it up: then the last of `waits` stands in its place.
+  /// Asks a child again, or gives it up: then the next of `waits` stands in its place.
   private mutating func askAgain(_ w: Int, _ links: inout Links, _ context: inout Context) {
     let ring = slices.first { $0.number == waits[w].slice }?.question.ring ?? .main
     let isLinked = links.peer(waits[w].child).map { links[ring].contains($0) } ?? false
     guard isLinked, waits[w].tries < Self.triesMax else {
       let wait = waits.remove(at: w)
-      return giveUp(wait, &links, &context)
+      if let i = slices.firstIndex(where: { $0.number == wait.slice }) {
+        slices[i].tally.note(silent: wait.child)
+      }
+      return handOn(wait, &links, &context)
     }
     waits[w].tries += 1
     waits[w].dueAt = context.now + waits[w].patience
-    counters.resent &+= 1
-    if waits[w].isWorking {
-      return send(.poll(ticket: waits[w].ticket), to: waits[w].child, on: ring, &links, &context)
+    let slice = slices.first { $0.number == waits[w].slice }
+    // The last time twice: of ten thousand nodes that are asked thrice one would be lost now and then, where
+    // one message of a hundred is.
+    for _ in 0..<(waits[w].tries == Self.triesMax ? 2 : 1) {
+      counters.resent &+= 1
+      if waits[w].isWorking {
+        send(.poll(ticket: waits[w].ticket), to: waits[w].child, on: ring, &links, &context)
+      } else if let slice {
+        ask(waits[w], slice, &links, &context)
+      }
     }
-    guard let slice = slices.first(where: { $0.number == waits[w].slice }) else { return }
-    ask(waits[w], slice, &links, &context)
   }
 
-  /// A child is silent: its part goes to whoever stands next to it.
-  private mutating func giveUp(_ wait: TaskWait, _ links: inout Links, _ context: inout Context) {
+  /// A child does nothing: its part goes to whoever stands next to it. On a way nobody does.
+  private mutating func handOn(_ wait: TaskWait, _ links: inout Links, _ context: inout Context) {
     guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
     let question = slices[i].question
-    slices[i].tally.note(silent: wait.child)
+    if question.tree == .way { miss(wait.arc, of: i, links) }
     let parts = question.tree == .way ? BoundedArray() : wait.arc.parts(around: wait.child.high)
     for p in 0..<parts.count {
       if wait.turns < Self.turnsMax, wait.deadline > context.now,
@@ -230,7 +252,7 @@ extension MapReduce {
     slices[i].waiting = 0
     if slices[i].awaitsMap {
       slices[i].awaitsMap = false
-      slices[i].tally.miss(Arc(from: links.id.high &- 1, to: links.id.high &+ 1), nodes: 1)
+      slices[i].tally.miss(.only(links.id.high), nodes: 1)
       slices[i].tally.note(
         TaskTally.Laggard(
           id: links.id, isMap: true, milliseconds: (now - slices[i].beganAt).wholeMilliseconds))

@@ -23,13 +23,13 @@ struct TaskSlice {
   /// Children that are waited for.
   var waiting = 0
   var tally = TaskTally()
-  /// The answers of this node and its children.
-  var answers: [[UInt8]] = []
+  /// The answers of this node and its children, and of how many nodes each is.
+  var answers: [(nodes: UInt32, bytes: [UInt8])] = []
   /// All is in, and the layer above folds it.
   var isClosing = false
 
   /// Nodes counted so far, without those of children that are at work.
-  var counted: UInt32 { tally.answered &+ tally.declined }
+  var counted: UInt32 { tally.answered.plus(tally.declined) }
 }
 
 /// A child that has not answered.
@@ -54,20 +54,26 @@ struct TaskWait {
   var parts: [[UInt8]] = []
 }
 
-/// An answer on its way to the parent.
+/// An answer on its way to the parent; and when that has it, for a while, that it was given.
 struct TaskUpload {
-  let parent: OverlayID
+  let parent: (id: OverlayID, ticket: UInt32)
   let ring: RingKind
-  let ticket: UInt32
+  /// Whose question it answers, and which.
+  let asker: PublicKey
+  let sequence: UInt64
+  /// Nobody waits for it after that.
+  let until: Instant
   let took: UInt32
   let patience: Interval
-  let parts: [[UInt8]]
+  /// Empty when all were taken.
+  var parts: [[UInt8]]
   /// Bit n: part n was taken.
   var taken: UInt32 = 0
   var tries: UInt8 = 1
+  var sentAt: Instant
   var dueAt: Instant
 
-  var isTaken: Bool { taken == (1 << UInt32(parts.count)) - 1 }
+  var isTaken: Bool { parts.isEmpty }
 }
 
 /// What came of a task that began here.

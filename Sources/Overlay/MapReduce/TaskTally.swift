@@ -62,9 +62,9 @@ public struct TaskTally: Equatable, Sendable, BitwiseCopyable {
 
   /// Nodes that are known, or reckoned, to be there and gave no word.
   public var missingNodes: Int {
-    var count = Int(missingBeyond)
-    for i in 0..<missing.count { count += Int(missing[i].nodes) }
-    return count
+    var count = missingBeyond
+    for i in 0..<missing.count { count.grow(by: missing[i].nodes) }
+    return Int(count)
   }
 
   /// Whether every part of the ring has answered.
@@ -72,12 +72,12 @@ public struct TaskTally: Equatable, Sendable, BitwiseCopyable {
 
   /// Adds a part that is missing.
   public mutating func miss(_ arc: Arc, nodes: UInt32) {
-    if !missing.append(Missing(arc: arc, nodes: nodes)) { missingBeyond = missingBeyond &+ nodes }
+    if !missing.append(Missing(arc: arc, nodes: nodes)) { missingBeyond.grow(by: nodes) }
   }
 
   /// Adds a node that gave no sign.
   public mutating func note(silent id: OverlayID) {
-    silent = silent &+ 1
+    silent.grow(by: 1)
     silentNodes.append(id)
   }
 
@@ -90,13 +90,13 @@ public struct TaskTally: Equatable, Sendable, BitwiseCopyable {
 
   /// Takes in what was counted of a slice.
   public mutating func add(_ other: TaskTally) {
-    answered = answered &+ other.answered
-    declined = declined &+ other.declined
+    answered.grow(by: other.answered)
+    declined.grow(by: other.declined)
     depth = max(depth, other.depth)
     for i in 0..<other.laggards.count { note(other.laggards[i]) }
     for i in 0..<other.missing.count { miss(other.missing[i].arc, nodes: other.missing[i].nodes) }
-    missingBeyond = missingBeyond &+ other.missingBeyond
-    silent = silent &+ other.silent
+    missingBeyond.grow(by: other.missingBeyond)
+    silent.grow(by: other.silent)
     for i in 0..<other.silentNodes.count { silentNodes.append(other.silentNodes[i]) }
   }
 }

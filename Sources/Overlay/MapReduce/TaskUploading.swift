@@ -1,4 +1,6 @@
 // The way up: the answer of a slice goes to the parent in parts, each of which is sent until it is taken.
+// What the parent has not taken waits for its next question, as long as it may still ask; and what it has is
+// kept in mind as long, so that a question that was overtaken does not begin everything anew.
 
 import Base
 import Session
@@ -6,30 +8,43 @@ import Session
 extension MapReduce {
   /// Hands the answer of a slice to its parent.
   mutating func upload(
-    _ tally: TaskTally, _ answer: [UInt8]?, took: Interval, to parent: (id: OverlayID, ticket: UInt32),
-    on ring: RingKind, _ links: inout Links, _ context: inout Context
+    _ slice: TaskSlice, _ answer: [UInt8]?, took: Interval, to parent: (id: OverlayID, ticket: UInt32),
+    _ links: inout Links, _ context: inout Context
   ) {
-    guard let slot = links.peer(parent.id), uploads.count < Self.uploadsMax else {
+    guard let slot = links.peer(parent.id), makeRoom(for: parent.id) else {
       counters.late &+= 1
       return
     }
     let scratch = Scratch(capacity: TaskMessage.answerBytesMax)
     var writer = WireWriter(scratch.frame)
-    tally.encode(to: &writer)
+    slice.tally.encode(to: &writer)
     if let answer { writer.reserve(answer.count)?.write(answer) }
-    if writer.overflowed { counters.noRoom &+= 1 }
+    precondition(!writer.overflowed, "a tally and the longest answer fit")
     let whole = scratch.frame.prefix(writer.count)
     var parts: [[UInt8]] = []
     for start in stride(from: 0, to: whole.count, by: TaskMessage.partBytes) {
       parts.append(whole.slice(start, min(TaskMessage.partBytes, whole.count - start)).bytes)
     }
     let patience = patience(slot, links)
-    let upload = TaskUpload(
-      parent: parent.id, ring: ring, ticket: parent.ticket, took: took.wholeMilliseconds, patience: patience,
-      parts: parts, dueAt: context.now + patience)
-    uploads.append(upload)
-    deadline = min(deadline, upload.dueAt)
-    transmit(upload, &links, &context)
+    let until = max(slice.deadline, context.now + patience * UInt64(Self.triesMax))
+    uploads.append(
+      TaskUpload(
+        parent: parent, ring: slice.question.ring, asker: slice.question.asker,
+        sequence: slice.question.sequence, until: until, took: took.wholeMilliseconds, patience: patience,
+        parts: parts, sentAt: context.now, dueAt: context.now + patience))
+    deadline = min(deadline, context.now + patience)
+    transmit(uploads[uploads.count - 1], &links, &context)
+  }
+
+  /// What was taken gives way first.
+  private mutating func makeRoom(for parent: OverlayID) -> Bool {
+    guard uploads.count(where: { $0.parent.id == parent && !$0.isTaken }) < Self.uploadsOfParentMax else {
+      return false
+    }
+    if uploads.count == Self.uploadsMax, let over = uploads.firstIndex(where: \.isTaken) {
+      uploads.remove(at: over)
+    }
+    return uploads.count < Self.uploadsMax
   }
 
   /// Sends the parts that are not taken yet.
@@ -38,9 +53,9 @@ extension MapReduce {
       part.withFrame { frame in
         send(
           .answer(
-            ticket: upload.ticket, took: upload.took, part: UInt8(i), parts: UInt8(upload.parts.count),
-            frame),
-          to: upload.parent, on: upload.ring, &links, &context)
+            ticket: upload.parent.ticket, took: upload.took, part: UInt8(i),
+            parts: UInt8(upload.parts.count), frame),
+          to: upload.parent.id, on: upload.ring, &links, &context)
       }
     }
   }
@@ -50,41 +65,42 @@ extension MapReduce {
     to parent: (id: OverlayID, ticket: UInt32), on ring: RingKind, _ links: inout Links,
     _ context: inout Context
   ) {
-    if let slice = slices.first(where: { $0.parent?.id == parent.id && $0.parent?.ticket == parent.ticket }) {
-      let nodes = slice.counted &+ atWork(for: slice.number)
+    if let slice = slices.first(where: { $0.parent.map { $0 == parent } == true }) {
+      let nodes = slice.counted.plus(atWork(for: slice.number))
       send(.working(ticket: parent.ticket, nodes: nodes), to: parent.id, on: ring, &links, &context)
-    } else if let upload = uploads.first(where: { $0.parent == parent.id && $0.ticket == parent.ticket }) {
+    } else if let u = uploads.firstIndex(where: { $0.parent == parent }),
+      uploads[u].sentAt + uploads[u].patience <= context.now
+    {
+      uploads[u].sentAt = context.now
       counters.resent &+= 1
-      transmit(upload, &links, &context)
+      transmit(uploads[u], &links, &context)
     }
   }
 
   mutating func onTaken(_ ticket: UInt32, _ part: UInt8, by parent: OverlayID) {
-    guard let u = uploads.firstIndex(where: { $0.parent == parent && $0.ticket == ticket }),
-      Int(part) < uploads[u].parts.count
+    guard let u = uploads.firstIndex(where: { $0.parent == (parent, ticket) }),
+      Int(part) < uploads[u].parts.count, uploads[u].taken & 1 << UInt32(part) == 0
     else { return }
     uploads[u].taken |= 1 << UInt32(part)
     uploads[u].tries = 1
-    if uploads[u].isTaken { uploads.remove(at: u) }
+    guard uploads[u].taken == (1 << UInt32(uploads[u].parts.count)) - 1 else { return }
+    uploads[u].parts = []
+    uploads[u].dueAt = uploads[u].until
   }
 
   mutating func expireUploads(_ links: inout Links, _ context: inout Context) {
-    var u = 0
-    while u < uploads.count {
-      guard uploads[u].dueAt <= context.now else {
-        u += 1
-        continue
-      }
+    counters.late &+= UInt64(uploads.count { $0.until <= context.now && !$0.isTaken })
+    uploads.removeAll { $0.until <= context.now }
+    for u in uploads.indices where uploads[u].dueAt <= context.now {
       guard uploads[u].tries < Self.triesMax else {
-        counters.late &+= 1
-        uploads.remove(at: u)
+        uploads[u].dueAt = uploads[u].until
         continue
       }
       uploads[u].tries += 1
+      uploads[u].sentAt = context.now
       uploads[u].dueAt = context.now + uploads[u].patience
       counters.resent &+= 1
       transmit(uploads[u], &links, &context)
-      u += 1
     }
   }
 

@@ -60,7 +60,9 @@ extension Ring {
       links.counters.looksLimited &+= 1
       return
     }
-    let answer = RingMessage.testimony(nonce: nonce, testify(isReady: isReady, links, at: context.now))
+    var word = testify(isReady: isReady, links, at: context.now)
+    if links.isReserved { word = word.reserved }
+    let answer = RingMessage.testimony(nonce: nonce, word)
     links.route(answer, on: kind, mode: .exact, to: header.source, via: header.sourceVia, &context)
   }
 

@@ -94,6 +94,27 @@ public struct Testimony: Equatable, Sendable, BitwiseCopyable {
   }
 }
 
+extension Testimony {
+  /// What is left for others when the node's owner wants it to say nothing of itself: that it is there, and
+  /// beside whom, without which nobody could say whether the ring is whole.
+  var reserved: Testimony {
+    Testimony(
+      phase: phase, isReady: isReady, incarnation: 0, left: Self.names(left), right: Self.names(right))
+  }
+
+  private static func names(_ list: BoundedArray<4, Neighbour>) -> BoundedArray<4, Neighbour> {
+    var names = BoundedArray<4, Neighbour>()
+    for i in 0..<list.count {
+      let isOverOthers = [.overlay, .idle, .offline].contains(list[i].path)
+      names.append(
+        Neighbour(
+          id: list[i].id, incarnation: 0, linkedFor: 0, silentFor: 0,
+          path: isOverOthers ? .overlay : .direct, roundTrip: 0, namesUs: list[i].namesUs))
+    }
+    return names
+  }
+}
+
 extension Testimony.Neighbour: WireCodable {
   public init(from reader: inout WireReader) throws(WireError) {
     id = try OverlayID(from: &reader)

@@ -1,17 +1,6 @@
-// Sums of what others say: they stop at the largest number, and never trap.
+// Values that several tasks tell, as they are printed.
 
 import Base
-
-extension FixedWidthInteger {
-  /// The sum, or the largest number of the type.
-  func plus(_ other: Self) -> Self {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
-  }
-
-  /// Adds as much as there is room for.
-  mutating func grow(by other: Self) { self = plus(other) }
-}
 
 extension Finding {
   /// A count, as far as it can be printed.
