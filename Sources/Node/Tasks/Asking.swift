@@ -80,7 +80,8 @@ extension RingTask {
     bytes(map(node, inquiry))
   }
 
-  /// One answer for many, nil when there is none; and of how many nodes the answers could not be read.
+  /// One answer for many, nil when there is none; and how many nodes it leaves out, as their answers could
+  /// not be read, or all together do not fit.
   static func folded(
     _ answers: [(nodes: UInt32, bytes: [UInt8])], in arc: Arc, isWhole: Bool
   ) -> (answer: [UInt8]?, lost: UInt32) {
@@ -93,7 +94,11 @@ extension RingTask {
         lost.grow(by: nodes)
       }
     }
-    return (read.isEmpty ? nil : bytes(reduce(read, in: arc, isWhole: isWhole)), lost)
+    guard !read.isEmpty else { return (nil, lost) }
+    guard let answer = bytes(reduce(read, in: arc, isWhole: isWhole)) else {
+      return (nil, answers.reduce(0) { $0.plus($1.nodes) })
+    }
+    return (answer, lost)
   }
 
   private static func bytes(_ answer: Answer) -> [UInt8]? {

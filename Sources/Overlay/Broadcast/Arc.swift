@@ -33,6 +33,9 @@ public struct Arc: Equatable, Sendable, BitwiseCopyable {
     return distance > 0 && (from == to || distance < to &- from)
   }
 
+  /// What part of the ring it is: 0 … 1.
+  var shareOfRing: Double { from == to ? 1 : Double(to &- from) / 18_446_744_073_709_551_616.0 }
+
   /// What is left and right of a place that nobody holds any more; the arc itself when that lies elsewhere.
   func parts(around place: UInt64) -> BoundedArray<2, Arc> {
     var parts = BoundedArray<2, Arc>()

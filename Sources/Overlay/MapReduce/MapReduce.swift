@@ -43,10 +43,12 @@ public struct MapReduce: ~Copyable {
   static let triesMax: UInt8 = 3
   static let turnsMax: UInt8 = 3
   static let stepsMax: UInt8 = 64
-  /// The wait for a word, at least and at most; and between two questions to a child that is at work.
+  /// The wait for a word, at least and at most; and between two questions to a child that is at work, and
+  /// to one that has a large share.
   static let patienceMin = Interval.milliseconds(150)
   static let patienceMax = Interval.seconds(1)
   static let pollPause = Interval.milliseconds(500)
+  static let pollPauseOfLarge = Interval.milliseconds(150)
   /// What a child has less than its parent, beside a round trip: this, and one part of so many of what is
   /// left. Near the top, where a part is large, an answer may be sent once more; on the lowest of twenty
   /// levels a node still has time to ask.
@@ -54,6 +56,10 @@ public struct MapReduce: ~Copyable {
   static let reserveParts: UInt64 = 64
   /// A map, or a way there and back, that takes longer makes a laggard.
   static let slow = Interval.milliseconds(400)
+  /// A share of the ring that is large: who has taken one is asked sooner how it goes, as its death would
+  /// cost the answer of many.
+  static let largeShare: Double = 1 / 64
+
   private let anchor = Anchor()
   public internal(set) var counters = TaskCounters()
   public internal(set) var todo: [Todo] = []
@@ -61,6 +67,8 @@ public struct MapReduce: ~Copyable {
   var waits: [TaskWait] = []
   var uploads: [TaskUpload] = []
   var outcomes: [TaskOutcome] = []
+  /// Whoever asked here, by slice.
+  private var tickets: [(slice: UInt32, ticket: UInt32)] = []
   private var admission = TaskAdmission()
   private var sequence: UInt64
   private var lastSlice: UInt32 = 0
@@ -102,18 +110,14 @@ public struct MapReduce: ~Copyable {
       return false
     }
     counters.begun &+= 1
-    let isOwn = arc.map { tree == .way || $0.contains(links.id.high) } ?? true
     let slice = TaskSlice(
       number: nextSlice(), question: question, parent: nil, arc: arc ?? .all(but: links.id.high), steps: 0,
-      beganAt: context.now, deadline: context.now + question.budget, isOwn: isOwn,
-      awaitsMap: isOwn)
+      beganAt: context.now, deadline: context.now + question.budget,
+      awaitsMap: arc.map { tree == .way || $0.contains(links.id.high) } ?? true)
     tickets.append((slice.number, ticket))
     open(slice, &links, &context)
     return true
   }
-
-  /// Whoever asked here, by slice.
-  private var tickets: [(slice: UInt32, ticket: UInt32)] = []
 
   /// How many nodes have been counted so far; nil when the task is over.
   public func progress(of ticket: UInt32) -> Int? {
@@ -171,11 +175,11 @@ public struct MapReduce: ~Copyable {
         admit(question, of: community, unixSeconds: unixSeconds, links, &context)
       else { return send(.refused(ticket: ticket), to: parent.id, on: ring, &links, &context) }
       counters.slices &+= 1
-      let isOwn = question.tree == .way || arc.contains(links.id.high)
       open(
         TaskSlice(
           number: nextSlice(), question: question, parent: parent, arc: arc, steps: steps,
-          beganAt: context.now, deadline: context.now + budget, isOwn: isOwn, awaitsMap: isOwn),
+          beganAt: context.now, deadline: context.now + budget,
+          awaitsMap: question.tree == .way || arc.contains(links.id.high)),
         &links, &context)
     case .poll(let ticket):
       let parent = (id: links.peers[slot].id, ticket: ticket)
@@ -185,8 +189,8 @@ public struct MapReduce: ~Copyable {
       report(to: parent, on: ring, &links, &context)
     case .working(let ticket, let nodes): onWorking(ticket, nodes, from: slot, links, context.now)
     case .answer(let ticket, let took, let part, let parts, let bytes):
+      guard onAnswer(ticket, took, part, of: parts, bytes, from: slot, links, context.now) else { return }
       send(.taken(ticket: ticket, part: part), to: links.peers[slot].id, on: ring, &links, &context)
-      onAnswer(ticket, took, part, of: parts, bytes, from: slot, links, &context)
     case .taken(let ticket, let part): onTaken(ticket, part, by: links.peers[slot].id)
     case .refused(let ticket): onRefused(ticket, from: slot, &links, &context)
     }
@@ -215,23 +219,23 @@ public struct MapReduce: ~Copyable {
   /// Whether this node sees to what a parent asks under a ticket, or has answered it.
   /// - Parameter question: nil: whatever it was.
   private func isKnown(_ parent: (id: OverlayID, ticket: UInt32), _ question: TaskQuestion?) -> Bool {
-    slices.contains { slice in
-      guard let known = slice.parent, known == parent else { return false }
-      return question == nil || slice.question == question
+    let isOpen = slices.contains { slice in
+      slice.parent.map { $0 == parent } == true && (question.map { $0 == slice.question } ?? true)
     }
-      || uploads.contains { upload in
-        upload.parent == parent
-          && (question == nil || (upload.asker, upload.sequence) == (question!.asker, question!.sequence))
-      }
+    let isAnswered = uploads.contains { upload in
+      upload.parent == parent
+        && (question.map { ($0.asker, $0.sequence) == (upload.asker, upload.sequence) } ?? true)
+    }
+    return isOpen || isAnswered
   }
 
   /// Shares a slice out, and has this node answer for itself.
   private mutating func open(_ slice: TaskSlice, _ links: inout Links, _ context: inout Context) {
     slices.append(slice)
     deadline = min(deadline, slice.deadline)
-    if slice.isOwn { todo.append(.map(slice: slice.number)) }
+    if slice.awaitsMap { todo.append(.map(slice: slice.number)) }
     share(slice, &links, &context)
-    if let parent = slice.parent, !isAllIn(slice.number) {
+    if let parent = slice.parent, awaitsChildren(slice.number) {
       send(
         .working(ticket: parent.ticket, nodes: 0), to: parent.id, on: slice.question.ring, &links, &context)
     }
@@ -246,9 +250,9 @@ public struct MapReduce: ~Copyable {
     send(.working(ticket: parent.ticket, nodes: 0), to: parent.id, on: slice.question.ring, &links, &context)
   }
 
-  /// Nothing but this node's own answer is missing, which comes at once: that says enough.
-  private func isAllIn(_ number: UInt32) -> Bool {
-    slices.first { $0.number == number }.map { $0.waiting == 0 } ?? true
+  /// Whether more than this node's own answer is missing, which comes at once and says enough.
+  private func awaitsChildren(_ number: UInt32) -> Bool {
+    slices.contains { $0.number == number && $0.waiting > 0 }
   }
 
   // MARK: - Coming in

@@ -56,15 +56,16 @@ struct TaskAdmission: ~Copyable {
       question.askedAt < unixSeconds + Self.ageMax && unixSeconds < question.askedAt + Self.ageMax
     guard isTimely, checks.take(at: now) else { return .limited }
     guard question.isAuthentic(in: community, under: suite) else { return .forged }
-    return admits(question.asker.id, question, at: now) ? .admitted : .limited
+    return admits(question, at: now) ? .admitted : .limited
   }
 
   /// Whether this node may ask this itself.
   mutating func mayAsk(_ question: TaskQuestion, at now: Instant) -> Bool {
-    admits(question.asker.id, question, at: now)
+    admits(question, at: now)
   }
 
-  private mutating func admits(_ asker: OverlayID, _ question: TaskQuestion, at now: Instant) -> Bool {
+  private mutating func admits(_ question: TaskQuestion, at now: Instant) -> Bool {
+    let asker = question.asker.id
     open.removeAll { $0.until <= now }
     if let i = open.firstIndex(where: { $0.asker == asker && $0.sequence == question.sequence }) {
       guard open[i].parts < Self.partsMax else { return false }

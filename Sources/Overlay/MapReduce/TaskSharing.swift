@@ -78,8 +78,7 @@ extension MapReduce {
   private mutating func miss(_ arc: Arc, of slice: Int, _ links: borrowing Links) {
     counters.abandoned &+= 1
     let size = max(Double(links[slices[slice].question.ring].size), 1)
-    let share = arc.from == arc.to ? 1 : Double(arc.to &- arc.from) / 18_446_744_073_709_551_616.0
-    slices[slice].tally.miss(arc, nodes: UInt32(max(1, min((size * share).rounded(), 4e9))))
+    slices[slice].tally.miss(arc, nodes: UInt32(max(1, min((size * arc.shareOfRing).rounded(), 4e9))))
   }
 
   // MARK: - Words of children
@@ -95,7 +94,11 @@ extension MapReduce {
     waits[w].isWorking = true
     waits[w].tries = 0
     waits[w].nodes = nodes
-    waits[w].dueAt = now + Self.pollPause
+    waits[w].dueAt = now + pollPause(for: waits[w].arc)
+  }
+
+  private func pollPause(for arc: Arc) -> Interval {
+    arc.shareOfRing > Self.largeShare ? Self.pollPauseOfLarge : Self.pollPause
   }
 
   /// The child does not do it: it is asked too much. It is missing, and others see to its part.
@@ -107,34 +110,36 @@ extension MapReduce {
     handOn(wait, &links, &context)
   }
 
+  /// - Returns: whether the child need not send it again.
   mutating func onAnswer(
     _ ticket: UInt32, _ took: UInt32, _ part: UInt8, of parts: UInt8, _ bytes: Frame, from slot: Int,
-    _ links: borrowing Links, _ context: inout Context
-  ) {
+    _ links: borrowing Links, _ now: Instant
+  ) -> Bool {
     guard let w = wait(ticket, slot, links) else {
       counters.late &+= 1
-      return
+      return true
     }
     if waits[w].parts.isEmpty { waits[w].parts = Array(repeating: [], count: Int(parts)) }
     guard waits[w].parts.count == Int(parts) else {
       counters.malformed &+= 1
-      return
+      return true
     }
-    guard waits[w].parts[Int(part)].isEmpty else { return }
+    guard waits[w].parts[Int(part)].isEmpty else { return true }
     guard keptBytes + bytes.count <= Self.keptBytesMax else {
       counters.noRoom &+= 1
-      return
+      return false
     }
     waits[w].parts[Int(part)] = bytes.bytes
     waits[w].isWorking = true
     waits[w].tries = 0
-    waits[w].dueAt = context.now + Self.pollPause
-    guard !waits[w].parts.contains(where: \.isEmpty) else { return }
+    waits[w].dueAt = now + pollPause(for: waits[w].arc)
+    guard !waits[w].parts.contains(where: \.isEmpty) else { return true }
     let wait = waits.remove(at: w)
-    guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
+    guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return true }
     slices[i].waiting -= 1
-    take(Array(wait.parts.joined()), took, wait, in: i, links, context.now)
+    take(Array(wait.parts.joined()), took, wait, in: i, links, now)
     closeIfAllIn(wait.slice)
+    return true
   }
 
   /// Takes in what a child has answered for its part.

@@ -16,9 +16,7 @@ struct TaskSlice {
   let beganAt: Instant
   /// What is not in by then is missing.
   let deadline: Instant
-  /// Whether this node answers for itself: it stands in the slice, or on the way.
-  let isOwn: Bool
-  /// Whether its own answer is still to come.
+  /// Whether this node's own answer is still to come: it stands in the slice, or on the way.
   var awaitsMap: Bool
   /// Children that are waited for.
   var waiting = 0
