@@ -47,13 +47,13 @@ import Testing
     return waiting.filter { $0.1 > 0 }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map(\.0)
   }
 
-  @Test(arguments: [1, 2, 3, 4] as [UInt64]) func aChildThatDiesOrLagsFailsNobody(seed: UInt64) throws {
-    let world = ring(300, seed: seed)
+  @Test(arguments: [1, 2] as [UInt64]) func aChildThatDiesOrLagsFailsNobody(seed: UInt64) throws {
+    let world = ring(200, seed: seed)
     var random = Random(seed: seed)
-    var alive = 300
-    for round in 1...6 as ClosedRange<UInt32> {
-      var asker = Int(random.below(300))
-      while !world.isAlive(asker) { asker = Int(random.below(300)) }
+    var alive = 200
+    for round in 1...4 as ClosedRange<UInt32> {
+      var asker = Int(random.below(200))
+      while !world.isAlive(asker) { asker = Int(random.below(200)) }
       ask(world, asker, "consistency", ticket: round)
       // The question has come to some, which have passed it on.
       world.run(for: .milliseconds(40 + random.below(120)))

@@ -192,8 +192,10 @@ extension MapReduce {
   /// Asks a child again, or gives it up: then the next of `waits` stands in its place.
   private mutating func askAgain(_ w: Int, _ links: inout Links, _ context: inout Context) {
     let ring = slices.first { $0.number == waits[w].slice }?.question.ring ?? .main
-    let isLinked = links.peer(waits[w].child).map { links[ring].contains($0) } ?? false
-    guard isLinked, waits[w].tries < Self.triesMax else {
+    guard let child = links.peer(waits[w].child) else {
+      return handOn(waits.remove(at: w), hasParted: true, &links, &context)
+    }
+    guard links.peers[child].isUp, waits[w].tries < Self.triesMax else {
       let wait = waits.remove(at: w)
       if let i = slices.firstIndex(where: { $0.number == wait.slice }) {
         slices[i].tally.note(silent: wait.child)
@@ -216,11 +218,17 @@ extension MapReduce {
   }
 
   /// A child does nothing: its part goes to whoever stands next to it. On a way nobody does.
-  private mutating func handOn(_ wait: TaskWait, _ links: inout Links, _ context: inout Context) {
+  /// - Parameter hasParted: the link was let go, and the child may well be there for others.
+  private mutating func handOn(
+    _ wait: TaskWait, hasParted: Bool = false, _ links: inout Links, _ context: inout Context
+  ) {
     guard let i = slices.firstIndex(where: { $0.number == wait.slice }) else { return }
     let question = slices[i].question
     if question.tree == .way { miss(wait.arc, of: i, links) }
-    let parts = question.tree == .way ? BoundedArray() : wait.arc.parts(around: wait.child.high)
+    var parts = BoundedArray<2, Arc>()
+    if question.tree == .everybody {
+      if hasParted { parts.append(wait.arc) } else { parts = wait.arc.parts(around: wait.child.high) }
+    }
     for p in 0..<parts.count {
       if wait.turns < Self.turnsMax, wait.deadline > context.now,
         let heir = links.heir(

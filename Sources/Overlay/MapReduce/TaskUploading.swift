@@ -60,7 +60,8 @@ extension MapReduce {
     }
   }
 
-  /// The parent wants to know what this node is at.
+  /// The parent wants to know what this node is at. It asks again when an answer is late by its own reckoning
+  /// of the way: by this node's, which may be far longer, it would be sent too late.
   mutating func report(
     to parent: (id: OverlayID, ticket: UInt32), on ring: RingKind, _ links: inout Links,
     _ context: inout Context
@@ -69,7 +70,7 @@ extension MapReduce {
       let nodes = slice.counted.plus(atWork(for: slice.number))
       send(.working(ticket: parent.ticket, nodes: nodes), to: parent.id, on: ring, &links, &context)
     } else if let u = uploads.firstIndex(where: { $0.parent == parent }),
-      uploads[u].sentAt + uploads[u].patience <= context.now
+      uploads[u].sentAt + Self.patienceMin <= context.now
     {
       uploads[u].sentAt = context.now
       counters.resent &+= 1
