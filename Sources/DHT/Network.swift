@@ -32,7 +32,7 @@ public enum Delivery: BitwiseCopyable, Sendable {
   case claim(peer: Int, PacketRef)
   /// A message of a member (`MemberMessageType`), from the slot of its community on.
   case member(peer: Int, PacketRef)
-  case data(peer: Int, content: UInt8, counter: UInt64, PacketRef)
+  case data(peer: Int, content: UInt8, offload: UInt16, counter: UInt64, PacketRef)
 }
 
 /// A place on the ring with its share of the directory.
@@ -83,11 +83,30 @@ public struct Network: ~Copyable {
     -> Delivery
   {
     lastAt = context.now
+    return receive(links.receive(ref, from: .endpoint(endpoint), &context), ref, endpoint, &context)
+  }
+
+  /// Takes a record that was opened elsewhere.
+  /// - Parameters:
+  ///   - body: its packet, in a slot that goes with it.
+  ///   - counter: that of the record.
+  public mutating func receive(
+    opened: Opened, _ body: PacketRef, counter: UInt64, from endpoint: Endpoint, _ context: inout Context
+  ) -> Delivery {
+    lastAt = context.now
+    let arrival = links.receive(
+      opened: opened, body, counter: counter, from: .endpoint(endpoint), &context)
+    return receive(arrival, body, endpoint, &context)
+  }
+
+  private mutating func receive(
+    _ first: Arrival, _ ref: PacketRef, _ endpoint: Endpoint, _ context: inout Context
+  ) -> Delivery {
     var ref = ref
-    var origin = Origin.endpoint(endpoint)
+    var arrival = first
     // A datagram may carry a routed one, and that a record that carries another: never deeper.
-    for _ in 0..<3 {
-      switch links.receive(ref, from: origin, &context) {
+    for depth in 0..<3 {
+      switch arrival {
       case .none:
         context.pool.release(ref)
         return .none
@@ -99,15 +118,17 @@ public struct Network: ~Copyable {
         receive(type, context.pool.frame(body), from: peer, &context)
         context.pool.release(ref)
         return .none
-      case .data(let peer, let content, let counter, let packet):
-        return .data(peer: peer, content: content, counter: counter, packet)
+      case .data(let peer, let content, let offload, let counter, let packet):
+        return .data(peer: peer, content: content, offload: offload, counter: counter, packet)
       case .routed(let message, let hop, let number):
         guard let (header, payload) = links.forward(message, from: hop, number: number, &context) else {
           return .none
         }
         if header.payload == .datagram {
           ref = payload
-          origin = .routed(header.source, via: header.sourceVia)
+          if depth < 2 {
+            arrival = links.receive(ref, from: .routed(header.source, via: header.sourceVia), &context)
+          }
           continue
         }
         receive(header, context.pool.frame(payload), from: hop, &context)

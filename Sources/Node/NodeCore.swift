@@ -74,7 +74,8 @@ public struct NodeCore: ~Copyable {
 
   public init(_ configuration: NodeConfiguration, at now: Instant) {
     var entropy = SecureRandom(seed: configuration.entropy, suite: configuration.identity.suite)
-    let capabilities: Capabilities = configuration.tunnel == nil ? [.aes256gcm, .seed] : [.aes256gcm]
+    var capabilities: Capabilities = configuration.tunnel == nil ? [.seed] : [.offload]
+    if configuration.identity.suite == .stub || Sodium.hasAES { capabilities.insert(.aes256gcm) }
     var sessions = SessionTable(
       identity: configuration.identity, network: configuration.overlay,
       incarnation: configuration.incarnation,
@@ -173,7 +174,12 @@ public struct NodeCore: ~Copyable {
 
   /// A datagram came from the underlay. Takes its slot.
   public mutating func receive(_ datagram: PacketRef, from endpoint: Endpoint, _ context: inout Context) {
-    switch network.receive(datagram, from: endpoint, &context) {
+    receive(network.receive(datagram, from: endpoint, &context), &context)
+    settle(&context)
+  }
+
+  mutating func receive(_ delivery: Delivery, _ context: inout Context) {
+    switch delivery {
     case .none: break
     case .claim(let peer, let packet):
       if tunnel == nil { context.pool.release(packet) }
@@ -181,11 +187,11 @@ public struct NodeCore: ~Copyable {
     case .member(let peer, let packet):
       if tunnel == nil { context.pool.release(packet) }
       tunnel?.value.receiveFromMember(packet, from: peer, &network, &context)
-    case .data(let peer, let content, let counter, let packet):
+    case .data(let peer, let content, let offload, let counter, let packet):
       if tunnel == nil { context.pool.release(packet) }
-      tunnel?.value.receive(packet, from: peer, content: content, counter: counter, &network, &context)
+      tunnel?.value.receive(
+        packet, from: peer, content: content, offload: offload, counter: counter, &network, &context)
     }
-    settle(&context)
   }
 
   /// A socket that the core has opened, or a connection, is gone.

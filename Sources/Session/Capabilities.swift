@@ -12,6 +12,8 @@ public struct Capabilities: OptionSet, Hashable, Sendable, BitwiseCopyable {
   public static let aes256gcm = Capabilities(rawValue: 1 << 0)
   /// The node only bootstraps and relays: it carries no community.
   public static let seed = Capabilities(rawValue: 1 << 1)
+  /// Records may say that the checksum of their packet is partial, and that it is one of a train.
+  public static let offload = Capabilities(rawValue: 1 << 2)
 }
 
 extension Capabilities: WireCodable {

@@ -191,18 +191,24 @@ public struct Tunnel: ~Copyable {
 
   /// Takes data of a peer and its slot.
   public mutating func receive(
-    _ packet: PacketRef, from slot: Int, content: UInt8, counter: UInt64, _ network: inout Network,
-    _ context: inout Context
+    _ packet: PacketRef, from slot: Int, content: UInt8, offload: UInt16, counter: UInt64,
+    _ network: inout Network, _ context: inout Context
   ) {
-    guard let session = network.links.peers[slot].session,
-      network.links.sessions.community(session, receiveSlot: content & Content.classMask)
-        == Links.community
-    else {
+    guard isMember(slot, content, network) else {
       counters.noMember &+= 1
       return context.pool.release(packet)
     }
     guard content & ~Content.classMask != 0 else {
+      guard complete(context.pool.frame(packet), offload) else {
+        counters.malformed &+= 1
+        return context.pool.release(packet)
+      }
       return accept(packet, from: slot, &network, &context)
+    }
+    // Who cuts a packet in two sums it.
+    guard offload == 0 else {
+      counters.malformed &+= 1
+      return context.pool.release(packet)
     }
     let isFirst = content & Content.firstPart != 0
     let whole = reassembly.add(peer: slot, counter: counter, isFirst: isFirst, packet, &context)
@@ -210,8 +216,15 @@ public struct Tunnel: ~Copyable {
     if let whole { accept(whole, from: slot, &network, &context) }
   }
 
+  /// Whether the content byte is that of our community, of which the peer is a member.
+  func isMember(_ slot: Int, _ content: UInt8, _ network: borrowing Network) -> Bool {
+    guard let session = network.links.peers[slot].session else { return false }
+    return network.links.sessions.community(session, receiveSlot: content & Content.classMask)
+      == Links.community
+  }
+
   /// Delivers a packet whose source belongs to the peer and whose destination is this node.
-  private mutating func accept(
+  mutating func accept(
     _ packet: PacketRef, from slot: Int, _ network: inout Network, _ context: inout Context
   ) {
     let frame = context.pool.frame(packet)
@@ -369,6 +382,8 @@ public struct TunnelCounters: Sendable, BitwiseCopyable {
   public var noMember: UInt64 = 0
   public var spoofed: UInt64 = 0
   public var foreignDestination: UInt64 = 0
+  /// Marked as having met congestion, for ends that do not know what that means.
+  public var congested: UInt64 = 0
   public var unresolved: UInt64 = 0
   public var badClaims: UInt64 = 0
   /// Addresses that linked members were asked for, and that one of them knew.

@@ -64,6 +64,7 @@ final class Daemon {
   let mailbox: Mailbox
   let sockets: Sockets
   var device: Device?
+  let data: DataPlane
   var core: NodeCore
   var context: Context
   var bootstraps: Bootstraps
@@ -80,7 +81,7 @@ final class Daemon {
   private let signals: SignalDescriptor
   private let monitor: NetworkMonitor
   private let netlink: Netlink
-  private let loop: EventLoop
+  let loop: EventLoop
   private let server: ControlServer
   /// Held for its lock.
   private let directory: StateDirectory
@@ -99,6 +100,7 @@ final class Daemon {
     mailbox = parts.mailbox
     sockets = parts.sockets
     device = parts.device
+    data = DataPlane(parts.device?.tun.offload ?? [])
     concerns = parts.concerns
     signals = parts.signals
     monitor = parts.monitor
@@ -191,8 +193,8 @@ final class Daemon {
     }
     if isReady(Source.device) { readDevice() }
     if isReady(Source.socket) {
-      read(sockets.main)
-      if let former = sockets.former { read(former) }
+      readRuns(sockets.main)
+      if let former = sockets.former { readRuns(former) }
     }
     if isReady(Self.listenerToken) { accept() }
     sockets.streams.expire(at: context.now)
@@ -239,29 +241,6 @@ final class Daemon {
       log.notice("told to leave", metadata: ["reason": "signal \(signal)"])
       ending = ending ?? .left
     }
-  }
-
-  private func readDevice() {
-    guard let device else { return }
-    for _ in 0..<Self.batchMax {
-      guard let slot = context.pool.take(length: PacketPool.payloadMax) else {
-        device.discard()
-        break
-      }
-      guard let length = device.tun.read(into: context.pool.frame(slot)) else {
-        context.pool.release(slot)
-        break
-      }
-      core.send(PacketRef(slot: slot.slot, offset: slot.offset, length: UInt16(length)), &context)
-      drain()
-    }
-    guard device.tun.isLost else { return }
-    loop.remove(device.tun.fd)
-    ending =
-      ending
-      ?? .failed(
-        Failure(
-          .failed, "the interface \(device.tun.name) was deleted by another program: start the node again"))
   }
 
   private func read(_ socket: UDPSocket) {

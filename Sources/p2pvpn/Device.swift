@@ -9,7 +9,6 @@ final class Device {
   let tun: TUNDevice
   private let netlink: Netlink
   private(set) var address: IPPrefix?
-  private let scratch = Scratch(capacity: Tunnel.mtu)
 
   /// Makes the interface and switches it on.
   init(name: String?, netlink: Netlink) throws(CallError) {
@@ -20,9 +19,6 @@ final class Device {
     try? netlink.stopAddressGeneration(tun.index)
     try netlink.setUp(tun.index, mtu: Tunnel.mtu)
   }
-
-  /// Reads a packet that nobody has room for, and forgets it: else the loop would be told of it for ever.
-  func discard() { _ = tun.read(into: scratch.frame) }
 
   /// Adds an address that stays; fails where the machine has no IPv6.
   func add(_ prefix: IPPrefix) throws(CallError) { try netlink.addAddress(tun.index, prefix) }

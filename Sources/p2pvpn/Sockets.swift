@@ -65,7 +65,8 @@ final class Sockets {
   /// Puts a socket on a port of the system's choice in the place of the main one, with its token of the loop,
   /// and listens for connections on the same port where it can be had.
   func rebind(token: UInt32, pool: inout PacketPool) throws(CallError) {
-    let fresh = try UDPSocket(listen: Endpoint(main.local.address, port: 0), batch: main.batch)
+    let fresh = try UDPSocket(
+      listen: Endpoint(main.local.address, port: 0), batch: main.batch, aggregates: true)
     try loop.add(fresh.fd, token: token)
     if former == nil {
       former = main

@@ -148,13 +148,13 @@ struct Startup {
   /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A
   /// seed is of no use where nobody looks for it.
   private mutating func makeSocket() throws(Failure) -> UDPSocket {
-    if let listen = options.listen { return try explaining { try UDPSocket(listen: listen) } }
+    if let listen = options.listen { return try explaining { try UDPSocket(listen: listen, aggregates: true) } }
     let port = Arguments.defaultPort
     do {
-      return try UDPSocket(listen: Endpoint(.unspecified, port: port))
+      return try UDPSocket(listen: Endpoint(.unspecified, port: port), aggregates: true)
     } catch {
       guard error.code == EADDRINUSE, membership != nil else { throw Failure(error) }
-      let socket = try explaining { try UDPSocket() }
+      let socket = try explaining { try UDPSocket(aggregates: true) }
       log.warning(
         "port \(Arguments.defaultPort) is in use by another program: took a free one",
         metadata: ["port": "\(socket.local.port)"])

@@ -42,8 +42,9 @@ public enum Arrival: BitwiseCopyable, Sendable {
   /// A routed message, beginning with its header, and the peer that handed it on.
   /// `number` is 0 unless the peer wants to know what becomes of it.
   case routed(PacketRef, from: Int, number: UInt32)
-  /// Data of a community: the content byte and the packet. `counter` is that of its record.
-  case data(peer: Int, content: UInt8, counter: UInt64, PacketRef)
+  /// Data of a community: the content byte, what the record says of the packet, and that. `counter` is that
+  /// of the record.
+  case data(peer: Int, content: UInt8, offload: UInt16, counter: UInt64, PacketRef)
 }
 
 /// What changed, for the layers above.

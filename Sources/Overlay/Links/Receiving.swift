@@ -35,29 +35,35 @@ extension Links {
       answerUnknown(datagram, from: origin, &context)
       return .none
     case .opened(let opened):
-      // No offload is negotiated in this version, so none may be hinted at.
-      guard opened.offload == 0 else {
-        counters.malformed &+= 1
-        return .none
-      }
-      if opened.confirmed {
-        guard linkUp(opened.session, restarted: opened.restarted, from: origin, &context) != nil else {
-          return .none
-        }
-      }
-      guard let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp
-      else {
-        counters.unknownPeer &+= 1
-        return .none
-      }
       let before = UInt16(SessionTable.headerBytes + SessionTable.contentBytes)
       let body = PacketRef(
         slot: ref.slot, offset: ref.offset + before, length: ref.length - UInt16(SessionTable.overhead))
-      if !isReflection(body, opened.content, context) { note(slot, from: origin, &context) }
-      return dispatch(
-        body, content: opened.content, counter: datagram.little(4, as: UInt64.self), from: slot, origin,
-        &context)
+      let counter = datagram.little(4, as: UInt64.self)
+      return receive(opened: opened, body, counter: counter, from: origin, &context)
     }
+  }
+
+  /// Takes what an authentic record says. The slot stays the caller's.
+  public mutating func receive(
+    opened: Opened, _ body: PacketRef, counter: UInt64, from origin: Origin, _ context: inout Context
+  ) -> Arrival {
+    // What is said of a packet is said of data only.
+    guard opened.offload == 0 || opened.content & Content.classMask >= Content.communities else {
+      counters.malformed &+= 1
+      return .none
+    }
+    if opened.confirmed {
+      guard linkUp(opened.session, restarted: opened.restarted, from: origin, &context) != nil else {
+        return .none
+      }
+    }
+    guard let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp
+    else {
+      counters.unknownPeer &+= 1
+      return .none
+    }
+    if !isReflection(body, opened.content, context) { note(slot, from: origin, &context) }
+    return dispatch(body, opened, counter: counter, from: slot, origin, &context)
   }
 
   /// Whether the record has come by a socket that is only for a look at a box: it makes no path.
@@ -67,10 +73,10 @@ extension Links {
   }
 
   private mutating func dispatch(
-    _ body: PacketRef, content: UInt8, counter: UInt64, from slot: Int, _ origin: Origin,
+    _ body: PacketRef, _ opened: Opened, counter: UInt64, from slot: Int, _ origin: Origin,
     _ context: inout Context
   ) -> Arrival {
-    switch content {
+    switch opened.content {
     case Content.control:
       return receiveMessage(body, from: slot, origin, &context)
     case Content.routed:
@@ -79,11 +85,12 @@ extension Links {
       let rest = PacketRef(slot: body.slot, offset: body.offset + 4, length: body.length - 4)
       return .routed(rest, from: slot, number: context.pool.frame(body).big(0, as: UInt32.self))
     default:
-      guard content & Content.classMask >= Content.communities else {
+      guard opened.content & Content.classMask >= Content.communities else {
         counters.malformed &+= 1
         return .none
       }
-      return .data(peer: slot, content: content, counter: counter, body)
+      return .data(
+        peer: slot, content: opened.content, offload: opened.offload, counter: counter, body)
     }
   }
 

@@ -157,7 +157,7 @@ extension Links {
     }
   }
 
-  private mutating func noteSent(_ bytes: Int, _ slot: Int, _ index: Int, _ now: Instant) {
+  mutating func noteSent(_ bytes: Int, _ slot: Int, _ index: Int, _ now: Instant) {
     if peers[slot].sentBytes == 0, index > 0 {
       peers[slot].paths[index]!.probe.isUrgent = true
       wake(slot, at: now)

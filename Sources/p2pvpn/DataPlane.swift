@@ -1,0 +1,130 @@
+// The driver's half of the quick way of data: what the device has goes to peers in runs of datagrams, and what
+// runs bring goes to the device in trains.
+
+import Base
+import Node
+import Platform
+import VPN
+
+/// The memory of the data plane, and what is under way in it. Belongs to the thread of the loop.
+final class DataPlane {
+  /// Where a packet of the device begins in its buffer: behind its virtio header, and so that four bytes of a
+  /// record find room.
+  static let packetAt = 64
+  /// Superpackets are at most this long, and a few bytes more where coalescing begins anew.
+  private static let deviceBytes = 65_536 + 1_024
+  private static let coalescerBytes = 2 * 65_536 + 4_096
+
+  let runs = UDPRuns()
+  var run = DatagramRun()
+  var coalescer: Coalescer
+  /// What the device has handed over.
+  let packet: Scratch
+  private(set) var refused: UInt64 = 0
+  private let coalescerMemory: Scratch
+
+  init(_ offload: TUNOffload) {
+    packet = Scratch(capacity: Self.packetAt + Self.deviceBytes)
+    coalescerMemory = Scratch(capacity: Self.coalescerBytes)
+    coalescer = Coalescer(
+      buffer: coalescerMemory.frame, mtu: Tunnel.mtu, canPartial: offload.contains(.checksum),
+      canTCP: offload.contains(.tcp), canUDP: offload.contains(.udp))
+  }
+
+  /// What a read of the device brought.
+  enum Reading {
+    case nothing
+    /// No packet that can be sent: it is counted.
+    case refused
+    case train(Train)
+  }
+
+  /// Reads what the device has next into `packet`.
+  func read(_ device: TUNDevice) -> Reading {
+    let header = Self.packetAt - TUNDevice.headerBytes
+    guard let bytes = device.read(into: packet.frame.dropping(header)) else { return .nothing }
+    guard bytes > TUNDevice.headerBytes, let virtio = VirtioHeader(packet.frame.dropping(header)),
+      let train = Train(packet.frame.slice(Self.packetAt, bytes - TUNDevice.headerBytes), virtio)
+    else {
+      refused &+= 1
+      return .refused
+    }
+    return .train(train)
+  }
+}
+
+extension Daemon {
+  /// Takes up to 64 packets or superpackets of the device.
+  func readDevice() {
+    guard let device else { return }
+    reading: for _ in 0..<Self.batchMax {
+      switch data.read(device.tun) {
+      case .nothing: break reading
+      case .refused: continue
+      case .train(let train): send(train)
+      }
+    }
+    flushRun()
+    settleData()
+    guard device.tun.isLost else { return }
+    loop.remove(device.tun.fd)
+    ending =
+      ending
+      ?? .failed(
+        Failure(
+          .failed, "the interface \(device.tun.name) was deleted by another program: start the node again"))
+  }
+
+  private func send(_ train: Train) {
+    let buffer = data.packet.frame
+    guard var outgoing = core.begin(train, in: buffer, packetAt: DataPlane.packetAt, &context) else {
+      return sendOneByOne(train)
+    }
+    while !core.seal(&outgoing, into: &data.run, &context) { flushRun() }
+  }
+
+  /// The packets of a train, each with its own checksum, go the usual way.
+  private func sendOneByOne(_ train: Train) {
+    var packets = PlainPackets(train, buffer: data.packet.frame, packetAt: DataPlane.packetAt)
+    while let slot = context.pool.take(length: PacketPool.payloadMax) {
+      guard let length = packets.next(into: context.pool.frame(slot)) else {
+        return context.pool.release(slot)
+      }
+      core.send(PacketRef(slot: slot.slot, offset: slot.offset, length: UInt16(length)), &context)
+      drain()
+    }
+  }
+
+  private func flushRun() {
+    guard !data.run.isEmpty else { return }
+    sockets.main.send(
+      run: data.run.frame, segmentBytes: data.run.segmentBytes, to: data.run.endpoint,
+      tos: data.run.trafficClass)
+    data.run.removeAll()
+  }
+
+  /// Takes the runs that the main socket has.
+  func readRuns(_ socket: UDPSocket) {
+    for i in 0..<socket.receive(runs: data.runs) {
+      let run = data.runs[i]
+      var offset = 0
+      while offset < run.frame.count {
+        let bytes = min(run.segmentBytes, run.frame.count - offset)
+        let datagram = run.frame.slice(offset, bytes)
+        let finished = core.receive(
+          datagram, from: run.from, trafficClass: run.tos, into: &data.coalescer, &context)
+        if let finished { device?.tun.write(finished) }
+        if context.effects.count > 0 { drain() }
+        offset += bytes
+      }
+    }
+    if let finished = data.coalescer.finish() { device?.tun.write(finished) }
+    settleData()
+  }
+
+  /// What trains have led to: a path that is new, an address that is asked for.
+  private func settleData() {
+    core.settleData(&context)
+    drain()
+  }
+}
