@@ -83,7 +83,7 @@ public struct Network: ~Copyable {
     -> Delivery
   {
     lastAt = context.now
-    return receive(links.receive(ref, from: .endpoint(endpoint), &context), ref, endpoint, &context)
+    return receive(links.receive(ref, from: .endpoint(endpoint), &context), ref, &context)
   }
 
   /// Takes a record that was opened elsewhere.
@@ -91,16 +91,15 @@ public struct Network: ~Copyable {
   ///   - body: its packet, in a slot that goes with it.
   ///   - counter: that of the record.
   public mutating func receive(
-    opened: Opened, _ body: PacketRef, counter: UInt64, from endpoint: Endpoint, _ context: inout Context
+    opened: Opened, _ body: PacketRef, counter: UInt64, from origin: Origin, _ context: inout Context
   ) -> Delivery {
     lastAt = context.now
-    let arrival = links.receive(
-      opened: opened, body, counter: counter, from: .endpoint(endpoint), &context)
-    return receive(arrival, body, endpoint, &context)
+    return receive(
+      links.receive(opened: opened, body, counter: counter, from: origin, &context), body, &context)
   }
 
   private mutating func receive(
-    _ first: Arrival, _ ref: PacketRef, _ endpoint: Endpoint, _ context: inout Context
+    _ first: Arrival, _ ref: PacketRef, _ context: inout Context
   ) -> Delivery {
     var ref = ref
     var arrival = first

@@ -36,7 +36,7 @@ extension NodeCore {
     _ datagram: Frame, from endpoint: Endpoint, trafficClass: UInt8, into coalescer: inout Coalescer,
     _ context: inout Context
   ) -> Frame? {
-    if Self.hasData(datagram), tunnel != nil {
+    if tunnel != nil {
       let delivery =
         tunnel?.value.receive(
           datagram, from: endpoint, trafficClass: trafficClass, into: &coalescer, &network, &context) ?? .plain
@@ -44,12 +44,11 @@ extension NodeCore {
       case .taken: return nil
       case .write(let finished): return finished
       case .plain: break
-      case .opened(let opened, let packet):
+      case .opened(let opened, let packet, let counter, let origin):
         let slot = context.pool.take(copying: packet)
         coalescer.abandon()
         guard let slot else { return nil }
-        let counter = datagram.little(4, as: UInt64.self)
-        receive(network.receive(opened: opened, slot, counter: counter, from: endpoint, &context), &context)
+        receive(network.receive(opened: opened, slot, counter: counter, from: origin, &context), &context)
         settle(&context)
         return nil
       }
@@ -61,8 +60,10 @@ extension NodeCore {
   /// Lets everything else of the node react to what the quick way has noticed.
   public mutating func settleData(_ context: inout Context) { settle(&context) }
 
-  /// Whether it looks like a record of a data space: those of the control plane have space 0.
-  private static func hasData(_ datagram: Frame) -> Bool {
-    datagram.count >= 32 && datagram[0] == SessionTable.recordKind && datagram[11] != 0
+  /// Passes on what of a run goes through a circuit of this node, where it stands.
+  public mutating func forward(
+    _ run: Frame, segmentBytes: Int, from endpoint: Endpoint, at now: Instant
+  ) -> RunForwarding {
+    network.links.forward(run, segmentBytes: segmentBytes, from: endpoint, at: now)
   }
 }

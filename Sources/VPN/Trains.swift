@@ -27,7 +27,7 @@ public enum TrainDelivery: Sendable, BitwiseCopyable {
   /// It is not for this way, and nothing was done: hand it over in a slot.
   case plain
   /// It was opened, and is not for this way: hand its packet over in a slot.
-  case opened(Opened, packet: Frame)
+  case opened(Opened, packet: Frame, counter: UInt64, Origin)
 }
 
 extension Tunnel {
@@ -64,7 +64,7 @@ extension Tunnel {
     _ context: inout Context
   ) -> Bool {
     while let text = train.waiting ?? train.cutter.next() {
-      let bytes = text.count + Self.recordBytes
+      let bytes = text.count + train.way.datagramOverhead
       guard let room = run.room(bytes, to: train.way.endpoint, trafficClass: train.trafficClass) else {
         train.waiting = text
         return false
@@ -81,22 +81,23 @@ extension Tunnel {
     return true
   }
 
-  /// What a record adds to its four bytes and its packet.
-  static var recordBytes: Int { 28 }
-
   /// Takes a datagram with a record of a data space.
   /// - Parameter trafficClass: of the header that it came in.
   public mutating func receive(
     _ datagram: Frame, from endpoint: Endpoint, trafficClass: UInt8, into coalescer: inout Coalescer,
     _ network: inout Network, _ context: inout Context
   ) -> TrainDelivery {
-    let textBytes = datagram.count - Self.recordBytes
-    guard textBytes >= 4, let text = coalescer.room(textBytes) else { return .plain }
-    switch network.links.open(datagram, into: text, from: endpoint, &context) {
+    guard let (record, origin) = network.links.dataRecord(in: datagram, from: endpoint),
+      let text = coalescer.room(record.count - Links.recordOverhead)
+    else { return .plain }
+    switch network.links.open(record, into: text, from: origin, &context) {
     case .data(let slot, let opened):
       return accept(text, opened, trafficClass, from: slot, &coalescer, &network, &context)
+        ?? .opened(
+          opened, packet: text.dropping(4), counter: record.little(4, as: UInt64.self), origin)
     case .other(let opened):
-      return .opened(opened, packet: text.dropping(4))
+      return .opened(
+        opened, packet: text.dropping(4), counter: record.little(4, as: UInt64.self), origin)
     case .notOpened:
       coalescer.abandon()
       return .plain
@@ -107,15 +108,14 @@ extension Tunnel {
   }
 
   /// Takes an opened packet of a peer: what continues the last one needs no further look.
+  /// - Returns: nil when it is one that needs another.
   private mutating func accept(
     _ text: Frame, _ opened: Opened, _ trafficClass: UInt8, from slot: Int, _ coalescer: inout Coalescer,
     _ network: inout Network, _ context: inout Context
-  ) -> TrainDelivery {
+  ) -> TrainDelivery? {
     let packet = text.dropping(4)
     // What is for all has another first byte than an IP packet, and is told apart elsewhere.
-    guard isMember(slot, opened.content, network), packet.count >= 20, (4...6).contains(packet[0] >> 4) else {
-      return .opened(opened, packet: packet)
-    }
+    guard isMember(slot, opened.content, network), packet.count >= 20, Self.isIP(packet) else { return nil }
     guard trafficClass & 3 == 0 || Congestion.pass(outer: trafficClass, to: packet) else {
       counters.congested &+= 1
       coalescer.abandon()
@@ -131,15 +131,18 @@ extension Tunnel {
       return .taken
     case .fresh(let header):
       guard routes[header.source] == UInt32(slot), isOwn(header.destination) else {
-        return .opened(opened, packet: packet)
+        return nil
       }
       if network.links.peers[slot].receivedBytes == 0 { verifyShown(slot, &network, &context) }
       finished = coalescer.begin()
     }
     network.links.noteReceived(packet.count, from: slot, context.now)
     counters.received &+= 1
-    return finished.map { .write($0) } ?? .taken
+    if let finished { return .write(finished) }
+    return .taken
   }
+
+  private static func isIP(_ packet: Frame) -> Bool { packet[0] >> 4 == 4 || packet[0] >> 4 == 6 }
 
   /// Sums a packet whose record says that its checksum is partial.
   /// - Returns: false when that may not be said of it.

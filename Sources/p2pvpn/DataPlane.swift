@@ -107,19 +107,32 @@ extension Daemon {
   func readRuns(_ socket: UDPSocket) {
     for i in 0..<socket.receive(runs: data.runs) {
       let run = data.runs[i]
-      var offset = 0
-      while offset < run.frame.count {
-        let bytes = min(run.segmentBytes, run.frame.count - offset)
-        let datagram = run.frame.slice(offset, bytes)
-        let finished = core.receive(
-          datagram, from: run.from, trafficClass: run.tos, into: &data.coalescer, &context)
-        if let finished { device?.tun.write(finished) }
-        if context.effects.count > 0 { drain() }
-        offset += bytes
+      var rest = run.frame
+      while !rest.isEmpty {
+        let taken: Int
+        switch core.forward(rest, segmentBytes: run.segmentBytes, from: run.from, at: context.now) {
+        case .onward(let bytes, let endpoint):
+          sockets.main.send(
+            run: rest.prefix(bytes), segmentBytes: run.segmentBytes, to: endpoint, tos: run.tos)
+          taken = bytes
+        case .dropped(let bytes):
+          taken = bytes
+        case .notForwarded:
+          taken = min(run.segmentBytes, rest.count)
+          receive(rest.prefix(taken), run)
+        }
+        rest = rest.dropping(taken)
       }
     }
     if let finished = data.coalescer.finish() { device?.tun.write(finished) }
     settleData()
+  }
+
+  private func receive(_ datagram: Frame, _ run: UDPRun) {
+    let finished = core.receive(
+      datagram, from: run.from, trafficClass: run.tos, into: &data.coalescer, &context)
+    if let finished { device?.tun.write(finished) }
+    if context.effects.count > 0 { drain() }
   }
 
   /// What trains have led to: a path that is new, an address that is asked for.

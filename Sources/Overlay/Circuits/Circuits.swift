@@ -258,21 +258,26 @@ extension Links {
   mutating func receiveAtEnd(
     _ ref: PacketRef, _ header: CircuitHeader, from endpoint: Endpoint, _ context: inout Context
   ) -> Arrival {
-    guard let end = circuitEnds.receiver(header.label), end.farLabel != 0, isPresent(end.relay),
-      isProven(endpoint, of: end.relay.slot)
-    else {
+    guard let origin = originAtEnd(header, from: endpoint) else {
       counters.circuitUnknown &+= 1
       return .none
     }
     let before = UInt16(CircuitHeader.byteCount)
     let inner = PacketRef(slot: ref.slot, offset: ref.offset + before, length: ref.length - before)
-    let origin = Origin.circuit(relay: end.relayID, label: end.farLabel)
     switch context.pool.frame(inner)[0] {
     case SessionTable.recordKind: return receiveRecord(inner, from: origin, &context)
     case SessionTable.resetKind: receiveReset(context.pool.frame(inner), &context)
     default: counters.malformed &+= 1
     }
     return .none
+  }
+
+  /// The circuit by which a datagram came, if this node is an end of it; nil when it came from elsewhere.
+  func originAtEnd(_ header: CircuitHeader, from endpoint: Endpoint) -> Origin? {
+    guard let end = circuitEnds.receiver(header.label), end.farLabel != 0, isPresent(end.relay),
+      isProven(endpoint, of: end.relay.slot)
+    else { return nil }
+    return .circuit(relay: end.relayID, label: end.farLabel)
   }
 
   /// Sends a datagram through a relay. Takes the slot.

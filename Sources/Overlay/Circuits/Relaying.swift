@@ -71,10 +71,7 @@ extension Links {
     _ ref: PacketRef, _ header: CircuitHeader, _ circuit: Int, _ side: Int, from endpoint: Endpoint,
     _ context: inout Context
   ) -> Arrival {
-    guard let near = relayed.circuit(circuit)?.sides[side], isPresent(near.party),
-      isProven(endpoint, of: near.party.slot), let far = relayed.circuit(circuit)?.sides[1 - side],
-      far.hasAsked, isPresent(far.party), let destination = directEndpoint(far.party.slot)
-    else {
+    guard let (label, destination) = onward(circuit, side, from: endpoint) else {
       counters.circuitUnknown &+= 1
       return .none
     }
@@ -82,21 +79,64 @@ extension Links {
       counters.hopsExceeded &+= 1
       return .none
     }
-    let bytes = Int(ref.length)
-    guard relayed.mayPass(circuit, bytes, at: context.now),
-      relay.allows(
-        bytes, isFavoured: relayed.circuit(circuit)!.isFavoured, isSmall: !RelayedCircuit.isData(bytes),
-        at: context.now)
-    else {
+    guard mayPass(circuit, Int(ref.length), at: context.now) else {
       counters.relayLimited &+= 1
-      if relay.isUsedUp { wakeCircuits(at: context.now) }
       return .none
     }
-    if relay.saveAt < circuitsAt { wakeCircuits(at: relay.saveAt) }
     counters.circuitForwarded &+= 1
-    CircuitHeader(hops: header.hops - 1, label: far.farLabel).write(to: context.pool.frame(ref))
+    CircuitHeader(hops: header.hops - 1, label: label).write(to: context.pool.frame(ref))
     context.emit(.transmit(ref, to: destination), owning: ref)
     return .passed
+  }
+
+  /// Where the datagrams of a side go on, and under which label; nil when they do not come from there, or the
+  /// other side is not there.
+  private func onward(
+    _ circuit: Int, _ side: Int, from endpoint: Endpoint
+  ) -> (label: UInt32, destination: Endpoint)? {
+    guard let near = relayed.circuit(circuit)?.sides[side], isPresent(near.party),
+      isProven(endpoint, of: near.party.slot), let far = relayed.circuit(circuit)?.sides[1 - side],
+      far.hasAsked, isPresent(far.party), let destination = directEndpoint(far.party.slot)
+    else { return nil }
+    return (far.farLabel, destination)
+  }
+
+  /// Whether the limits of the circuit and of the relay allow a datagram of this size.
+  private mutating func mayPass(_ circuit: Int, _ bytes: Int, at now: Instant) -> Bool {
+    let isAllowed =
+      relayed.mayPass(circuit, bytes, at: now)
+      && relay.allows(
+        bytes, isFavoured: relayed.circuit(circuit)!.isFavoured, isSmall: !RelayedCircuit.isData(bytes),
+        at: now)
+    if !isAllowed, relay.isUsedUp { wakeCircuits(at: now) }
+    if relay.saveAt < circuitsAt { wakeCircuits(at: relay.saveAt) }
+    return isAllowed
+  }
+
+  /// Passes datagrams on where they stand: those at the beginning of a run that belong to one circuit. They
+  /// keep their size, so they leave as they came, by one call.
+  /// - Parameters:
+  ///   - run: datagrams of `segmentBytes` each, but the last, which came from `endpoint`.
+  public mutating func forward(
+    _ run: Frame, segmentBytes: Int, from endpoint: Endpoint, at now: Instant
+  ) -> RunForwarding {
+    guard let first = CircuitHeader(run.prefix(min(segmentBytes, run.count))),
+      let (circuit, side) = relayed.sender(first.label),
+      let (label, destination) = onward(circuit, side, from: endpoint), destination.socket == .main
+    else { return .notForwarded }
+    var bytes = 0
+    while bytes < run.count {
+      let datagram = run.slice(bytes, min(segmentBytes, run.count - bytes))
+      guard let header = CircuitHeader(datagram), header.label == first.label, header.hops > 0,
+        mayPass(circuit, datagram.count, at: now)
+      else { break }
+      CircuitHeader(hops: header.hops - 1, label: label).write(to: datagram)
+      counters.circuitForwarded &+= 1
+      bytes += datagram.count
+    }
+    if bytes > 0 { return .onward(bytes: bytes, to: destination) }
+    if first.hops == 0 { counters.hopsExceeded &+= 1 } else { counters.relayLimited &+= 1 }
+    return .dropped(bytes: min(segmentBytes, run.count))
   }
 
   // MARK: - Asking
