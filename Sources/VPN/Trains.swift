@@ -42,19 +42,14 @@ extension Tunnel {
       let content = network.links.memberSlot(slot), let way = network.links.trainWay(to: slot),
       way.takesHints || train.offload == 0
     else { return nil }
-    let cutter: Cutter
-    if train.packetBytesMax <= way.packetBytesMax {
-      cutter = Cutter(train, buffer: buffer, packetAt: packetAt)
-    } else if train.kind == .tcp, train.headerBytes < way.packetBytesMax {
-      cutter = Cutter(
-        train, buffer: buffer, packetAt: packetAt, segmentBytes: way.packetBytesMax - train.headerBytes)
-    } else {
-      return nil
-    }
+    // Only TCP may be cut smaller than its kernel wants it.
+    let train = train.limited(to: way.packetBytesMax - train.header.headerBytes)
+    guard train.packetBytes(of: 0) <= way.packetBytesMax else { return nil }
     if network.links.peers[slot].sentBytes == 0 { verifyShown(slot, &network, &context) }
     return OutgoingTrain(
       peer: slot, way: way, content: content, offload: train.offload,
-      trafficClass: way.takesHints ? Congestion.outer(of: train.trafficClass) : 0, cutter: cutter)
+      trafficClass: way.takesHints ? Congestion.outer(of: train.trafficClass) : 0,
+      cutter: Cutter(train, buffer: buffer, packetAt: packetAt))
   }
 
   /// Seals packets of a train into a run of datagrams.
@@ -147,6 +142,6 @@ extension Tunnel {
   /// Sums a packet whose record says that its checksum is partial.
   /// - Returns: false when that may not be said of it.
   func complete(_ packet: Frame, _ offload: UInt16) -> Bool {
-    offload == 0 || Partial.complete(packet, hint: offload)
+    offload == 0 || (OffloadHint.isSound(offload) && Partial.complete(packet))
   }
 }

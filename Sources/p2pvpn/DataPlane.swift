@@ -85,9 +85,9 @@ extension Daemon {
 
   /// The packets of a train, each with its own checksum, go the usual way.
   private func sendOneByOne(_ train: Train) {
-    var packets = PlainPackets(train, buffer: data.packet.frame, packetAt: DataPlane.packetAt)
+    var cutter = Cutter(train, buffer: data.packet.frame, packetAt: DataPlane.packetAt)
     while let slot = context.pool.take(length: PacketPool.payloadMax) {
-      guard let length = packets.next(into: context.pool.frame(slot)) else {
+      guard let length = cutter.nextPlain(into: context.pool.frame(slot)) else {
         return context.pool.release(slot)
       }
       core.send(PacketRef(slot: slot.slot, offset: slot.offset, length: UInt16(length)), &context)
