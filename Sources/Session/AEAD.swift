@@ -1,53 +1,70 @@
-// Sealing and opening of records in place: AES-256-GCM or ChaCha20-Poly1305 (RFC 8439), by libsodium.
+// Sealing and opening of records: AES-256-GCM or ChaCha20-Poly1305 (RFC 8439), by libsodium, or AES-256-GCM by
+// libipsec-mb (`BulkAEAD`). The output is the input, or memory that does not overlap it.
 //
 // The compiler proves that the code per record neither allocates nor locks, but it trusts only functions that
-// it can see. libsodium's entry points are therefore declared here once more, with the promise that they do
+// it can see. The libraries' entry points are therefore declared here once more, with the promise that they do
 // neither (they work on the memory that they are given). This is the only file with such declarations.
 
 import Base
+import CAEAD
 import CSodium
 
-/// The cipher of a generation of keys.
+/// The cipher of a generation of keys, and whose code it is.
 enum Cipher: UInt8 {
   case aes256gcm = 1
   case chacha20poly1305 = 2
   /// No cipher: see `Suite`.
   case stub = 3
+  /// The same cipher as `aes256gcm`, by libipsec-mb: only this side knows the difference.
+  case aes256gcmIPSecMB = 4
 
   /// Both sides must have AES instructions; else ChaCha20, which is fast on every processor.
-  init(_ suite: Suite, _ a: Capabilities, _ b: Capabilities) {
-    switch suite {
-    case .real: self = a.contains(.aes256gcm) && b.contains(.aes256gcm) ? .aes256gcm : .chacha20poly1305
-    case .stub: self = .stub
+  init(_ suite: Suite, _ a: Capabilities, _ b: Capabilities, bulk: BulkAEAD) {
+    let haveAES = a.contains(.aes256gcm) && b.contains(.aes256gcm)
+    switch (suite, bulk) {
+    case (.stub, _): self = .stub
+    case (.real, _) where !haveAES: self = .chacha20poly1305
+    case (.real, .libsodium): self = .aes256gcm
+    case (.real, .ipsecMB): self = .aes256gcmIPSecMB
     }
   }
 
   /// Enters the derivation of the transport keys, so that no key ever meets two ciphers.
   var label: String {
     switch self {
-    case .aes256gcm: "p2pvpn/1 transport aes256gcm"
+    case .aes256gcm, .aes256gcmIPSecMB: "p2pvpn/1 transport aes256gcm"
     case .chacha20poly1305: "p2pvpn/1 transport chacha20poly1305"
     case .stub: "p2pvpn/1 transport stub"
     }
   }
 
-  /// Bytes of an expanded key.
+  /// Bytes of an expanded key. Those of libipsec-mb are a multiple of `stateAlignment`.
   var stateBytes: Int {
     @_noAllocation @_noLocks get {
       switch self {
       case .aes256gcm: 512
+      case .aes256gcmIPSecMB: 1_024
       case .chacha20poly1305: 32
       case .stub: StubCipher.stateBytes
       }
     }
   }
 
-  /// Writes what `seal` and `open` need of `key` to `state`: `stateBytes` bytes, 16-byte aligned.
+  /// How an expanded key of libipsec-mb must be aligned; 16 bytes do for the others.
+  static var stateAlignment: Int {
+    @_noAllocation @_noLocks get { 64 }
+  }
+
+  /// Writes what `seal` and `open` need of `key` to `state`: `stateBytes` bytes, aligned.
   func expand(_ key: Key, into state: UnsafeMutableRawPointer) {
     switch self {
     case .aes256gcm:
       precondition(crypto_aead_aes256gcm_statebytes() == stateBytes)
       _ = key.reading { aesExpand(state, $0.base) }
+    case .aes256gcmIPSecMB:
+      precondition(CAEAD_KEY_BYTES == stateBytes && CAEAD_KEY_ALIGNMENT == Self.stateAlignment)
+      precondition(UInt(bitPattern: state) % UInt(Self.stateAlignment) == 0)
+      key.reading { caead_expand(state, $0.base) }
     case .chacha20poly1305: state.storeBytes(of: key, as: Key.self)
     case .stub: StubCipher.expand(key, into: state)
     }
@@ -59,45 +76,80 @@ enum Cipher: UInt8 {
     _ text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer, associated: UnsafeRawPointer,
     associatedLength: Int, counter: UInt64, state: UnsafeRawPointer
   ) {
-    if self == .stub {
+    seal(
+      text, length: length, into: text, tag: tag, associated: associated, associatedLength: associatedLength,
+      counter: counter, state: state)
+  }
+
+  /// Encrypts `length` bytes at `text` to `output` and writes the tag.
+  @_noAllocation @_noLocks
+  func seal(
+    _ text: UnsafeRawPointer, length: Int, into output: UnsafeMutableRawPointer, tag: UnsafeMutableRawPointer,
+    associated: UnsafeRawPointer, associatedLength: Int, counter: UInt64, state: UnsafeRawPointer
+  ) {
+    var nonce = Nonce(counter)
+    switch self {
+    case .aes256gcmIPSecMB:
+      ipsecMBSeal(
+        output, tag, text, UInt64(truncatingIfNeeded: length), associated,
+        UInt64(truncatingIfNeeded: associatedLength), &nonce, state)
+    case .aes256gcm:
+      _ = aesSeal(
+        output, tag, nil, text, UInt64(length), associated, UInt64(associatedLength), nil, &nonce, state)
+    case .chacha20poly1305:
+      _ = chachaSeal(
+        output, tag, nil, text, UInt64(length), associated, UInt64(associatedLength), nil, &nonce, state)
+    case .stub:
       let (low, high) = StubCipher.tag(
         text, length: length, associated: associated, associatedLength: associatedLength, counter: counter,
         state: state)
+      if output != text { output.copyMemory(from: text, byteCount: length) }
       tag.storeBytes(of: low, as: UInt64.self)
       tag.storeBytes(of: high, toByteOffset: 8, as: UInt64.self)
-      return
-    }
-    var nonce = Nonce(counter)
-    if self == .aes256gcm {
-      _ = aesSeal(
-        text, tag, nil, text, UInt64(length), associated, UInt64(associatedLength), nil, &nonce, state)
-    } else {
-      _ = chachaSeal(
-        text, tag, nil, text, UInt64(length), associated, UInt64(associatedLength), nil, &nonce, state)
     }
   }
 
   /// Checks the tag and decrypts `length` bytes at `text` in place.
-  /// - Returns: whether the tag was right.
+  /// - Returns: whether the tag was right; if not, what stands there is of no use.
   @_noAllocation @_noLocks
   func open(
     _ text: UnsafeMutableRawPointer, length: Int, tag: UnsafeRawPointer, associated: UnsafeRawPointer,
     associatedLength: Int, counter: UInt64, state: UnsafeRawPointer
   ) -> Bool {
-    if self == .stub {
+    open(
+      text, length: length, into: text, tag: tag, associated: associated, associatedLength: associatedLength,
+      counter: counter, state: state)
+  }
+
+  /// Checks the tag and decrypts `length` bytes at `text` to `output`.
+  /// - Returns: whether the tag was right; if not, what stands at `output` is of no use.
+  @_noAllocation @_noLocks
+  func open(
+    _ text: UnsafeRawPointer, length: Int, into output: UnsafeMutableRawPointer, tag: UnsafeRawPointer,
+    associated: UnsafeRawPointer, associatedLength: Int, counter: UInt64, state: UnsafeRawPointer
+  ) -> Bool {
+    var nonce = Nonce(counter)
+    switch self {
+    case .aes256gcmIPSecMB:
+      return ipsecMBOpen(
+        output, tag, text, UInt64(truncatingIfNeeded: length), associated,
+        UInt64(truncatingIfNeeded: associatedLength), &nonce, state) == 1
+    case .aes256gcm:
+      return aesOpen(
+        output, nil, text, UInt64(length), tag, associated, UInt64(associatedLength), &nonce, state) == 0
+    case .chacha20poly1305:
+      return chachaOpen(
+        output, nil, text, UInt64(length), tag, associated, UInt64(associatedLength), &nonce, state) == 0
+    case .stub:
       let (low, high) = StubCipher.tag(
         text, length: length, associated: associated, associatedLength: associatedLength, counter: counter,
         state: state)
-      return tag.loadUnaligned(as: UInt64.self) == low
+      let isRight =
+        tag.loadUnaligned(as: UInt64.self) == low
         && tag.loadUnaligned(fromByteOffset: 8, as: UInt64.self) == high
+      if isRight, output != text { output.copyMemory(from: text, byteCount: length) }
+      return isRight
     }
-    var nonce = Nonce(counter)
-    if self == .aes256gcm {
-      return aesOpen(
-        text, nil, text, UInt64(length), tag, associated, UInt64(associatedLength), &nonce, state) == 0
-    }
-    return chachaOpen(
-      text, nil, text, UInt64(length), tag, associated, UInt64(associatedLength), &nonce, state) == 0
   }
 }
 
@@ -143,4 +195,19 @@ private func chachaOpen(
   _ output: UnsafeMutableRawPointer, _ unused: UnsafeMutableRawPointer?, _ text: UnsafeRawPointer,
   _ length: UInt64, _ tag: UnsafeRawPointer, _ associated: UnsafeRawPointer, _ associatedLength: UInt64,
   _ nonce: UnsafeRawPointer, _ key: UnsafeRawPointer
+) -> Int32
+
+@_extern(c, "caead_seal") @_noAllocation @_noLocks
+private func ipsecMBSeal(
+  _ output: UnsafeMutableRawPointer, _ tag: UnsafeMutableRawPointer, _ text: UnsafeRawPointer,
+  _ length: UInt64,
+  _ associated: UnsafeRawPointer, _ associatedLength: UInt64, _ nonce: UnsafeRawPointer,
+  _ state: UnsafeRawPointer
+)
+
+@_extern(c, "caead_open") @_noAllocation @_noLocks
+private func ipsecMBOpen(
+  _ output: UnsafeMutableRawPointer, _ tag: UnsafeRawPointer, _ text: UnsafeRawPointer, _ length: UInt64,
+  _ associated: UnsafeRawPointer, _ associatedLength: UInt64, _ nonce: UnsafeRawPointer,
+  _ state: UnsafeRawPointer
 ) -> Int32

@@ -1,9 +1,9 @@
 // One generation of a session's keys, as one block of flat memory: this head, then the expanded key that
 // seals, then the expanded key that opens.
 //
-// A generation of AES keys takes about 1.3 KiB, one of ChaCha20 keys a quarter of that; each data space that
-// the peer uses adds a window of about 1 KiB, the control space one of 160 bytes. The block is wiped before
-// it is freed.
+// A generation of AES keys takes about 1.4 KiB (2.4 KiB where libipsec-mb works), one of ChaCha20 keys a quarter
+// of that; each data space that the peer uses adds a window of about 1 KiB, the control space one of 160 bytes.
+// The block is wiped before it is freed.
 
 import Base
 import CSodium
@@ -89,7 +89,7 @@ struct Generation: BitwiseCopyable {
 
   /// Moves the generation into memory of its own, with the transport keys that follow from the handshake.
   func allocate(split: (send: Key, receive: Key)) -> GenerationPointer {
-    let block = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: 64)
+    let block = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: Cipher.stateAlignment)
     let generation = block.bindMemory(to: Generation.self, capacity: 1)
     generation.initialize(to: self)
     cipher.expand(transportKey(split.send), into: generation.sealingKey)
@@ -104,9 +104,12 @@ struct Generation: BitwiseCopyable {
 
   fileprivate var blockBytes: Int { Self.headBytes + 2 * cipher.stateBytes }
 
-  /// This structure, rounded up to 16 bytes.
+  /// This structure, rounded up to where an expanded key may begin.
   fileprivate static var headBytes: Int {
-    @_noAllocation @_noLocks get { (MemoryLayout<Generation>.stride &+ 15) & ~15 }
+    @_noAllocation @_noLocks get {
+      let mask = Cipher.stateAlignment &- 1
+      return (MemoryLayout<Generation>.stride &+ mask) & ~mask
+    }
   }
 
   /// What knock tokens of this generation are bound to.

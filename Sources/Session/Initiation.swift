@@ -145,7 +145,7 @@ extension SessionTable {
     let generation = Generation(
       peer: answer.key, incarnation: answer.incarnation, sequence: 0, capabilities: answer.capabilities,
       localIndex: localIndex, remoteIndex: remoteIndex,
-      cipher: Cipher(identity.suite, capabilities, answer.capabilities),
+      cipher: Cipher(identity.suite, capabilities, answer.capabilities, bulk: bulk),
       isInitiator: true, hash: handshake.hash, createdAt: now
     ).allocate(split: handshake.split())
     indices.insert(localIndex, generation)

@@ -197,7 +197,7 @@ extension SessionTable {
       peer: asked.key, incarnation: asked.incarnation, sequence: asked.sequence,
       capabilities: asked.capabilities,
       localIndex: localIndex, remoteIndex: remoteIndex,
-      cipher: Cipher(identity.suite, capabilities, asked.capabilities),
+      cipher: Cipher(identity.suite, capabilities, asked.capabilities, bulk: bulk),
       isInitiator: false, hash: handshake.hash, createdAt: now
     ).allocate(split: handshake.split())
     indices.insert(localIndex, generation)

@@ -41,6 +41,8 @@ import Base
   let macKeyXX: Key
   let resetKey: Key
   let shuffleKey: Key
+  /// Which library works under keys that are made from now on.
+  var bulk = BulkAEAD.chosen
   var random: SecureRandom
   /// The latest moment that any call brought.
   var latest = Instant.start

@@ -121,21 +121,23 @@ struct PublishedVectorTests {
   private func seal(
     _ cipher: Cipher, key: String, counter: UInt64, associated: String, text: [UInt8]
   ) throws -> [UInt8] {
-    let state = Scratch(capacity: 512)
-    cipher.expand(try #require(Key(hex: key)), into: state.frame.base)
+    let state = UnsafeMutableRawPointer.allocate(
+      byteCount: cipher.stateBytes, alignment: Cipher.stateAlignment)
+    defer { state.deallocate() }
+    cipher.expand(try #require(Key(hex: key)), into: state)
     let room = Scratch(capacity: text.count + 16)
     room.frame.write(text)
     let associated = try #require(Hex.bytes(associated))
     associated.reading { ad in
       cipher.seal(
         room.frame.base, length: text.count, tag: room.frame.dropping(text.count).base, associated: ad.base,
-        associatedLength: ad.count, counter: counter, state: state.frame.base)
+        associatedLength: ad.count, counter: counter, state: state)
     }
     let sealed = room.frame.bytes
     let opened = associated.reading { ad in
       cipher.open(
         room.frame.base, length: text.count, tag: room.frame.dropping(text.count).base, associated: ad.base,
-        associatedLength: ad.count, counter: counter, state: state.frame.base)
+        associatedLength: ad.count, counter: counter, state: state)
     }
     #expect(opened)
     #expect(room.frame.prefix(text.count).bytes == text)
