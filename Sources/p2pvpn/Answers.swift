@@ -23,7 +23,15 @@ enum Answers {
     Field(
       "peers", .object(paths.map { Field($0, .count, "So many peers.") }), "Linked peers by their paths."),
     Field("leases", .count, "Entries of the directory that it keeps."),
+    Field("data", .object(data), "How packets are handed over and encrypted."),
     Field("warnings", .list(.text), "What is not as it should be."),
+  ]
+
+  private static let data: [Field] = [
+    Field("aead", .text, "The library that encrypts, and its version."),
+    Field("device_offload", .list(.text), "What the kernel leaves to the node: checksum, tcp, udp."),
+    Field("sends_runs", .truth, "Many datagrams leave by one call."),
+    Field("receives_runs", .truth, "Many datagrams may come by one call."),
   ]
 
   private static let ring: [Field] = [

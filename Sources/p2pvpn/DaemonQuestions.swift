@@ -73,7 +73,8 @@ extension Daemon {
   private var status: JSON {
     let facts = Report.Facts(
       uptime: context.now - startedAt, interface: device?.tun.name, port: sockets.main.local.port,
-      warnings: concerns.texts)
+      encryption: BulkAEAD.chosen.name, deviceOffload: device?.tun.offload.names ?? [],
+      runs: (sockets.main.segments, sockets.main.isAggregating), warnings: concerns.texts)
     return Report.status(core.snapshot(at: context.now), facts)
   }
 

@@ -11,9 +11,9 @@ final class Device {
   private(set) var address: IPPrefix?
 
   /// Makes the interface and switches it on.
-  init(name: String?, netlink: Netlink) throws(CallError) {
+  init(name: String?, offload: TUNOffload, netlink: Netlink) throws(CallError) {
     self.netlink = netlink
-    tun = try TUNDevice(name: name)
+    tun = try TUNDevice(name: name, offload: offload)
     // What programs say to a link-local group then comes from the member's own address; one of the kernel's
     // making would be nobody's. Without IPv6 there is none.
     try? netlink.stopAddressGeneration(tun.index)

@@ -65,6 +65,21 @@ struct NodeArguments: ParsableArguments {
   var tells = Telling.all
 
   @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Whose code encrypts: auto (default) is the quickest that is there.", valueName: "auto|libsodium|ipsec-mb"))
+  var aead = Encryption.auto
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      """
+      Whether packets are handed to and from the kernel in trains: auto (default) where it can; off for a \
+      kernel with a fault there.
+      """, valueName: "auto|off"))
+  var offload = Offloading.auto
+
+  @Option(
     name: .long, help: ArgumentHelp("Where the node keeps its identity and its store.", valueName: "DIR"))
   var state: String?
 
@@ -80,7 +95,8 @@ struct NodeArguments: ParsableArguments {
       isForMembersOnly: relayFor == .members, monthlyBytes: relayMonthly)
     return NodeOptions(
       state: state, listen: listen, advertised: advertise, bootstraps: bootstrap, relay: terms,
-      disclosure: Disclosure(operatorKey: operatorKey, tells: tells == .all), logLevel: logLevel)
+      disclosure: Disclosure(operatorKey: operatorKey, tells: tells == .all), encryption: aead.wish,
+      offloads: offload == .auto, logLevel: logLevel)
   }
 
   func validate() throws {
@@ -92,6 +108,27 @@ struct NodeArguments: ParsableArguments {
 enum Telling: String, CaseIterable, ExpressibleByArgument {
   case all
   case presence
+}
+
+/// The value of `--aead`.
+enum Encryption: String, CaseIterable, ExpressibleByArgument {
+  case auto
+  case libsodium
+  case ipsecMB = "ipsec-mb"
+
+  var wish: BulkAEAD.Wish {
+    switch self {
+    case .auto: .automatic
+    case .libsodium: .libsodium
+    case .ipsecMB: .ipsecMB
+    }
+  }
+}
+
+/// The value of `--offload`.
+enum Offloading: String, CaseIterable, ExpressibleByArgument {
+  case auto
+  case off
 }
 
 /// The value of `--relay-for`.

@@ -28,10 +28,17 @@ enum Presentation {
       rows.append(["interface", community["interface"].asString ?? "none"])
       rows.append(["members", members(community)])
     }
+    rows.append(["data", data(status["data"])])
     rows.append(["peers", peerCounts(status["peers"])])
     let warnings = status["warnings"].asArray.compactMap(\.asString)
     rows += warnings.enumerated().map { [$0.offset == 0 ? "warnings" : "", $0.element] }
     return aligned(rows)
+  }
+
+  private static func data(_ data: JSON) -> String {
+    let device = data["device_offload"].asArray.compactMap(\.asString)
+    let trains = device.isEmpty ? "packets one by one" : "trains (\(device.joined(separator: ", ")))"
+    return "\(data["aead"].asString ?? "?"), \(trains)"
   }
 
   /// How many members there are, and whether they agree on who stands next to whom.

@@ -11,6 +11,10 @@ enum Report {
     let uptime: Interval
     let interface: String?
     let port: UInt16
+    /// Whose code encrypts, and what the kernel takes and gives in trains.
+    let encryption: String
+    let deviceOffload: [String]
+    let runs: (sent: Bool, received: Bool)
     let warnings: [String]
   }
 
@@ -25,6 +29,11 @@ enum Report {
       "port": .integer(Int64(facts.port)), "ring": ring,
       "communities": .array(node.community.map { [community($0, dropped(node), facts)] } ?? []),
       "reach": reach(node.reach), "peers": counts(node.peers), "leases": .integer(Int64(node.leases)),
+      "data": [
+        "aead": .string(facts.encryption),
+        "device_offload": .array(facts.deviceOffload.map { .string($0) }),
+        "sends_runs": .bool(facts.runs.sent), "receives_runs": .bool(facts.runs.received),
+      ],
       "warnings": .array(facts.warnings.map { .string($0) }),
     ]
   }

@@ -22,6 +22,10 @@ struct NodeOptions {
   var relay: RelayTerms
   /// Who may ask the node about itself.
   var disclosure: Disclosure
+  /// Whose code encrypts.
+  var encryption: BulkAEAD.Wish
+  /// Whether packets are handed to and from the kernel in trains.
+  var offloads: Bool
   var logLevel: Logger.Level
 }
 
@@ -68,6 +72,7 @@ struct Startup {
     let socketPath = try Locations.socket(state: options.state)
     let statePath = try Locations.state(options.state)
     let signals = try explaining { try SignalDescriptor() }
+    chooseEncryption()
     let directory = try explaining { try StateDirectory(path: statePath) }
     let netlink = try explaining { try Netlink() }
     let device = try makeDevice(netlink)
@@ -142,19 +147,27 @@ struct Startup {
 
   private func makeDevice(_ netlink: Netlink) throws(Failure) -> Device? {
     guard let membership else { return nil }
-    return try explaining { try Device(name: membership.interface, netlink: netlink) }
+    return try explaining { try Device(name: membership.interface, offload: options.offloads ? .all : [], netlink: netlink) }
+  }
+
+  private func chooseEncryption() {
+    let chosen = BulkAEAD.choose(options.encryption)
+    guard options.encryption == .ipsecMB, chosen != .ipsecMB else { return }
+    log.warning(
+      "libipsec-mb is not installed, or does not work on this machine: \(chosen.name) encrypts",
+      metadata: ["advice": "install libipsec-mb1 (Debian, x86-64), or leave --aead away"])
   }
 
   /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A
   /// seed is of no use where nobody looks for it.
   private mutating func makeSocket() throws(Failure) -> UDPSocket {
-    if let listen = options.listen { return try explaining { try UDPSocket(listen: listen, aggregates: true) } }
+    if let listen = options.listen { return try explaining { try UDPSocket(listen: listen, aggregates: options.offloads) } }
     let port = Arguments.defaultPort
     do {
-      return try UDPSocket(listen: Endpoint(.unspecified, port: port), aggregates: true)
+      return try UDPSocket(listen: Endpoint(.unspecified, port: port), aggregates: options.offloads)
     } catch {
       guard error.code == EADDRINUSE, membership != nil else { throw Failure(error) }
-      let socket = try explaining { try UDPSocket(aggregates: true) }
+      let socket = try explaining { try UDPSocket(aggregates: options.offloads) }
       log.warning(
         "port \(Arguments.defaultPort) is in use by another program: took a free one",
         metadata: ["port": "\(socket.local.port)"])
