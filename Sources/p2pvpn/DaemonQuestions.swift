@@ -4,6 +4,7 @@ import Base
 import Logging
 import Node
 import Platform
+import Session
 
 /// Who waits for an event of the core, and what for.
 struct Waiter {

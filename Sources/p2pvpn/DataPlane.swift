@@ -11,6 +11,9 @@ final class DataPlane {
   /// Where a packet of the device begins in its buffer: behind its virtio header, and so that four bytes of a
   /// record find room.
   static let packetAt = 64
+  /// Bytes of the device in a turn, but for the last packet: what comes from peers waits for less than a
+  /// millisecond behind them.
+  static let turnBytes = 256 << 10
   /// Superpackets are at most this long, and a few bytes more where coalescing begins anew.
   private static let deviceBytes = 65_536 + 1_024
   private static let coalescerBytes = 2 * 65_536 + 4_096
@@ -54,14 +57,18 @@ final class DataPlane {
 }
 
 extension Daemon {
-  /// Takes up to 64 packets or superpackets of the device.
+  /// Takes what the device has: at most 64 packets or superpackets, and not many of the large ones, as others
+  /// wait.
   func readDevice() {
     guard let device else { return }
-    reading: for _ in 0..<Self.batchMax {
+    var bytes = 0
+    reading: for _ in 0..<Self.batchMax where bytes < DataPlane.turnBytes {
       switch data.read(device.tun) {
       case .nothing: break reading
       case .refused: continue
-      case .train(let train): send(train)
+      case .train(let train):
+        bytes += train.packetBytes
+        send(train)
       }
     }
     flushRun()
@@ -139,5 +146,13 @@ extension Daemon {
   private func settleData() {
     core.settleData(&context)
     drain()
+  }
+}
+
+extension TUNOffload {
+  /// What of it there is, in words for people and programs.
+  var names: [String] {
+    let words: [(TUNOffload, String)] = [(.checksum, "checksum"), (.tcp, "tcp"), (.udp, "udp")]
+    return words.filter { contains($0.0) }.map(\.1)
   }
 }
