@@ -248,7 +248,7 @@ final class Daemon {
         device.discard()
         break
       }
-      guard let length = device.tun.read(into: context.pool.frame(slot)) else {
+      guard let length = device.tun.read(plain: context.pool.frame(slot)) else {
         context.pool.release(slot)
         break
       }

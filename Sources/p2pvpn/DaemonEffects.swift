@@ -21,7 +21,7 @@ extension Daemon {
     case .transmit(let packet, let endpoint):
       sockets.enqueue(packet, to: endpoint, at: context.now, pool: &context.pool)
     case .deliver(let packet):
-      device?.tun.write(context.pool.frame(packet))
+      device?.tun.write(plain: context.pool.frame(packet))
       context.pool.release(packet)
     case .store(let table, let ticket, let packet):
       journal.write(table, ticket: ticket, context.pool.frame(packet), at: context.now)

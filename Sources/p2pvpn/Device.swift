@@ -14,7 +14,7 @@ final class Device {
   /// Makes the interface and switches it on.
   init(name: String?, netlink: Netlink) throws(CallError) {
     self.netlink = netlink
-    tun = try TUNDevice(name: name)
+    tun = try TUNDevice(name: name, offload: [])
     // What programs say to a link-local group then comes from the member's own address; one of the kernel's
     // making would be nobody's. Without IPv6 there is none.
     try? netlink.stopAddressGeneration(tun.index)
@@ -22,7 +22,7 @@ final class Device {
   }
 
   /// Reads a packet that nobody has room for, and forgets it: else the loop would be told of it for ever.
-  func discard() { _ = tun.read(into: scratch.frame) }
+  func discard() { _ = tun.read(plain: scratch.frame) }
 
   /// Adds an address that stays; fails where the machine has no IPv6.
   func add(_ prefix: IPPrefix) throws(CallError) { try netlink.addAddress(tun.index, prefix) }
