@@ -72,6 +72,22 @@ public final class Netlink {
     try request(message, "set interface \(index) up with MTU \(mtu)")
   }
 
+  /// Bounds the superpackets that this machine's own programs send by the interface. What is forwarded to it
+  /// and is larger the kernel cuts by itself, at some cost.
+  /// - Parameters:
+  ///   - bytes: of a superpacket, at most 65,536. Up to there it is the limit of IPv4 too, which has one of
+  ///     its own since Linux 6.3 (`netif_set_gso_max_size`).
+  ///   - segments: packets that a superpacket stands for, at most 65,535.
+  public func setGSOLimits(_ index: Int32, bytes: Int, segments: Int) throws(CallError) {
+    precondition((1...65_536).contains(bytes) && (1...65_535).contains(segments))
+    var body = ifinfomsg()
+    body.ifi_index = index
+    var message = NetlinkMessage(type: Int32(RTM_NEWLINK), flags: NLM_F_REQUEST | NLM_F_ACK, body: body)
+    message.attribute(UInt32(IFLA_GSO_MAX_SIZE), UInt32(bytes))
+    message.attribute(UInt32(IFLA_GSO_MAX_SEGS), UInt32(segments))
+    try request(message, "bound superpackets of interface \(index) to \(bytes) bytes")
+  }
+
   /// Keeps the kernel from giving the interface a link-local address when it comes up. Fails where the
   /// machine has no IPv6.
   public func stopAddressGeneration(_ index: Int32) throws(CallError) {

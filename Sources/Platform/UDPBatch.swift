@@ -37,12 +37,24 @@ public final class UDPBatch {
     public var sendFull: UInt64 = 0
     public var sendTooLarge: UInt64 = 0
     public var sendUnreachable: UInt64 = 0
+    /// Runs of two or more datagrams that one read brought as one; `received` counts their datagrams.
+    public var runsReceived: UInt64 = 0
+    /// Runs of two or more datagrams that the kernel cut; `sent` counts their datagrams.
+    public var runsSent: UInt64 = 0
+    /// Runs that went datagram by datagram, because the kernel does not cut what goes there.
+    public var runsInPieces: UInt64 = 0
+    /// Times the kernel was asked to cut a run and would not.
+    public var cutsRefused: UInt64 = 0
   }
 
   /// The most datagrams one call moves.
   public static let datagramsMax = Int(LINUX_BATCH_MAX)
 
-  public private(set) var counters = Counters()
+  public internal(set) var counters = Counters()
+  /// Where the kernel does not cut runs.
+  var refusals = CutRefusals()
+  /// For tests: what the kernel is to have answered when it is asked to cut; 0 lets it answer for itself.
+  var cutAnswer: Int32 = 0
   private let reserve: UnsafeMutablePointer<PacketRef>
   private let inbox: UnsafeMutablePointer<linux_datagram>
   private var reserved = 0
@@ -133,25 +145,37 @@ public final class UDPBatch {
     _ result: Int32, of datagram: UnsafeMutablePointer<linux_datagram>, _ fd: Int32, _ family: Int32
   ) -> SendOutcome {
     var result = result
-    // An error that was pending on the socket is reported by the next call, instead of its work.
     var attempts = 0
-    while attempts < 3, result == -EINTR || result == -ECONNREFUSED || result == -EPROTO {
-      if result != -EINTR { counters.reportedErrors &+= 1 }
+    while attempts < 3, isForeign(result) {
       result = linux_udp_send(fd, family, datagram, 1)
       attempts += 1
     }
+    return outcome(result, datagrams: 1)
+  }
+
+  /// Whether a `result` is none of the call's work: an error that was pending on the socket is reported by the
+  /// next call, instead of its work.
+  func isForeign(_ result: Int32) -> Bool {
+    guard result == -EINTR || result == -ECONNREFUSED || result == -EPROTO else { return false }
+    if result != -EINTR { counters.reportedErrors &+= 1 }
+    return true
+  }
+
+  /// What the last `result` of a send says of its datagrams, which are counted as that.
+  func outcome(_ result: Int32, datagrams: Int) -> SendOutcome {
+    let count = UInt64(datagrams)
     switch result {
     case 0...:
-      counters.sent &+= 1
+      counters.sent &+= count
       return .sent
     case -EAGAIN, -ENOBUFS, -ENOMEM:
-      counters.sendFull &+= 1
+      counters.sendFull &+= count
       return .full
     case -EMSGSIZE:
-      counters.sendTooLarge &+= 1
+      counters.sendTooLarge &+= count
       return .tooLarge
     default:
-      counters.sendUnreachable &+= 1
+      counters.sendUnreachable &+= count
       return .unreachable
     }
   }

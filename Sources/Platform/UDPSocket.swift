@@ -29,6 +29,11 @@ public final class UDPSocket {
   public let receiveBufferBytes: Int
   public let batch: UDPBatch
   public let number: SocketNumber
+  /// Whether the kernel may hand over many datagrams as one: then what comes is read with `receive(runs:)`.
+  public let isAggregating: Bool
+  /// Whether the kernel knows how to cut a run into datagrams (Linux 4.18). There may be routes where it will
+  /// not.
+  public let segments: Bool
   private let family: Int32
 
   /// - Parameters:
@@ -39,10 +44,11 @@ public final class UDPSocket {
   ///     limit.
   ///   - mark: the firewall mark of what is sent (needs CAP_NET_ADMIN).
   ///   - number: what the core calls it; stands in the endpoints of what is received.
+  ///   - aggregates: whether runs are to come as runs, if the kernel can (`isAggregating`).
   ///   - batch: that of the node's other sockets, if it has any.
   public init(
     listen: Endpoint? = nil, bufferBytes: Int = bufferBytesDefault, mark: UInt32? = nil,
-    number: SocketNumber = .main, batch: UDPBatch = UDPBatch()
+    number: SocketNumber = .main, aggregates: Bool = false, batch: UDPBatch = UDPBatch()
   ) throws(CallError) {
     self.batch = batch
     self.number = number
@@ -54,6 +60,9 @@ public final class UDPSocket {
     Self.grow(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes)
     Self.grow(fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferBytes)
     receiveBufferBytes = Self.option(fd, SO_RCVBUF)
+    isAggregating = aggregates && linux_udp_aggregate(fd) == 0
+    segments = linux_udp_segments(fd) == 0
+    linux_udp_report_tos(fd, family)
     var bound = linux_datagram()
     _ = linux_udp_local(fd, &bound)
     local = bound.endpoint
@@ -64,7 +73,11 @@ public final class UDPSocket {
   /// Receives one batch: up to 64 datagrams into slots of `pool`, behind their headroom.
   /// - Returns: how many; `batch.arrival(0 ..< count)` are they, until the next call. 0 when nothing was
   ///   there.
-  public func receive(into pool: inout PacketPool) -> Int { batch.receive(fd, number, &pool) }
+  /// - Precondition: the socket is not aggregating; a run would not fit into a slot.
+  public func receive(into pool: inout PacketPool) -> Int {
+    precondition(!isAggregating)
+    return batch.receive(fd, number, &pool)
+  }
 
   /// Receives one batch and hands out its datagrams. `body` cannot use the pool meanwhile; who must, uses
   /// `batch.arrival`.
@@ -77,6 +90,27 @@ public final class UDPSocket {
       body(arrival.packet, arrival.from)
     }
     return count
+  }
+
+  /// Receives up to 16 runs with one call, from any socket. They stay until the next call with these `runs`.
+  /// - Returns: how many; `runs[0 ..< count]` are they. 0 when nothing was there.
+  public func receive(runs: UDPRuns) -> Int { runs.receive(fd, number, batch) }
+
+  /// Sends a run now: the bytes of `frame`, cut into datagrams of `segmentBytes`, of which the last may be
+  /// shorter.
+  ///
+  /// The kernel cuts it, with one call (UDP_SEGMENT). Where it will not, the datagrams go one by one in this
+  /// call, and `batch` remembers the address for a while.
+  /// - Parameters:
+  ///   - frame: at most `runBytesMax` bytes in at most `runSegmentsMax` datagrams; or one datagram.
+  ///   - segmentBytes: more than 0.
+  ///   - tos: type of service or traffic class of the IP header; 0 is the socket's own, which is 0 too.
+  /// - Returns: `.tooLarge` when a datagram exceeds the MTU of its route. When it is not `.sent`, some of the
+  ///   datagrams may have gone nevertheless.
+  @discardableResult
+  public func send(run frame: Frame, segmentBytes: Int, to endpoint: Endpoint, tos: UInt8 = 0) -> SendOutcome
+  {
+    batch.send(run: frame, segmentBytes, to: endpoint, tos: tos, fd, family, mayCut: segments)
   }
 
   /// Sends one datagram now. What was queued before and not flushed goes later.
