@@ -11,7 +11,7 @@ import Testing
   static let seeds: [UInt64] = [1, 2, 3, 4]
 
   /// Memory with a packet at 16, and the train in it.
-  private struct Given: ~Copyable {
+  private final class Given {
     let memory = Scratch(capacity: 70_000)
     let bytes: Int
     var buffer: Frame { memory.frame.prefix(bytes + 16) }

@@ -132,33 +132,28 @@ enum Reference {
     }
   }
 
-  /// What a kernel makes of what the coalescer hands out: packets with full sums. Everything in the virtio
-  /// header must agree with the packet.
-  static func delivered(_ whole: [UInt8], mtu: Int) -> [[UInt8]] {
+  /// What a kernel makes of what the coalescer hands out: packets with full sums.
+  /// - Returns: nil when the virtio header does not agree with the packet in everything.
+  static func delivered(_ whole: [UInt8], mtu: Int) -> [[UInt8]]? {
     let virtio = Array(whole[..<10])
     let packet = Array(whole[10...])
     let little = { (at: Int) in Int(virtio[at]) | Int(virtio[at + 1]) << 8 }
     let (segmentBytes, start, offset) = (little(4), little(6), little(8))
-    #expect(packet.count <= 65_535)
-    #expect(number(packet, isV4(packet) ? 2 : 4, 2) + (isV4(packet) ? 0 : 40) == packet.count)
-    if virtio[0] == 0 {
-      #expect(virtio == [UInt8](repeating: 0, count: 10))
-      return [packet]
-    }
-    #expect(virtio[0] == 1 && start == ipBytes(packet) && start + offset == sumAt(packet))
-    #expect(little(2) == headerBytes(packet))
-    #expect(number(packet, sumAt(packet), 2) == Packets.sum(pseudoHeader(packet)))
-    if isV4(packet) { #expect(number(packet, 6, 2) & 0x3FFF == 0) }
-    if virtio[1] == 0 {
-      #expect(segmentBytes == 0)
-      return [withFullSum(packet)]
-    }
-    #expect(Int(virtio[1]) == (isTCP(packet) ? (isV4(packet) ? 1 : 4) : 5))
-    #expect(segmentBytes >= 1 && segmentBytes <= mtu - headerBytes(packet))
-    if !isTCP(packet) { #expect(number(packet, ipBytes(packet) + 4, 2) == packet.count - ipBytes(packet)) }
+    let length = number(packet, isV4(packet) ? 2 : 4, 2) + (isV4(packet) ? 0 : 40)
+    guard packet.count <= 65_535, length == packet.count else { return nil }
+    if virtio[0] == 0 { return virtio == [UInt8](repeating: 0, count: 10) ? [packet] : nil }
+    guard virtio[0] == 1, start == ipBytes(packet), start + offset == sumAt(packet),
+      little(2) == headerBytes(packet), [6, 17].contains(isV4(packet) ? packet[9] : packet[6]),
+      number(packet, sumAt(packet), 2) == Packets.sum(pseudoHeader(packet)),
+      !isV4(packet) || number(packet, 6, 2) & 0x3FFF == 0
+    else { return nil }
+    if virtio[1] == 0 { return segmentBytes == 0 ? [withFullSum(packet)] : nil }
+    guard Int(virtio[1]) == (isTCP(packet) ? (isV4(packet) ? 1 : 4) : 5),
+      segmentBytes >= 1, segmentBytes <= mtu - headerBytes(packet),
+      isTCP(packet) || number(packet, ipBytes(packet) + 4, 2) == packet.count - ipBytes(packet)
+    else { return nil }
     let segments = cut(packet, segmentBytes)
-    #expect(segments.count >= 2 && segments.count <= 64)
-    return segments.map(withFullSum)
+    return segments.count >= 2 && segments.count <= 64 ? segments.map(withFullSum) : nil
   }
 }
 
