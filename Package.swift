@@ -90,7 +90,7 @@ let package = Package(
     .testTarget(name: "SessionTests", dependencies: ["Session", "CAEAD", "CSodium"], swiftSettings: strict),
     .testTarget(name: "OverlayTests", dependencies: layers, swiftSettings: strict),
     .testTarget(name: "DHTTests", dependencies: layers, swiftSettings: strict),
-    .testTarget(name: "VPNTests", dependencies: layers, swiftSettings: strict),
+    .testTarget(name: "VPNTests", dependencies: layers + ["CMallocCount"], swiftSettings: strict),
     .testTarget(name: "NodeTests", dependencies: layers + ["CMallocCount"], swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "CMallocCount"], swiftSettings: strict),

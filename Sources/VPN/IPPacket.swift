@@ -53,23 +53,3 @@ struct IPPacket: BitwiseCopyable {
     return (130...137).contains(frame[offset]) || frame[offset] == 143
   }
 }
-
-/// The Internet checksum (RFC 1071).
-enum Checksum {
-  /// The sum of `frame` as 16-bit words, added to `initial`, not yet folded.
-  static func sum(_ frame: Frame, _ initial: UInt64 = 0) -> UInt64 {
-    var sum = initial
-    var i = 0
-    while i + 1 < frame.count {
-      sum += UInt64(frame.big(i, as: UInt16.self))
-      i += 2
-    }
-    return i < frame.count ? sum + UInt64(frame[i]) << 8 : sum
-  }
-
-  static func fold(_ sum: UInt64) -> UInt16 {
-    var sum = sum
-    while sum > 0xFFFF { sum = (sum & 0xFFFF) + (sum >> 16) }
-    return ~UInt16(sum)
-  }
-}
