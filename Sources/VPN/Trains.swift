@@ -4,9 +4,10 @@
 import Base
 import DHT
 import Overlay
+import Session
 
 /// A train on its way out: what is left of it, and how it goes.
-public struct OutgoingTrain: BitwiseCopyable {
+public struct OutgoingTrain {
   let peer: Int
   let way: TrainWay
   let content: UInt8

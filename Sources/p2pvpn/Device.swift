@@ -17,6 +17,8 @@ final class Device {
     // What programs say to a link-local group then comes from the member's own address; one of the kernel's
     // making would be nobody's. Without IPv6 there is none.
     try? netlink.stopAddressGeneration(tun.index)
+    // A superpacket of this size makes one run, records and all; see `DatagramRun`.
+    try? netlink.setGSOLimits(tun.index, bytes: 60_000, segments: DatagramRun.countMax)
     try netlink.setUp(tun.index, mtu: Tunnel.mtu)
   }
 
