@@ -1,4 +1,5 @@
-// The calls into libipsec-mb. Defining CAEAD_WITHOUT_IPSEC_MB builds what a machine without its header builds.
+// The calls into libipsec-mb. Defining CAEAD_WITHOUT_IPSEC_MB builds what a machine without its header
+// builds.
 #define _GNU_SOURCE
 #include "CAEAD.h"
 
@@ -27,7 +28,8 @@ static char version[16];
 /// The functions for this processor.
 static int find_functions(void *library) {
   IMB_MGR *(*allocate)(uint64_t) = (IMB_MGR * (*)(uint64_t)) dlsym(library, "alloc_mb_mgr");
-  void (*initialize)(IMB_MGR *, IMB_ARCH *) = (void (*)(IMB_MGR *, IMB_ARCH *))dlsym(library, "init_mb_mgr_auto");
+  void (*initialize)(IMB_MGR *, IMB_ARCH *) =
+      (void (*)(IMB_MGR *, IMB_ARCH *))dlsym(library, "init_mb_mgr_auto");
   void (*release)(IMB_MGR *) = (void (*)(IMB_MGR *))dlsym(library, "free_mb_mgr");
   if (!allocate || !initialize || !release) return 0;
   IMB_MGR *manager = allocate(0);
@@ -51,7 +53,8 @@ static int drop_code(struct dl_phdr_info *object, size_t size, void *unused) {
   for (int i = 0; i < object->dlpi_phnum; i++) {
     const ElfW(Phdr) *part = &object->dlpi_phdr[i];
     uintptr_t start = object->dlpi_addr + part->p_vaddr, end = start + part->p_memsz;
-    if (part->p_type != PT_LOAD || part->p_flags != (PF_R | PF_X) || address < start || address >= end) continue;
+    if (part->p_type != PT_LOAD || part->p_flags != (PF_R | PF_X)) continue;
+    if (address < start || address >= end) continue;
     start &= ~(page - 1);
     madvise((void *)start, end - start, MADV_DONTNEED);
     return 1;
@@ -95,8 +98,8 @@ int caead_open(void *output, const void *tag, const void *text, uint64_t length,
   // Should the call do nothing, the tag that it did not write must not match.
   found[0] = ~wanted[0];
   found[1] = ~wanted[1];
-  open_unverified(state, &context, output, text, length, nonce, associated, associated_length, (uint8_t *)found,
-                  TAG_BYTES);
+  open_unverified(state, &context, output, text, length, nonce, associated, associated_length,
+                  (uint8_t *)found, TAG_BYTES);
   uint64_t difference = (wanted[0] ^ found[0]) | (wanted[1] ^ found[1]);
   if (difference == 0) return 1;
   memset(output, 0, length);

@@ -1,6 +1,6 @@
-// Goal: it makes no difference but in time which library seals records, and whether they are sealed and opened
-// in place. Method: both libraries work on the same texts, as ciphers and in tables of two nodes, one with each
-// library; lengths go from nothing to large. Where libipsec-mb is missing its tests are skipped.
+// Goal: it makes no difference but in time which library seals records, and whether they are sealed and
+// opened in place. Method: both libraries work on the same texts, as ciphers and in tables of two nodes, one
+// with each library; lengths go from nothing to large. Where libipsec-mb is missing its tests are skipped.
 
 import Base
 import CAEAD
@@ -102,8 +102,7 @@ struct BulkAEADTests {
   }
 }
 
-/// Who seals with which library: the one that the argument says, and the other side with the other one, or both
-/// with libipsec-mb.
+/// Which library each of two sides has.
 private let sides: [(BulkAEAD, BulkAEAD)] =
   [(.libsodium, .libsodium)]
   + (isThere ? [(.libsodium, .ipsecMB), (.ipsecMB, .libsodium), (.ipsecMB, .ipsecMB)] : [])
