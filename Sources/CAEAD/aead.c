@@ -1,4 +1,6 @@
-// The calls into libipsec-mb. Defining CAEAD_WITHOUT_IPSEC_MB builds what a machine without its header builds.
+// The calls into libipsec-mb. Defining CAEAD_WITHOUT_IPSEC_MB builds what a machine without its header
+// builds.
+#define _GNU_SOURCE
 #include "CAEAD.h"
 
 #if defined __x86_64__ && !defined CAEAD_WITHOUT_IPSEC_MB && defined __has_include
@@ -11,8 +13,10 @@
 
 #include <dlfcn.h>
 #include <intel-ipsec-mb.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define TAG_BYTES 16
 
@@ -24,7 +28,8 @@ static char version[16];
 /// The functions for this processor.
 static int find_functions(void *library) {
   IMB_MGR *(*allocate)(uint64_t) = (IMB_MGR * (*)(uint64_t)) dlsym(library, "alloc_mb_mgr");
-  void (*initialize)(IMB_MGR *, IMB_ARCH *) = (void (*)(IMB_MGR *, IMB_ARCH *))dlsym(library, "init_mb_mgr_auto");
+  void (*initialize)(IMB_MGR *, IMB_ARCH *) =
+      (void (*)(IMB_MGR *, IMB_ARCH *))dlsym(library, "init_mb_mgr_auto");
   void (*release)(IMB_MGR *) = (void (*)(IMB_MGR *))dlsym(library, "free_mb_mgr");
   if (!allocate || !initialize || !release) return 0;
   IMB_MGR *manager = allocate(0);
@@ -40,6 +45,23 @@ static int find_functions(void *library) {
   return expand && seal && open_unverified;
 }
 
+/// Lets go of the library's code that loading it mapped in: 3 MB of the 12 MB, of which a tenth will be used.
+/// What is used comes back from the page cache.
+static int drop_code(struct dl_phdr_info *object, size_t size, void *unused) {
+  (void)size, (void)unused;
+  const uintptr_t page = 4096, address = (uintptr_t)seal;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+    uintptr_t start = object->dlpi_addr + part->p_vaddr, end = start + part->p_memsz;
+    if (part->p_type != PT_LOAD || part->p_flags != (PF_R | PF_X)) continue;
+    if (address < start || address >= end) continue;
+    start &= ~(page - 1);
+    madvise((void *)start, end - start, MADV_DONTNEED);
+    return 1;
+  }
+  return 0;
+}
+
 int caead_load(void) {
   if (sizeof(struct gcm_key_data) > CAEAD_KEY_BYTES) return 0;
   char name[32];
@@ -52,6 +74,7 @@ int caead_load(void) {
     dlclose(library);
     return 0;
   }
+  dl_iterate_phdr(drop_code, NULL);
   unsigned v = number();
   snprintf(version, sizeof version, "%u.%u.%u", v >> 16 & 255, v >> 8 & 255, v & 255);
   return 1;
@@ -75,8 +98,8 @@ int caead_open(void *output, const void *tag, const void *text, uint64_t length,
   // Should the call do nothing, the tag that it did not write must not match.
   found[0] = ~wanted[0];
   found[1] = ~wanted[1];
-  open_unverified(state, &context, output, text, length, nonce, associated, associated_length, (uint8_t *)found,
-                  TAG_BYTES);
+  open_unverified(state, &context, output, text, length, nonce, associated, associated_length,
+                  (uint8_t *)found, TAG_BYTES);
   uint64_t difference = (wanted[0] ^ found[0]) | (wanted[1] ^ found[1]);
   if (difference == 0) return 1;
   memset(output, 0, length);

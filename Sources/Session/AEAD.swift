@@ -1,9 +1,9 @@
-// Sealing and opening of records: AES-256-GCM or ChaCha20-Poly1305 (RFC 8439), by libsodium, or AES-256-GCM by
-// libipsec-mb (`BulkAEAD`). The output is the input, or memory that does not overlap it.
+// Sealing and opening of records: AES-256-GCM or ChaCha20-Poly1305 (RFC 8439), by libsodium, or AES-256-GCM
+// by libipsec-mb (`BulkAEAD`). The output is the input, or memory that does not overlap it.
 //
 // The compiler proves that the code per record neither allocates nor locks, but it trusts only functions that
-// it can see. The libraries' entry points are therefore declared here once more, with the promise that they do
-// neither (they work on the memory that they are given). This is the only file with such declarations.
+// it can see. The libraries' entry points are therefore declared here once more, with the promise that they
+// do neither (they work on the memory that they are given). This is the only file with such declarations.
 
 import Base
 import CAEAD

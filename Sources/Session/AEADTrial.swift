@@ -1,8 +1,8 @@
 // The trial that a library must pass before records are given to it.
 //
-// A library that was found at run time may be of another build than expected, or wrong on this processor. So it
-// computes published vectors, must agree with libsodium at lengths around every size of block that fast code
-// works in, must write nowhere else, and must refuse what was changed. It takes about a millisecond.
+// A library that was found at run time may be of another build than expected, or wrong on this processor. So
+// it computes published vectors, must agree with libsodium at lengths around every size of block that fast
+// code works in, must write nowhere else, and must refuse what was changed. It takes about a millisecond.
 
 import Base
 import CSodium
@@ -28,8 +28,8 @@ enum AEADTrial {
     knowsPublishedVectors(candidate) && agrees(candidate)
   }
 
-  /// McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", appendix B, test cases 13 and 14: the key
-  /// and the nonce are zero, the text is empty or 16 bytes of zero.
+  /// McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", appendix B, test cases 13 and 14: the
+  /// key and the nonce are zero, the text is empty or 16 bytes of zero.
   private static func knowsPublishedVectors(_ candidate: Cipher) -> Bool {
     let vectors = [
       "530f8afbc74536b9a963b4f1c4cb738b", "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919",
@@ -89,8 +89,8 @@ enum AEADTrial {
     a.count == b.count && sodium_memcmp(a.base, b.base, a.count) == 0
   }
 
-  /// An expanded key, and the rooms that one implementation works in. Texts stand 4 bytes beyond a multiple of
-  /// 8, as they do in records.
+  /// An expanded key, and the rooms that one implementation works in. Texts stand 4 bytes beyond a multiple
+  /// of 8, as they do in records.
   private final class Bench {
     private static let roomBytes = longest + 2 * guardBytes
     private let cipher: Cipher
@@ -127,7 +127,8 @@ enum AEADTrial {
         associatedLength: associatedBytes, counter: counter, state: state)
     }
 
-    /// Whether text that is sealed and opened where it stands becomes what the reference made, and itself again.
+    /// Whether text that is sealed and opened where it stands becomes what the reference made, and itself
+    /// again.
     func worksInPlace(as reference: Bench, _ length: Int, counter: UInt64) -> Bool {
       opened.copy(text.prefix(length))
       cipher.seal(

@@ -1,13 +1,13 @@
 // Which library seals and opens AES-256-GCM records: libipsec-mb where it is installed, else libsodium.
 //
 // It makes no difference on the wire, only to the time that a record takes: libipsec-mb is several times
-// faster, but exists for x86-64 only. A library that cannot pass the self-test is not used. The program chooses
-// once, at its start; until it does, and in tests and simulations, libsodium does the work. All else
+// faster, but exists for x86-64 only. A library that cannot pass the self-test is not used. The program
+// chooses once, at its start; until it does, and in tests and simulations, libsodium does the work. All else
 // (handshakes, ChaCha20-Poly1305) is libsodium's in any case.
 //
-// The figures that decided how: an expanded key takes 1,024 bytes instead of 512, so a generation has 1 KiB more.
-// That is too little to keep two forms of each key, a small one for control records and a large one made at the
-// first data record, which would bring an allocation and a branch to the way of packets.
+// The figures that decided how: an expanded key takes 1,024 bytes instead of 512, so a generation has 1 KiB
+// more. That is too little to keep two forms of each key, a small one for control records and a large one
+// made at the first data record, which would bring an allocation and a branch to the way of packets.
 
 import Base
 import CAEAD

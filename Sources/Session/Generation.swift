@@ -1,9 +1,9 @@
 // One generation of a session's keys, as one block of flat memory: this head, then the expanded key that
 // seals, then the expanded key that opens.
 //
-// A generation of AES keys takes about 1.4 KiB (2.4 KiB where libipsec-mb works), one of ChaCha20 keys a quarter
-// of that; each data space that the peer uses adds a window of about 1 KiB, the control space one of 160 bytes.
-// The block is wiped before it is freed.
+// A generation of AES keys takes about 1.4 KiB (2.4 KiB where libipsec-mb works), one of ChaCha20 keys a
+// quarter of that; each data space that the peer uses adds a window of about 1 KiB, the control space one of
+// 160 bytes. The block is wiped before it is freed.
 
 import Base
 import CSodium

@@ -10,9 +10,9 @@
 //      16     n  packet
 //  16 + n    16  tag
 //
-// The clear header is associated data. The text, which is all that is sealed, is sealed where it stands in the
-// record and opened where it was received; or, to save a copy, it is sealed from the buffer of the device and
-// opened into it. The compiler proves that nothing here allocates or locks, but for the first record of a
+// The clear header is associated data. The text, which is all that is sealed, is sealed where it stands in
+// the record and opened where it was received; or, to save a copy, it is sealed from the buffer of the device
+// and opened into it. The compiler proves that nothing here allocates or locks, but for the first record of a
 // counter space and the first record under new keys, which are marked.
 
 import Base
@@ -21,8 +21,8 @@ extension SessionTable {
   /// The first byte of a record.
   public static let recordKind: UInt8 = 4
 
-  /// Makes a record of a packet where it stands. The age of the keys is reckoned at the latest moment that any
-  /// call brought (`expire` brings one every second).
+  /// Makes a record of a packet where it stands. The age of the keys is reckoned at the latest moment that
+  /// any call brought (`expire` brings one every second).
   /// - Parameters:
   ///   - space: the counter space, 0 ... 128; each is used by one thread.
   ///   - content: two part bits, and a class or a community slot.
@@ -38,8 +38,8 @@ extension SessionTable {
 
   /// Makes a record of a packet that stands elsewhere.
   /// - Parameters:
-  ///   - text: 4 bytes, which are written here, and the packet. It does not overlap `datagram`, or is its part
-  ///     from offset 12 on.
+  ///   - text: 4 bytes, which are written here, and the packet. It does not overlap `datagram`, or is its
+  ///     part from offset 12 on.
   ///   - datagram: the whole record; 28 bytes longer than `text`.
   @_noAllocation @_noLocks
   public mutating func seal(
@@ -82,8 +82,8 @@ extension SessionTable {
   /// - Parameters:
   ///   - datagram: as it was received; it stays as it is.
   ///   - text: for all that was sealed: the packet is what follows the first 4 bytes. 28 bytes shorter than
-  ///     `datagram`, unless that is too short for a record. It does not overlap `datagram`, or is its part from
-  ///     offset 12 on. Written to also when the record turns out to be forged.
+  ///     `datagram`, unless that is too short for a record. It does not overlap `datagram`, or is its part
+  ///     from offset 12 on. Written to also when the record turns out to be forged.
   @_noAllocation @_noLocks
   public mutating func open(_ datagram: Frame, into text: Frame, at now: Instant) -> OpenResult {
     if now.ns > latest.ns { latest = now }

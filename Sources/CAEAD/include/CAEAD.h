@@ -1,17 +1,17 @@
 // AES-256-GCM for bulk traffic, by Intel's libipsec-mb where it is installed (x86-64 only).
 //
 // Whether there is such a library is found out twice. Its header is needed at build time, for the layout of
-// its tables; without it `caead_load` says "not there". The library itself is opened at run time, so one program
-// runs on machines with and without it. The major and minor version must be those of the header.
+// its tables; without it `caead_load` says "not there". The library itself is opened at run time, so one
+// program runs on machines with and without it. The major and minor version must be those of the header.
 //
 // The library is fast and trusting: its calls return nothing, do nothing when they dislike an argument, and
 // write text that was not yet verified. What that needs is done here: a tag that no call wrote never matches,
 // tags are compared in constant time, and what failed is wiped. Whoever loads it tests it before it is used.
 //
-// After loading nothing here has state of its own: a key is the caller's memory, the context of a record stands
-// on the stack, and the library's manager is asked for its functions once and freed. So several threads may
-// call at a time. But each call writes the library's error number, one word of the process: lanes on several
-// cores would pull that cache line from each other, which is to be measured when there are lanes.
+// After loading nothing here has state of its own: a key is the caller's memory, the context of a record
+// stands on the stack, and the library's manager is asked for its functions once and freed. So several
+// threads may call at a time. But each call writes the library's error number, one word of the process: lanes
+// on several cores would pull that cache line from each other, which is to be measured when there are lanes.
 #ifndef P2PVPN_CAEAD_H
 #define P2PVPN_CAEAD_H
 
@@ -21,8 +21,8 @@
 #define CAEAD_KEY_BYTES 1024
 #define CAEAD_KEY_ALIGNMENT 64
 
-/// Opens the library. Returns 1 when it is there and of the right version and the processor has AES; else 0. To
-/// be called by one thread, before every other function.
+/// Opens the library. Returns 1 when it is there and of the right version and the processor has AES; else 0.
+/// To be called by one thread, before every other function.
 int caead_load(void);
 
 /// The version of the library that was loaded; empty when none was.
