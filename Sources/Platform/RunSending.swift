@@ -13,14 +13,14 @@ import Glibc
 
 extension UDPSocket {
   /// The most bytes of a run: the payload of the largest IPv4 datagram, 65,535 less 20 of IP and 8 of UDP
-  /// (`ip_append_data` takes no more, cut or not). IPv6 would take 65,527, because its payload length does not
-  /// count its own header.
+  /// (`ip_append_data` takes no more, cut or not). IPv6 would take 65,527, because its payload length does
+  /// not count its own header.
   ///
-  /// From `runBytesWhole` on the kernel cuts in software, before the device.
+  /// Above `runBytesWhole` the kernel cuts in software, before the device.
   public static let runBytesMax = 65_507
 
-  /// The most bytes of a run that a device takes whole: with its headers (14 of Ethernet, 40 of IPv6, 8 of UDP)
-  /// it has to be shorter than 65,536 bytes, the limit of a device that has none of its own
+  /// The most bytes of a run that a device takes whole: with its headers (14 of Ethernet, 40 of IPv6, 8 of
+  /// UDP) it has to be shorter than 65,536 bytes, the limit of a device that has none of its own
   /// (`gso_max_size`; `gso_features_check`).
   public static let runBytesWhole = 65_473
 
