@@ -13,15 +13,16 @@ import Glibc
 
 extension UDPSocket {
   /// The most bytes of a run: the payload of the largest IPv4 datagram, 65,535 less 20 of IP and 8 of UDP
-  /// (`ip_append_data` takes no more, cut or not). IPv6 would take 65,527, because its payload length does not
-  /// count its own header.
+  /// (`ip_append_data` takes no more, cut or not). IPv6 would take 65,527, because its payload length does
+  /// not count its own header.
   ///
-  /// From `runBytesWhole` on the kernel cuts in software, before the device.
+  /// Above `runBytesWhole` the kernel cuts in software, before the device.
   public static let runBytesMax = 65_507
 
-  /// The most bytes of a run that a device takes whole: with its headers (14 of Ethernet, 40 of IPv6, 8 of UDP)
-  /// it has to be shorter than 65,536 bytes, the limit of a device that has none of its own
-  /// (`gso_max_size`; `gso_features_check`).
+  /// The most bytes of a run that a device takes whole: with its headers (14 of Ethernet, 40 of IPv6, 8 of
+  /// UDP) a superpacket has to be shorter than 65,536 bytes, the usual limit of a device (`gso_max_size`;
+  /// `gso_features_check`). To an IPv4 address it would be 20 more. Longer runs go, but at several times the
+  /// cost.
   public static let runBytesWhole = 65_473
 
   /// The most datagrams of a run: `UDP_MAX_SEGMENTS` of kernels before Linux 6.9. Later ones take 128, but
@@ -67,6 +68,8 @@ struct CutRefusals {
 }
 
 extension UDPBatch {
+  /// Sends a run, as `UDPSocket.send(run:segmentBytes:to:tos:)` says it.
+  /// - Parameter mayCut: whether the kernel knows how to cut.
   func send(
     run frame: Frame, _ segmentBytes: Int, to endpoint: Endpoint, tos: UInt8, _ fd: Int32, _ family: Int32,
     mayCut: Bool
@@ -74,7 +77,7 @@ extension UDPBatch {
     precondition(segmentBytes > 0)
     var run = linux_datagram(frame, to: endpoint)
     guard frame.count > segmentBytes else {
-      return outcome(Self.call(fd, family, &run, segment: 0, tos, self), datagrams: 1)
+      return outcome(sendWhole(fd, family, &run, segment: 0, tos), datagrams: 1)
     }
     let datagrams = (frame.count &+ segmentBytes &- 1) / segmentBytes
     precondition(frame.count <= UDPSocket.runBytesMax && datagrams <= UDPSocket.runSegmentsMax)
@@ -82,7 +85,7 @@ extension UDPBatch {
     guard mayCut, !refusals.take(endpoint.address) else {
       return sendInPieces(fd, family, run, datagrams, segment, tos)
     }
-    let result = cutAnswer == 0 ? Self.call(fd, family, &run, segment: segment, tos, self) : cutAnswer
+    let result = cutAnswer == 0 ? sendWhole(fd, family, &run, segment: segment, tos) : cutAnswer
     if result >= 0 { counters.runsSent &+= 1 }
     guard result == -EIO || result == -EINVAL || result == -ENOPROTOOPT else {
       return outcome(result, datagrams: datagrams)
@@ -95,13 +98,13 @@ extension UDPBatch {
     return outcome
   }
 
-  private static func call(
-    _ fd: Int32, _ family: Int32, _ run: inout linux_datagram, segment: UInt16, _ tos: UInt8,
-    _ batch: UDPBatch
+  /// One call for the whole run; again when an error was not about it.
+  private func sendWhole(
+    _ fd: Int32, _ family: Int32, _ run: inout linux_datagram, segment: UInt16, _ tos: UInt8
   ) -> Int32 {
     var result = linux_udp_send_run(fd, family, &run, segment, tos)
     var attempts = 0
-    while attempts < 3, batch.isForeign(result) {
+    while attempts < 3, isForeign(result) {
       result = linux_udp_send_run(fd, family, &run, segment, tos)
       attempts &+= 1
     }

@@ -8,8 +8,8 @@
 // It is not persistent: when the process ends, by whatever cause, the interface, its addresses and its routes
 // are gone. It belongs to the network namespace of the thread that made it.
 //
-// The virtio header (`struct virtio_net_hdr`, virtio 1.2 section 5.1.6 in its legacy form of 10 bytes), in the
-// byte order of this machine:
+// The virtio header (`struct virtio_net_hdr`, virtio 1.2 section 5.1.6 in its legacy form of 10 bytes), in
+// the byte order of this machine:
 //
 //   offset  size  field
 //        0     1  flags: 1 the checksum is partial, 2 it was found right
@@ -93,8 +93,8 @@ public final class TUNDevice {
     return nil
   }
 
-  /// Hands one packet or superpacket to the kernel. It may say in its virtio header whatever the kernel knows,
-  /// also what was not asked for as offload.
+  /// Hands one packet or superpacket to the kernel. Its virtio header may say whatever the kernel knows, also
+  /// what was not asked for as offload.
   /// - Parameter frame: begins with the header.
   /// - Returns: false when the kernel did not take it (it is counted).
   @discardableResult

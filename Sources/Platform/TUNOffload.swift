@@ -1,13 +1,13 @@
 // What the kernel leaves to the reader of a TUN device, so that a train of packets is one read.
 //
-// The kinds depend on each other: packets that the reader cuts get their checksums from it, so TCP and UDP need
-// the checksum. Families are not told apart: every kernel that cuts for one cuts for the other.
+// The kinds depend on each other: packets that the reader cuts get their checksums from it, so TCP and UDP
+// need the checksum. Families are not told apart: every kernel that knows one knows the other.
 //
 // TCP comes with explicit congestion notification (TUN_F_TSO_ECN): a superpacket whose CWR flag is set comes
 // whole, with VIRTIO_NET_HDR_GSO_ECN (0x80) in the kind of its header, and whoever cuts it leaves CWR in the
 // first segment and clears it in all others (RFC 3168 section 6.1.2: it is said once). Without it the kernel
-// would cut these by itself. Superpackets of accurate ECN, where every segment keeps the flag, the kernel never
-// hands over.
+// would cut these by itself. Superpackets of accurate ECN, where every segment keeps the flag, the kernel
+// never hands over.
 import CLinux
 
 /// A set of what a TUN device hands over unfinished.

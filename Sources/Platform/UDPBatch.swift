@@ -153,7 +153,7 @@ public final class UDPBatch {
     return outcome(result, datagrams: 1)
   }
 
-  /// Whether a `result` is none of the call's work: an error that was pending on the socket is reported by the
+  /// Whether a `result` is not about the call: an error that was pending on the socket is reported by the
   /// next call, instead of its work.
   func isForeign(_ result: Int32) -> Bool {
     guard result == -EINTR || result == -ECONNREFUSED || result == -EPROTO else { return false }

@@ -1,9 +1,9 @@
 // Received runs: many datagrams of one size from one sender that the kernel hands over as one (UDP_GRO), and
 // the memory for them.
 //
-// One call fills up to 16 buffers. A run is as long as the sender and the kernel made it, so a buffer takes the
-// largest datagram there is; memory that no run has reached yet the kernel has not given. A socket that does
-// not aggregate is read in the same way: its runs have one datagram each.
+// One call fills up to 16 buffers. A run is as long as the sender and the kernel made it, so a buffer takes
+// the largest datagram there is; memory that no run has reached yet the kernel has not given. A socket that
+// does not aggregate is read in the same way: its runs have one datagram each.
 //
 // *Invariant:* a run is never longer than its buffer, and its `segmentBytes` never exceeds its length.
 import Base
@@ -35,7 +35,7 @@ public final class UDPRuns {
   /// Bytes of the longest run: no UDP payload is longer.
   public static let runBytesMax = 65_535
 
-  /// One more line of the cache than a page's multiple, so that the runs do not all contend for the same sets.
+  /// A line of the cache more than a multiple of its size, or all runs would contend for the same sets.
   private static let strideBytes = 65_536 + roomBytes
 
   public private(set) var count = 0

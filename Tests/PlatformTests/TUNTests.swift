@@ -11,7 +11,7 @@ struct TUNTests {
 
   /// A device with an address of each family, up.
   private static func device() throws -> TUNDevice {
-    let device = try TUNDevice()
+    let device = try TUNDevice(offload: [])
     let netlink = try Netlink()
     try netlink.setUp(device.index, mtu: 1_400, txQueueLength: 500)
     try netlink.addAddress(device.index, prefix)
@@ -23,7 +23,7 @@ struct TUNTests {
   private static func packet(_ device: TUNDevice, version: UInt8, next: UInt8) -> [UInt8]? {
     let frame = leaked([UInt8](repeating: 0, count: 2_048))
     while isReadable(device.fd, within: 2_000) {
-      guard let count = device.read(into: frame) else { continue }
+      guard let count = device.read(plain: frame) else { continue }
       if frame[0] >> 4 == version, frame[version == 4 ? 9 : 6] == next { return frame.prefix(count).bytes }
     }
     return nil
@@ -186,7 +186,7 @@ struct TUNTests {
       packet[10] = UInt8(check >> 8)
       packet[11] = UInt8(check & 255)
       packet += [0, 53, 0x1B, 0x58, 0, 9, 0, 0, 0xEE]
-      #expect(device.write(leaked(packet)))
+      #expect(device.write(plain: leaked(packet)))
       var pool = PacketPool(capacity: 64)
       #expect(isReadable(socket.fd))
       let count = socket.receive(into: &pool)
@@ -199,10 +199,10 @@ struct TUNTests {
   @Test func whatIsNoPacketIsRefusedAndCounted() throws {
     try inNetworkNamespace {
       let device = try Self.device()
-      #expect(!device.write(leaked([0x15, 0, 0, 0])))
+      #expect(!device.write(plain: leaked([0x15, 0, 0, 0])))
       #expect(device.writeDrops == 1)
       let down = try TUNDevice()
-      #expect(!down.write(leaked([0x45] + [UInt8](repeating: 0, count: 19))))
+      #expect(!down.write(plain: leaked([0x45] + [UInt8](repeating: 0, count: 19))))
     }
   }
 
@@ -210,13 +210,13 @@ struct TUNTests {
     try inNetworkNamespace {
       let device = try Self.device()
       let frame = leaked([UInt8](repeating: 0, count: 2_048))
-      while device.read(into: frame) != nil {}
+      while device.read(plain: frame) != nil {}
       #expect(!device.isLost)
       try Netlink().removeInterface(device.index)
       #expect(isReadable(device.fd))
-      while device.read(into: frame) != nil {}
+      while device.read(plain: frame) != nil {}
       #expect(device.isLost)
-      #expect(!device.write(leaked([0x45])))
+      #expect(!device.write(plain: leaked([0x45])))
     }
   }
 
