@@ -29,7 +29,6 @@ neither. VPNs keep the MTU that they have by default, unless it is given. UDP fi
 limits of the sender."""
 import argparse
 import pathlib
-import subprocess
 import sys
 import time
 
@@ -41,13 +40,14 @@ from daemon import ROOT
 from datagrams import udp_batches
 from fleet import Fleet
 from machine import busy_seconds, cpu_seconds, foreign_seconds, keep, memory_mb, wait_quiet
-from netlab import exit_on_signals, obstacle
+from netlab import exit_on_signals, obstacle, stop
 from traffic import iperf3, percentile, round_trips
+from waiting import until
 
 TESTS = ("ping", "tcp1", "tcp4", "load", "udp", "pps")
 INTERVAL = 0.01             # s between pings
 LOST_MAX = 1.0              # percent, beyond which a rate is too high
-HALVINGS_MAX = 8            # of a rate that loses packets; beyond them it is not the rate
+PROBES_MAX = 8              # for a rate that is fine and one that is not; beyond them it is not the rate
 FOREIGN_MAX = 0.1           # cores that others may use while we measure
 DATAGRAM, SMALL = 1200, 64  # bytes of payload
 CONNECT_LIMIT = 30          # s
@@ -58,19 +58,26 @@ CONNECT_LIMIT = 30          # s
 def highest(attempt, steps):
     """What came at the highest rate with little loss, and (rate, percent lost) of everything the sender can.
 
-    `attempt(rate)` is (rate that came, percent lost); its rate 0 is no limit. Halves the rate until one is fine (0 if
-    that does not happen), then makes so many steps of bisection between that and the least that was not."""
+    `attempt(rate)` is (rate that came, percent lost); its rate 0 is no limit. From what came then it goes down
+    until a rate is fine, or up until one is not, as a flood may let less through than a lower rate; then it makes
+    so many steps of bisection between the two. The figure is 0 if no rate was fine."""
     blast = came, lost = attempt(0)
     if lost < LOST_MAX:
         return came, blast
-    good, bad, best = came * 0.9, came * 1.25, 0.0
-    for _ in range(HALVINGS_MAX):
-        came, lost = attempt(good)
-        if lost < LOST_MAX:
-            best = came
+    rate, good, bad, best = came * 0.9, 0.0, None, 0.0
+    for _ in range(PROBES_MAX):
+        if good and bad:
             break
-        good, bad = good / 2, good
-    for _ in range(steps if best else 0):
+        came, lost = attempt(rate)
+        if lost < LOST_MAX:
+            good, best = rate, max(best, came)
+            if came < 0.9 * rate:           # the sender cannot do more
+                return best, blast
+            rate *= 1.4
+        else:
+            bad = rate
+            rate /= 2
+    for _ in range(steps if good and bad else 0):
         rate = (good + bad) / 2
         came, lost = attempt(rate)
         if lost < LOST_MAX:
@@ -95,22 +102,21 @@ def pings(vpn, count):
     times = round_trips(vpn.hosts[0], vpn.addresses[1], count, INTERVAL)
     if not times:
         raise RuntimeError("no ping was answered")
-    return {"rtt_p50_ms": percentile(times, .5), "rtt_p99_ms": percentile(times, .99), "ping_lost": count - len(times)}
+    return {"rtt_p50_ms": percentile(times, .5), "rtt_p99_ms": percentile(times, .99),
+            "ping_lost": count - len(times)}
 
 
 def loaded_pings(vpn, args):
     """Round trips beside a stream that begins before them and ends after them."""
     a, b = vpn.hosts
     server = b.popen(["iperf3", "-s", "-1", "-B", vpn.addresses[1]])
-    time.sleep(0.2)
-    client = a.popen(["iperf3", "-c", vpn.addresses[1], "-t", args.seconds + 2], stdout=subprocess.PIPE)
-    time.sleep(0.5)
+    until("iperf3's server", lambda: ":5201 " in b.run(["ss", "-Hltn"]), 5)
+    client = a.popen(["iperf3", "-c", vpn.addresses[1], "-t", args.seconds + 5])
+    time.sleep(0.5)             # of slow start
     found = pings(vpn, max(10, round(args.seconds / INTERVAL)))
     if client.poll() is not None:
         raise RuntimeError("the stream beside the pings ended early")
-    for process in (client, server):
-        process.terminate()
-        process.wait(5)
+    stop([client, server], grace=0.5)
     return {f"busy_{key}": value for key, value in found.items()}
 
 
@@ -128,20 +134,20 @@ def measure(vpn, args, say):
     for attempt in range(1 + args.again):
         quiet = wait_quiet(args.patience)
         foreign, start = foreign_seconds(), time.monotonic()
+        figures = {}
         try:
-            figures = measure_once(vpn, args, say)
+            measure_once(vpn, args, say, figures)
         except Exception as problem:                        # noqa: BLE001, one VPN must not end the others' round
-            figures = {"error": f"{type(problem).__name__}: {problem}"[-3000:]}
+            figures["error"] = f"{type(problem).__name__}: {problem}"[:3000]
         figures["load_before"] = quiet
         figures["foreign_cores"] = (foreign_seconds() - foreign) / (time.monotonic() - start)
         if figures["foreign_cores"] < FOREIGN_MAX:
             break
-        say(f"others used {figures['foreign_cores']:.2f} cores meanwhile" + (", again" if attempt < args.again else ""))
+        say(f"others used {figures['foreign_cores']:.2f} cores meanwhile{', again' * (attempt < args.again)}")
     return figures
 
 
-def measure_once(vpn, args, say):
-    figures = {}
+def measure_once(vpn, args, say, figures):
     step = max(1, round(args.seconds * 0.4))        # s, for each attempt of a bisection
     with Fleet() as fleet:
         fleet.lab.pair(delay=args.delay)
@@ -155,14 +161,14 @@ def measure_once(vpn, args, say):
         if "ping" in args.tests:
             say("ping")
             figures.update(pings(vpn, args.pings))
-        arrived = vpn_time = machine_time = 0
+        used = []
         for streams in (n for n in (1, 4) if f"tcp{n}" in args.tests):
             for way in ("ab", "ba"):
                 say(f"tcp{streams} {way}")
-                figures[f"tcp{streams}_{way}_gbit"], *used = tcp(vpn, way, streams, args.seconds)
-                if streams == 1:
-                    arrived, vpn_time, machine_time = (x + y for x, y in zip((arrived, vpn_time, machine_time), used))
-        if arrived:
+                figures[f"tcp{streams}_{way}_gbit"], *cost = tcp(vpn, way, streams, args.seconds)
+                used += [cost] if streams == 1 else []
+        if used:
+            arrived, vpn_time, machine_time = map(sum, zip(*used))
             figures["machine_cpu_s_per_gb"] = machine_time / arrived
             if there:
                 figures["vpn_cpu_s_per_gb"] = vpn_time / arrived
@@ -181,7 +187,6 @@ def measure_once(vpn, args, say):
         ended = [process.args for side in vpn.processes for process in side if process.poll() is not None]
         if ended:
             raise RuntimeError(f"ended meanwhile: {' '.join(map(str, ended[0]))}\n{vpn.logs()}")
-    return figures
 
 
 def large_datagrams(vpn, args, step):
@@ -193,7 +198,8 @@ def large_datagrams(vpn, args, step):
         batches.append(batch)
         return came, lost
     best, (blast, lost) = highest(attempt, args.steps)
-    return {"udp_gbit": best / 1e9, "udp_blast_gbit": blast / 1e9, "udp_blast_lost_percent": lost, "udp_batch": min(batches)}
+    return {"udp_gbit": best / 1e9, "udp_blast_gbit": blast / 1e9, "udp_blast_lost_percent": lost,
+            "udp_batch": min(batches)}
 
 
 # ---- all of them ----------------------------------------------------------------------
@@ -247,7 +253,7 @@ def arguments(argv=None):
     parser.add_argument("--tests", default=",".join(TESTS), help="some of %(default)s")
     parser.add_argument("--pings", type=int, default=500)
     parser.add_argument("--batch", type=int, default=20, help="datagrams of 1,200 bytes in one call, 1 to 54")
-    parser.add_argument("--steps", type=int, default=3, help="of the search for the highest rate without loss")
+    parser.add_argument("--steps", type=int, default=3, help="of bisection for the highest rate without loss")
     parser.add_argument("--offload", choices=("on", "nic", "off"), default="on", help="of the cable")
     parser.add_argument("--rate", help="of the cable, such as 100mbit")
     parser.add_argument("--loss", type=float, default=0, help="of the cable, percent each way")
@@ -260,7 +266,7 @@ def arguments(argv=None):
     args = parser.parse_args(argv)
     args.tests = args.tests.split(",")
     if set(args.tests) - set(TESTS):
-        parser.error(f"--tests: {', '.join(sorted(set(args.tests) - set(TESTS)))} is not one of {', '.join(TESTS)}")
+        parser.error(f"--tests: some of {', '.join(TESTS)}")
     if not 1 <= args.batch <= 54:       # 54 datagrams are the most that fit into one UDP payload
         parser.error("--batch: from 1 to 54")
     return args
@@ -277,6 +283,8 @@ def report(vpns, samples, args):
     """Prints the table and writes the files."""
     ours = [vpn.label for vpn in vpns if vpn.name == OURS]
     summary = summarize(samples)
+    for file in (args.json, args.svg):
+        pathlib.Path(file).absolute().parent.mkdir(parents=True, exist_ok=True)
     lines = rows(summary, ours)
     print(f"\nmedians of {args.rounds} round{'s' * (args.rounds > 1)}; offloads of the cable: {args.offload}\n")
     print(markdown(lines) if args.markdown else text(lines))

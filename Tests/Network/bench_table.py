@@ -67,7 +67,7 @@ def best_peer(summary, figure, ours):
 
 
 def rows(summary, ours):
-    """The lines of the table, the first one its head: a title, a cell for each label, and ours beside the best peer.
+    """The lines of the table, its head first: a title, a cell for each label, and ours beside the best peer.
 
     `ours` are the labels that are not peers; the first of them is the one that is compared."""
     first = next((label for label in ours if label in summary), None)
@@ -99,8 +99,8 @@ def _beside_best(summary, figure, ours, own):
 def text(lines):
     """The lines as columns for a terminal."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:]))])
-                     .rstrip() for line in lines)
+    aligned = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines]
+    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
 
 
 def markdown(lines):

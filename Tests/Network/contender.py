@@ -124,7 +124,7 @@ class Bare(Contender):
 class Ours(Contender):
     """p2pvpn, two members, the first of them the other's bootstrap; lanes=N, join=OPTIONS (of that command)."""
 
-    name, programs, settle = "ours", (str(BINARY),), 1
+    name, programs = "ours", (str(BINARY),)
 
     def version(self):
         return sh([self.program, "version"]).strip()

@@ -18,7 +18,7 @@ class WireGuardGo(Contender):
     def begin(self, fleet):
         super().begin(fleet)
         owner = fleet.lab.prefix.split("-")[1]
-        self.devices = f"wg{owner}a", f"wg{owner}b"     # the names of its control sockets, which all namespaces share
+        self.devices = f"wg{owner}a", f"wg{owner}b"     # of its sockets, too, which namespaces share
 
     def version(self):
         return sh([self.program, "--version"], check=False).split()[1]
@@ -27,8 +27,8 @@ class WireGuardGo(Contender):
         keys = [sh(["wg", "genkey"]).strip() for _ in (0, 1)]
         for i in (0, 1):
             other = sh(["wg", "pubkey"], input=keys[1 - i]).strip()
-            self.write(f"{i}.conf", f"[Interface]\nPrivateKey={keys[i]}\nListenPort=51820\n[Peer]\nPublicKey={other}\n"
-                                    f"AllowedIPs=10.77.0.0/24\nEndpoint={self.outside[1 - i]}:51820\n")
+            self.write(f"{i}.conf", f"[Interface]\nPrivateKey={keys[i]}\nListenPort=51820\n"
+                                    f"[Peer]\nPublicKey={other}\nAllowedIPs=10.77.0.0/24\nEndpoint={self.outside[1 - i]}:51820\n")
 
     def start(self, i):
         self.run(i, self.program, "-f", self.devices[i], WG_PROCESS_FOREGROUND="1")
@@ -91,8 +91,8 @@ class Tinc(Contender):
             self.write(f"{i}/tinc.conf", f"Name=n{i}\nMode=router\nDeviceType=tun\nInterface={self.devices[i]}\n"
                                          f"AddressFamily=ipv4\n{'ConnectTo=n0' if i else ''}\n")
             self.write(f"{i}/tinc-up", self.script_up(i), 0o755)
-            chosen = [f"{key.title()}={self.options[key]}\n" for key in ("cipher", "digest") if key in self.options]
-            self.write(f"{i}/hosts/n{i}", f"Address={self.outside[i]}\nSubnet={self.addresses[i]}/32\n{''.join(chosen)}")
+            ciphers = "".join(f"{k.title()}={self.options[k]}\n" for k in ("cipher", "digest") if k in self.options)
+            self.write(f"{i}/hosts/n{i}", f"Address={self.outside[i]}\nSubnet={self.addresses[i]}/32\n{ciphers}")
             sh([self.program, "-c", self.folder / str(i), "-K2048"])
         for i in (0, 1):
             shutil.copy(self.folder / f"{i}/hosts/n{i}", self.folder / f"{1 - i}/hosts/n{i}")
@@ -118,8 +118,8 @@ class N2n(Contender):
             port, shared = "-p", ["-f", "-a", f"static:{self.addresses[i]}/24", "-A3"]
         if i == 0:
             self.run(0, "supernode", port, "7654", *(["-f"] if port == "-p" else []))
-        self.run(i, self.program, "-d", self.devices[i], *shared, "-c", "bench", "-k", "bench", "-l", f"{self.outside[0]}:7654",
-                 *(["-M", self.options["mtu"]] if "mtu" in self.options else []))
+        self.run(i, self.program, "-d", self.devices[i], *shared, "-c", "bench", "-k", "bench",
+                 "-l", f"{self.outside[0]}:7654", *(["-M", self.options["mtu"]] if "mtu" in self.options else []))
 
 
 @known
