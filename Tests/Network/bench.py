@@ -28,6 +28,7 @@ network card does that segments in hardware; `nic` cuts before the cable and joi
 neither. VPNs keep the MTU that they have by default, unless it is given. UDP figures close to the cable's are
 limits of the sender."""
 import argparse
+import json
 import pathlib
 import sys
 import time
@@ -138,7 +139,7 @@ def measure(vpn, args, say):
         try:
             measure_once(vpn, args, say, figures)
         except Exception as problem:                        # noqa: BLE001, one VPN must not end the others' round
-            figures["error"] = f"{type(problem).__name__}: {problem}"[:3000]
+            figures["error"] = str(problem)[:6000]
         figures["load_before"] = quiet
         figures["foreign_cores"] = (foreign_seconds() - foreign) / (time.monotonic() - start)
         if figures["foreign_cores"] < FOREIGN_MAX:
@@ -148,45 +149,54 @@ def measure(vpn, args, say):
 
 
 def measure_once(vpn, args, say, figures):
-    step = max(1, round(args.seconds * 0.4))        # s, for each attempt of a bisection
+    """Starts a VPN, measures it and stops it. A failure brings what the VPN had to say."""
     with Fleet() as fleet:
         fleet.lab.pair(delay=args.delay)
         fleet.lab.offloads(args.offload)
         fleet.lab.shape("a", rate=args.rate, loss=args.loss)
         vpn.begin(fleet)
-        vpn.connect(CONNECT_LIMIT)
-        there = [process.pid for process in vpn.processes[1]]
+        try:
+            vpn.connect(CONNECT_LIMIT)
+            take(vpn, args, say, figures)
+            ended = [process.args for side in vpn.processes for process in side if process.poll() is not None]
+            if ended:
+                raise RuntimeError(f"it ended meanwhile: {' '.join(map(str, ended[0]))}")
+        except Exception as problem:
+            raise RuntimeError(f"{problem}\n{vpn.logs()}") from problem
+
+
+def take(vpn, args, say, figures):
+    """All figures of a VPN that is up."""
+    step = max(1, round(args.seconds * 0.4))        # s, for each attempt of a search
+    there = [process.pid for process in vpn.processes[1]]
+    if there:
+        figures["rss_idle_mb"] = sum(map(memory_mb, there))
+    if "ping" in args.tests:
+        say("ping")
+        figures.update(pings(vpn, args.pings))
+    used = []
+    for streams in (n for n in (1, 4) if f"tcp{n}" in args.tests):
+        for way in ("ab", "ba"):
+            say(f"tcp{streams} {way}")
+            figures[f"tcp{streams}_{way}_gbit"], *cost = tcp(vpn, way, streams, args.seconds)
+            used += [cost] if streams == 1 else []
+    if used:
+        arrived, vpn_time, machine_time = map(sum, zip(*used))
+        figures["machine_cpu_s_per_gb"] = machine_time / arrived
         if there:
-            figures["rss_idle_mb"] = sum(map(memory_mb, there))
-        if "ping" in args.tests:
-            say("ping")
-            figures.update(pings(vpn, args.pings))
-        used = []
-        for streams in (n for n in (1, 4) if f"tcp{n}" in args.tests):
-            for way in ("ab", "ba"):
-                say(f"tcp{streams} {way}")
-                figures[f"tcp{streams}_{way}_gbit"], *cost = tcp(vpn, way, streams, args.seconds)
-                used += [cost] if streams == 1 else []
-        if used:
-            arrived, vpn_time, machine_time = map(sum, zip(*used))
-            figures["machine_cpu_s_per_gb"] = machine_time / arrived
-            if there:
-                figures["vpn_cpu_s_per_gb"] = vpn_time / arrived
-        if "load" in args.tests:
-            say("load")
-            figures.update(loaded_pings(vpn, args))
-        if "udp" in args.tests:
-            say("udp")
-            figures.update(large_datagrams(vpn, args, step))
-        if "pps" in args.tests:
-            say("pps")
-            figures["pps"], (figures["pps_blast"], figures["pps_blast_lost_percent"]) = highest(
-                lambda rate: small_datagrams(vpn, rate, step), args.steps)
-        if there:
-            figures["rss_peak_mb"] = sum(memory_mb(pid, "VmHWM") for pid in there)
-        ended = [process.args for side in vpn.processes for process in side if process.poll() is not None]
-        if ended:
-            raise RuntimeError(f"ended meanwhile: {' '.join(map(str, ended[0]))}\n{vpn.logs()}")
+            figures["vpn_cpu_s_per_gb"] = vpn_time / arrived
+    if "load" in args.tests:
+        say("load")
+        figures.update(loaded_pings(vpn, args))
+    if "udp" in args.tests:
+        say("udp")
+        figures.update(large_datagrams(vpn, args, step))
+    if "pps" in args.tests:
+        say("pps")
+        figures["pps"], (figures["pps_blast"], figures["pps_blast_lost_percent"]) = highest(
+            lambda rate: small_datagrams(vpn, rate, step), args.steps)
+    if there:
+        figures["rss_peak_mb"] = sum(memory_mb(pid, "VmHWM") for pid in there)
 
 
 def large_datagrams(vpn, args, step):
@@ -262,6 +272,7 @@ def arguments(argv=None):
     parser.add_argument("--again", type=int, default=2, help="times a disturbed VPN is measured again in a round")
     parser.add_argument("--json", metavar="FILE", default=str(ROOT / ".build/bench.json"))
     parser.add_argument("--svg", metavar="FILE", default=str(ROOT / ".build/bench.svg"))
+    parser.add_argument("--show", metavar="FILE", help="measure nothing; table and plot of what --json has written")
     parser.add_argument("--markdown", action="store_true", help="print the table for a document")
     args = parser.parse_args(argv)
     args.tests = args.tests.split(",")
@@ -279,31 +290,40 @@ def show_list():
         print(f"{name:14} {state:40} {' '.join(kind.__doc__.split())}")
 
 
-def report(vpns, samples, args):
-    """Prints the table and writes the files."""
-    ours = [vpn.label for vpn in vpns if vpn.name == OURS]
+def report(samples, about, args):
+    """Prints the table and draws the plot; `about` is what is kept of each VPN. Returns the summary."""
+    ours = [label for label, vpn in about.items() if vpn["vpn"] == OURS]
     summary = summarize(samples)
-    for file in (args.json, args.svg):
-        pathlib.Path(file).absolute().parent.mkdir(parents=True, exist_ok=True)
+    rounds = len(samples[BARE])
+    said = f"{rounds} round{'s' * (rounds != 1)}, offloads of the cable {args.offload}"
     lines = rows(summary, ours)
-    print(f"\nmedians of {args.rounds} round{'s' * (args.rounds > 1)}; offloads of the cable: {args.offload}\n")
-    print(markdown(lines) if args.markdown else text(lines))
+    print(f"\nmedians of {said}\n\n{markdown(lines) if args.markdown else text(lines)}\n")
     for line in remarks(samples):
         print(line)
-    about = {vpn.label: {"vpn": vpn.name, "version": vpn.version(), "options": vpn.options, "env": vpn.more_env}
-             for vpn in vpns}
-    keep(args, summary, samples, vpns=about)
-    versions = ", ".join(f"{label} {v['version']}".strip() for label, v in about.items() if label != BARE)
-    drawing = plot.svg(summary, ours, f"{versions}; {args.rounds} round{'s' * (args.rounds > 1)}, "
-                                      f"offloads {args.offload}, {time.strftime('%F')}")
-    pathlib.Path(args.svg).write_text(drawing)
-    print(f"every sample: {args.json}\nplot: {args.svg}", flush=True)
+    versions = ", ".join(f"{label} ({v['version']})" for label, v in about.items() if label != BARE)
+    prepare(args.svg).write_text(plot.svg(summary, ours, f"{versions}; {said}"))
+    print(f"plot: {args.svg}")
+    return summary
+
+
+def prepare(name):
+    """A file whose folder exists."""
+    file = pathlib.Path(name).absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def show(args):
+    """The table and the plot of what an earlier run has kept."""
+    kept = json.loads(pathlib.Path(args.show).read_text())
+    args.offload = kept["settings"]["offload"]
+    report(kept["rounds"], kept["vpns"], args)
 
 
 def main(argv=None):
     args = arguments(argv)
-    if args.list:
-        return show_list()
+    if args.list or args.show:
+        return show_list() if args.list else show(args)
     try:
         vpns, missing = chosen(args)
     except ValueError as problem:
@@ -327,7 +347,12 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("interrupted; what there is:", file=sys.stderr)
         ended = 130
-    report(vpns, samples, args)
+    about = {vpn.label: {"vpn": vpn.name, "version": vpn.version(), "options": vpn.options, "env": vpn.more_env}
+             for vpn in vpns}
+    summary = report(samples, about, args)
+    prepare(args.json)
+    keep(args, summary, samples, vpns=about)
+    print(f"every sample: {args.json}", flush=True)
     return ended
 
 

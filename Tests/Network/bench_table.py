@@ -11,13 +11,15 @@ DASH = "–"
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """One line of the table: its key in a sample, title, decimals, whether more is better, and how it stands
-    beside the cable: as a `share` of the cable's figure, by what it is `more`, or not at all."""
+    beside the cable: as a `share` of the cable's figure, by what it is `more`, or not at all. A detail explains
+    the figure before it: nobody wants to be best in it."""
 
     key: str
     title: str
     places: int
     more_is_better: bool
     beside_bare: str = ""
+    is_detail: bool = False
 
 
 FIGURES = (
@@ -27,7 +29,7 @@ FIGURES = (
     Figure("tcp4_ba_gbit", "TCP, 4 streams, b > a, Gbit/s", 2, True, "share"),
     Figure("udp_gbit", "UDP 1,200 bytes, < 1 % lost, Gbit/s", 2, True, "share"),
     Figure("udp_blast_gbit", "UDP 1,200 bytes, all it can, Gbit/s", 2, True, "share"),
-    Figure("udp_blast_lost_percent", "  lost of that, %", 0, False),
+    Figure("udp_blast_lost_percent", "  lost of that, %", 0, False, is_detail=True),
     Figure("pps", "UDP 64 bytes, < 1 % lost, packets/s", 0, True, "share"),
     Figure("vpn_cpu_s_per_gb", "processor time of the VPN, s/GB", 2, False),
     Figure("machine_cpu_s_per_gb", "processor time of the machine, s/GB", 2, False),
@@ -62,7 +64,7 @@ def _summary(figure, rounds, bare):
 def best_peer(summary, figure, ours):
     """The label of the best other VPN in one figure, or None. A rate of 0 and no processor time are no figures."""
     found = {label: s["figures"][figure.key]["median"] for label, s in summary.items()
-             if not label.startswith(BARE) and label not in ours and s["figures"].get(figure.key, {}).get("median")}
+             if label != BARE and label not in ours and s["figures"].get(figure.key, {}).get("median")}
     return (max if figure.more_is_better else min)(found, key=found.get) if found else None
 
 
@@ -70,7 +72,8 @@ def rows(summary, ours):
     """The lines of the table, its head first: a title, a cell for each label, and ours beside the best peer.
 
     `ours` are the labels that are not peers; the first of them is the one that is compared."""
-    first = next((label for label in ours if label in summary), None)
+    has_peers = any(label not in ours and label != BARE for label in summary)
+    first = next((label for label in ours if label in summary and has_peers), None)
     lines = [["", *summary, *([f"{first} : best peer"] if first else [])]]
     for figure in FIGURES:
         cells = {label: s["figures"].get(figure.key) for label, s in summary.items()}
@@ -91,7 +94,7 @@ def rows(summary, ours):
 
 def _beside_best(summary, figure, ours, own):
     best = best_peer(summary, figure, ours)
-    if figure.title.startswith(" ") or not best or not own or not own["median"]:
+    if figure.is_detail or not best or not own or not own["median"]:
         return ""
     return f"{own['median'] / summary[best]['figures'][figure.key]['median']:.2f} ({best})"
 

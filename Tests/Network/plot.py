@@ -24,7 +24,7 @@ def panel(figure, bars, ours, bare, x, y, width):
     scale = (width - room - VALUE) / top
     better = "more is better" if figure.more_is_better else "less is better"
     beside = f", bare cable {number(bare['median'], figure.places)}" if bare else ""
-    yield (f'<text x="{x}" y="{y + 12}"><tspan class="title">{escape(figure.title.strip())}</tspan>'
+    yield (f'<text x="{x}" y="{y + 12}"><tspan class="title">{escape(figure.title)}</tspan>'
            f'<tspan class="faint"> ({better}{beside})</tspan></text>')
     for n, (label, s) in enumerate(bars):
         line = y + 22 + n * (BAR + GAP)
@@ -41,13 +41,13 @@ def panel(figure, bars, ours, bare, x, y, width):
 
 
 def svg(summary, ours, title):
-    """The document: a diagram for each figure that any VPN has."""
+    """The document: a diagram for each figure that any VPN has, details left out."""
     bodies, heights = [], [34] * COLUMNS
     width = WIDTH / COLUMNS - 20
     for figure in FIGURES:
         bars = [(label, s["figures"][figure.key]) for label, s in summary.items()
                 if label != BARE and figure.key in s["figures"]]
-        if not bars:
+        if not bars or figure.is_detail:
             continue
         column = heights.index(min(heights))
         bare = summary.get(BARE, {"figures": {}})["figures"].get(figure.key)
@@ -58,4 +58,4 @@ def svg(summary, ours, title):
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
                       f'height="{height}">', f"<style>{STYLE}</style>",
                       f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-                      f'<text x="10" y="20" class="title">{escape(title)}</text>', *bodies, "</svg>", ""])
+                      f'<text x="10" y="20" class="faint">{escape(title)}</text>', *bodies, "</svg>", ""])
