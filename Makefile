@@ -3,6 +3,7 @@
 
 P2PVPN_BIN ?= $(CURDIR)/.build/release/p2pvpn
 BENCH ?=
+CONNECT ?=
 EVERYBODY ?=
 GRID ?=
 
@@ -14,7 +15,7 @@ LAB     = $(ROOT) env PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench bench-everybody grid soak simulate build deps lint clean
+.PHONY: help demo test bench bench-connect bench-everybody grid soak simulate build deps peers lint clean
 
 demo: deps build        ## a seed and four members on this machine: see what p2pvpn does
 	@$(LAB) Tests/Network/demo.py
@@ -24,8 +25,11 @@ test: deps lint         ## all tests, those with real networks last
 	@$(MAKE) --no-print-directory simulate build
 	$(LAB) -m pytest Tests/Network
 
-bench: deps build       ## connection time, memory, round trips and goodput; options in BENCH="--rounds 3 --json FILE"
+bench: deps build       ## throughput, round trips and cost beside other VPNs; options in BENCH="--rounds 3 --vpn ours"
 	@$(LAB) Tests/Network/bench.py $(BENCH)
+
+bench-connect: deps build ## connection time, idle cost, throughput of a relay; options in CONNECT="--tests relay"
+	@$(LAB) Tests/Network/bench_connect.py $(CONNECT)
 
 bench-everybody: deps build ## broadcasts for each second of processor time, beside n2n and tinc; options in EVERYBODY=
 	@$(LAB) Tests/Network/bench_everybody.py $(EVERYBODY)
@@ -45,6 +49,9 @@ build: swift            ## the release program, .build/release/p2pvpn
 
 deps:                   ## install the Debian packages that are missing
 	@Tools/install-deps
+
+peers:                  ## install the Debian packages of other VPNs, to be measured beside p2pvpn
+	@Tools/install-peers
 
 lint: swift             ## check the format of all Swift files
 	swift format lint --strict --recursive Package.swift Sources Tests Simulations

@@ -27,9 +27,9 @@ import subprocess
 import sys
 import time
 
-from bench import BUSY, cpu_seconds, keep, wait_quiet
 from daemon import BINARY, p2pvpn
 from fleet import Fleet
+from machine import BUSY, cpu_seconds, keep, wait_quiet
 from netlab import exit_on_signals, obstacle, sh
 from traffic import paced
 from waiting import until

@@ -33,7 +33,7 @@ class Daemon:
     it must end by replacing itself with its arguments, so that signals reach the daemon."""
 
     def __init__(self, host, command, state, log, env=None, wrapper=(), binary=BINARY):
-        self.host, self.state, self.log = host, pathlib.Path(state), pathlib.Path(log)
+        self.host, self.state, self.log, self.binary = host, pathlib.Path(state), pathlib.Path(log), binary
         self.argv = [*wrapper, binary, *command, "--state", self.state]
         self.is_seed = command[0] == "seed"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("P2PVPN_")} | (env or {})
@@ -91,7 +91,7 @@ class Daemon:
 
     def control(self, command, *args, timeout=30):
         """A command that talks to this daemon: `p2pvpn COMMAND ARGS --state DIR`."""
-        argv = self.host.argv([BINARY, command, *args, "--state", self.state])
+        argv = self.host.argv([self.binary, command, *args, "--state", self.state])
         try:
             return subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL,
                                   env=self.env, timeout=timeout)
