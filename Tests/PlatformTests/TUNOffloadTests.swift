@@ -1,7 +1,7 @@
-// Goal: what the kernel leaves to the reader of a device comes with a header that says so, and what is written
-// with such a header the kernel finishes.
-// Method: devices in network namespaces of their own; a UDP socket there sends to a route into the device, and
-// what came out of it goes in again with its ends exchanged.
+// Goal: what the kernel leaves to the reader of a device comes with a header that says so, and what is
+// written with such a header the kernel finishes.
+// Method: devices in network namespaces of their own; a UDP socket there sends to a route into the device,
+// and what came out of it goes in again with its ends exchanged.
 import Base
 import CMallocCount
 import Glibc
@@ -106,7 +106,7 @@ struct TUNOffloadTests {
         let packet = frame.dropping(Self.header)
         Self.exchangeEnds(packet)
         if isPlain {
-          // Its checksum is partial. IPv4 may go without one; of IPv6 the sum is complete with these bytes.
+          // Its checksum is partial; without a header it has to be complete.
           let udp = far.address.isV4 ? 20 : 40
           let sum = Self.checksum(packet, from: udp)
           packet.setBig(udp + 6, sum)
