@@ -3,8 +3,9 @@
 
 /// A run that is being filled. Its memory is its own, and touched as it comes into use.
 @safe public struct DatagramRun: ~Copyable {
-  /// Bytes that one UDP datagram over IPv4 takes at most, and so one call.
-  public static let bytesMax = 65_507
+  /// Bytes of one call at most: with the headers of UDP, IPv6 and Ethernet less than 65,536. A longer run is
+  /// taken apart by the kernel, and comes in datagram by datagram: a quarter of the goodput.
+  public static let bytesMax = 65_473
   /// Datagrams that one call takes at most (UDP_MAX_SEGMENTS of Linux before 6.9).
   public static let countMax = 64
 
