@@ -2,7 +2,7 @@
 //
 // A library that was found at run time may be of another build than expected, or wrong on this processor. So
 // it computes published vectors, must agree with libsodium at lengths around every size of block that fast
-// code works in, must write nowhere else, and must refuse what was changed. It takes about two milliseconds.
+// code works in, must write nowhere else, and must refuse what was changed. It takes about a millisecond.
 
 import Base
 import CSodium
