@@ -1,7 +1,7 @@
 // Goal: every packet that came and was taken reaches the device once, in order and unchanged, whatever comes
 // between; what continues a train is merged, and nothing else is.
-// Method: what the coalescer hands out is cut and summed by a second implementation (`Reference`) and compared
-// with what went in.
+// Method: what the coalescer hands out is cut and summed by a second implementation (`Reference`) and
+// compared with what went in.
 
 import Base
 import CMallocCount

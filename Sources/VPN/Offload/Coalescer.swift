@@ -8,10 +8,10 @@
 //                             [ room | header | payload 2 ]        the bytes of room and header are saved
 //
 // If the packet continues the superpacket, the saved bytes are put back over its headers, and the superpacket
-// has grown. If it does not, the superpacket is complete: the bytes that lie over it are parked, the saved ones
-// put back, and it goes to the device; with the next call the parked bytes return and the new packet is the
-// one that grows. When the buffer nears its end, it is moved to the front then. A record that fails to open
-// leaves nothing behind: `abandon` puts back what it overwrote.
+// has grown. If it does not, the superpacket is complete: the bytes that lie over it are parked, the saved
+// ones put back, and it goes to the device; with the next call the parked bytes return and the new packet is
+// the one that grows. When the buffer nears its end, it is moved to the front then. A record that fails to
+// open leaves nothing behind: `abandon` puts back what it overwrote.
 //
 // The order is that of the records: only the newest packet grows. *Invariant:* at most one record is open
 // between `room` and its verdict.
@@ -47,8 +47,8 @@ public struct Coalescer: ~Copyable {
   private static let front = 16
   /// What is kept aside at most: room, 60 bytes of IPv4 header, 60 of TCP.
   private static let asideBytes = 128
-  /// A packet that begins behind this place is moved to the front: behind it, a superpacket can become as long
-  /// as they get, and records of usual size still find a place.
+  /// A packet that begins behind this place is moved to the front: behind it, a superpacket can become as
+  /// long as they get, and records of usual size still find a place.
   private let packetAtMax: Int
 
   private let buffer: Frame
@@ -84,7 +84,8 @@ public struct Coalescer: ~Copyable {
   /// - Parameters:
   ///   - buffer: at least `bufferBytesMin`, used by nobody else.
   ///   - mtu: of the device, in bytes: longer packets do not grow.
-  ///   - canPartial: whether the device completes checksums; otherwise it is done here, and nothing is merged.
+  ///   - canPartial: whether the device completes checksums; otherwise it is done here, and nothing is
+  ///     merged.
   ///   - canTCP: whether it takes trains of TCP.
   ///   - canUDP: whether it takes trains of UDP.
   public init(buffer: Frame, mtu: Int, canPartial: Bool, canTCP: Bool, canUDP: Bool) {
@@ -100,10 +101,11 @@ public struct Coalescer: ~Copyable {
   /// Whether nothing waits for `finish`.
   public var isEmpty: Bool { current == nil }
 
-  /// Where the next record's text is to be opened: 4 bytes and the packet. A record that was open is abandoned.
+  /// Where the next record's text is to be opened: 4 bytes and the packet. A record that was open is
+  /// abandoned.
   /// - Parameter textBytes: exact size of the text.
-  /// - Returns: nil when there is no place behind the superpacket: then `finish`, and ask again. With nothing to
-  ///   finish, nil means that the text is longer than any packet.
+  /// - Returns: nil when there is no place behind the superpacket: then `finish`, and ask again. With nothing
+  ///   to finish, nil means that the text is longer than any packet.
   public mutating func room(_ textBytes: Int) -> Frame? {
     if textAt >= 0 { abandon() }
     if wasHandedOut { settle() }

@@ -47,8 +47,8 @@ public struct Cutter: ~Copyable {
   /// Begins to cut.
   /// - Parameters:
   ///   - buffer: holds the packet.
-  ///   - packetAt: where the packet of `train` begins in it. *Precondition:* at least `room`, and the packet ends
-  ///     inside the buffer.
+  ///   - packetAt: where the packet of `train` begins in it. *Precondition:* at least `room`, and the packet
+  ///     ends inside the buffer.
   public init(_ train: Train, buffer: Frame, packetAt: Int) {
     precondition(packetAt >= Self.room && packetAt &+ train.packetBytes <= buffer.count)
     self.train = train

@@ -1,10 +1,10 @@
 // A packet for the device that may grow: what must be equal for the next one to continue it, and how it ends.
 //
-// Merging must be undone by every kernel without a trace: cutting the superpacket again gives the packets that
-// were merged. So a packet continues only if its headers are what a cutter would make of the first one's: all
-// fields equal but those that a cutter counts up, and these counted up. The IPv4 header checksum must be right,
-// because the device makes a new one. The partial sum in the transport header is not looked at: it is made
-// anew from the addresses.
+// Merging must be undone by every kernel without a trace: cutting the superpacket again gives the packets
+// that were merged. So a packet continues only if its headers are what a cutter would make of the first
+// one's: all fields equal but those that a cutter counts up, and these counted up. The IPv4 header checksum
+// must be right, because the device makes a new one. The partial sum in the transport header is not looked
+// at: it is made anew from the addresses.
 
 import Base
 
