@@ -225,7 +225,8 @@ import Testing
     var dice = OffloadDice(state: 11)
     let memory = Scratch(capacity: 2_100)
     for _ in 0..<500 {
-      let bytes = dice.chance(10) ? [UInt8](repeating: 255, count: dice.below(300)) : dice.bytes(dice.below(300))
+      let bytes =
+        dice.chance(10) ? [UInt8](repeating: 255, count: dice.below(300)) : dice.bytes(dice.below(300))
       let frame = memory.frame.slice(dice.below(9), bytes.count)
       frame.write(bytes)
       let initial = dice.chance(50) ? 0 : dice.below(1 << 40)

@@ -38,7 +38,8 @@ enum Reference {
       var transport = ports
       if isTCP {
         transport += big(Int(sequence), 4) + big(Int(acknowledgement), 4)
-        transport += [UInt8((20 + tcpOptions.count) / 4) << 4, flags] + big(window, 2) + [0, 0] + big(urgent, 2)
+        transport +=
+          [UInt8((20 + tcpOptions.count) / 4) << 4, flags] + big(window, 2) + [0, 0] + big(urgent, 2)
         transport += tcpOptions
       } else {
         transport += big(8 + payload.count, 2) + [0, 0]

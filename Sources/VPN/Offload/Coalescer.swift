@@ -8,10 +8,10 @@
 //                             [ room | header | payload 2 ]        the bytes of room and header are saved
 //
 // If the packet continues the superpacket, the saved bytes are put back over its headers, and the superpacket
-// has grown. If it does not, the superpacket is complete: the bytes that lie over it are parked, the saved ones
-// put back, and it goes to the device; with the next call the parked bytes return and the new packet is the
-// one that grows. When the buffer nears its end, it is moved to the front then. A record that fails to open
-// leaves nothing behind: `abandon` puts back what it overwrote.
+// has grown. If it does not, the superpacket is complete: the bytes that lie over it are parked, the saved
+// ones put back, and it goes to the device; with the next call the parked bytes return and the new packet is
+// the one that grows. When the buffer nears its end, it is moved to the front then. A record that fails to
+// open leaves nothing behind: `abandon` puts back what it overwrote.
 //
 // The order is that of the records: only the newest packet grows. *Invariant:* at most one record is open
 // between `room` and its verdict.
@@ -47,8 +47,8 @@ public struct Coalescer: ~Copyable {
   private static let front = 16
   /// What is kept aside at most: room, 60 bytes of IPv4 header, 60 of TCP.
   private static let asideBytes = 128
-  /// A packet that begins behind this place is moved to the front: behind it, a superpacket can become as long
-  /// as they get, and records of usual size still find a place.
+  /// A packet that begins behind this place is moved to the front: behind it, a superpacket can become as
+  /// long as they get, and records of usual size still find a place.
   private let packetAtMax: Int
 
   private let buffer: Frame
@@ -65,6 +65,11 @@ public struct Coalescer: ~Copyable {
   private var parked: Frame { aside.frame.slice(2 * Self.asideBytes, Self.asideBytes) }
 
   private var current: Superpacket?
+  /// Where the next record's text belongs, and how many bytes of `current` it will overwrite.
+  private var nextAt = Coalescer.front - Coalescer.room
+  private var nextOverlap = 0
+  /// Whether a superpacket was handed out since, see `settle`.
+  private var wasHandedOut = false
   /// Where the open record's text begins; -1: none is open.
   private var textAt = -1
   private var textBytes = 0
@@ -79,7 +84,8 @@ public struct Coalescer: ~Copyable {
   /// - Parameters:
   ///   - buffer: at least `bufferBytesMin`, used by nobody else.
   ///   - mtu: of the device, in bytes: longer packets do not grow.
-  ///   - canPartial: whether the device completes checksums; otherwise it is done here, and nothing is merged.
+  ///   - canPartial: whether the device completes checksums; otherwise it is done here, and nothing is
+  ///     merged.
   ///   - canTCP: whether it takes trains of TCP.
   ///   - canUDP: whether it takes trains of UDP.
   public init(buffer: Frame, mtu: Int, canPartial: Bool, canTCP: Bool, canUDP: Bool) {
@@ -95,35 +101,26 @@ public struct Coalescer: ~Copyable {
   /// Whether nothing waits for `finish`.
   public var isEmpty: Bool { current == nil }
 
-  /// Where the next record's text is to be opened: 4 bytes and the packet. A record that was open is abandoned.
+  /// Where the next record's text is to be opened: 4 bytes and the packet. A record that was open is
+  /// abandoned.
   /// - Parameter textBytes: exact size of the text.
-  /// - Returns: nil when there is no place behind the superpacket: then `finish`, and ask again. With nothing to
-  ///   finish, nil means that the text is longer than any packet.
+  /// - Returns: nil when there is no place behind the superpacket: then `finish`, and ask again. With nothing
+  ///   to finish, nil means that the text is longer than any packet.
   public mutating func room(_ textBytes: Int) -> Frame? {
     if textAt >= 0 { abandon() }
-    settle()
-    guard textBytes >= 0 else { return nil }
-    var (at, overlap) = (Self.front &- Self.room, 0)
-    if let current {
-      if current.isOpen {
-        overlap = Self.room &+ current.header.headerBytes
-        at = current.end &- overlap
-      } else {
-        at = current.end &+ Self.front &- Self.room
-      }
-    }
-    guard textBytes <= buffer.count &- at else { return nil }
-    if overlap > 0 { Self.copy(buffer.slice(at, overlap), to: saved) }
-    savedBytes = overlap
-    textAt = at
+    if wasHandedOut { settle() }
+    guard textBytes >= 0, textBytes <= buffer.count &- nextAt else { return nil }
+    if nextOverlap > 0 { saved.copy(buffer.slice(nextAt, nextOverlap)) }
+    savedBytes = nextOverlap
+    textAt = nextAt
     self.textBytes = textBytes
-    return buffer.slice(at, textBytes)
+    return buffer.slice(nextAt, textBytes)
   }
 
   /// Takes back the room: the record was forged or its packet is not wanted.
   public mutating func abandon() {
     guard textAt >= 0 else { return }
-    if savedBytes > 0 { Self.copy(saved.prefix(savedBytes), to: buffer.dropping(textAt)) }
+    if savedBytes > 0 { buffer.dropping(textAt).copy(saved.prefix(savedBytes)) }
     textAt = -1
     fresh = nil
   }
@@ -139,8 +136,9 @@ public struct Coalescer: ~Copyable {
     let packet = buffer.slice(textAt &+ Self.room, textBytes &- Self.room)
     if savedBytes > 0, current?.continues(packet, hint, key, first) == true {
       current?.append(packet)
-      Self.copy(saved.prefix(savedBytes), to: buffer.dropping(textAt))
+      buffer.dropping(textAt).copy(saved.prefix(savedBytes))
       textAt = -1
+      aim()
       return .merged
     }
     guard OffloadHint.isSound(hint) else { return refuse(.hint) }
@@ -163,19 +161,21 @@ public struct Coalescer: ~Copyable {
     let packet = buffer.slice(packetAt, textBytes &- Self.room)
     if freshHint & OffloadHint.partial != 0, !canPartial { Partial.complete(packet, header) }
     let new = Superpacket(
-      packet, header, packetAt: packetAt, hint: freshHint, key: freshKey, mayGrow: header.isTCP ? canTCP : canUDP,
+      packet, header, packetAt: packetAt, hint: freshHint, key: freshKey,
+      mayGrow: header.isTCP ? canTCP : canUDP,
       mtu: mtu)
-    if new.isOpen { Self.copy(packet.prefix(header.headerBytes), to: first) }
+    if new.isOpen { first.copy(packet.prefix(header.headerBytes)) }
     let previous = current
     if savedBytes > 0 {
       let overlap = buffer.slice(textAt, savedBytes)
-      Self.copy(overlap, to: parked)
-      Self.copy(saved.prefix(savedBytes), to: overlap)
+      parked.copy(overlap)
+      overlap.copy(saved.prefix(savedBytes))
       parkedBytes = savedBytes
     }
     current = new
     textAt = -1
     fresh = nil
+    wasHandedOut = true
     return previous.map { $0.finished(in: buffer, isPartial: isPartial($0)) }
   }
 
@@ -184,9 +184,10 @@ public struct Coalescer: ~Copyable {
   ///   Nil when there is nothing.
   public mutating func finish() -> Frame? {
     if textAt >= 0 { abandon() }
-    settle()
+    if wasHandedOut { settle() }
     guard let last = current else { return nil }
     current = nil
+    aim()
     return last.finished(in: buffer, isPartial: isPartial(last))
   }
 
@@ -202,32 +203,31 @@ public struct Coalescer: ~Copyable {
   /// The superpacket before is written: the newest packet gets its beginning back, and a better place if it
   /// lies too far behind.
   private mutating func settle() {
+    wasHandedOut = false
     guard let packetAt = current?.packetAt else { return }
     if parkedBytes > 0 {
-      Self.copy(parked.prefix(parkedBytes), to: buffer.dropping(packetAt &- Self.room))
+      buffer.dropping(packetAt &- Self.room).copy(parked.prefix(parkedBytes))
       parkedBytes = 0
     }
     if packetAt > packetAtMax, let end = current?.end {
       buffer.dropping(Self.front).copy(buffer.slice(packetAt, end &- packetAt))
       current?.move(to: Self.front)
     }
+    aim()
   }
 
-  /// Copies a few bytes, eight at a time: shorter than the call of a function.
-  private static func copy(_ source: Frame, to target: Frame) {
-    let count = source.count
-    var i = 0
-    while i &+ 8 <= count {
-      target.setLittle(i, source.little(i, as: UInt64.self))
-      i &+= 8
+  /// Finds the place of the next record.
+  private mutating func aim() {
+    nextOverlap = 0
+    guard let current else {
+      nextAt = Self.front &- Self.room
+      return
     }
-    while i &+ 4 <= count {
-      target.setLittle(i, source.little(i, as: UInt32.self))
-      i &+= 4
-    }
-    while i < count {
-      target[i] = source[i]
-      i &+= 1
+    if current.isOpen {
+      nextOverlap = Self.room &+ current.header.headerBytes
+      nextAt = current.end &- nextOverlap
+    } else {
+      nextAt = current.end &+ Self.front &- Self.room
     }
   }
 }

@@ -20,57 +20,54 @@
 import Base
 
 /// Cuts a train. The segments must be consumed in order, each before the next is asked for.
-public struct Cutter: Sendable {
+public struct Cutter: ~Copyable {
   /// Bytes that are free before each packet: the record's content, offload and zero bytes.
   public static let room = 4
-  /// IPv4 with options 60 and TCP with options 60; before them Ethernet.
-  static let headerBytesMax = 120 + Train.ipAtMax
 
   public let train: Train
   private let buffer: Frame
   private let packetAt: Int
   /// The next segment.
   private var index = 0
-  /// The headers of the whole, eight bytes a word, and once more their last eight bytes.
-  private var words = InlineArray<18, UInt64>(repeating: 0)
-  private var lastWord: UInt64 = 0
+  private var template: HeaderTemplate
+  // What follows is of the train's headers, once more: it is wanted for each segment.
+  private let headerBytes: Int
+  private let ipAt: Int
+  private let transportAt: Int
+  private let isV4: Bool
+  private let isTCP: Bool
   /// The IPv4 header without length, identification and checksum.
-  private var ipSum: UInt64 = 0
+  private let ipSum: UInt64
   /// The pseudo-header without the length.
-  private var pseudoSum: UInt64 = 0
-  private var identification: UInt16 = 0
-  private var sequence: UInt32 = 0
-  private var flags: UInt8 = 0
+  private let pseudoSum: UInt64
+  private let identification: UInt16
+  private let sequence: UInt32
+  private let flags: UInt8
 
   /// Begins to cut.
   /// - Parameters:
   ///   - buffer: holds the packet.
-  ///   - packetAt: where the packet of `train` begins in it. *Precondition:* at least `room`, and the packet ends
-  ///     inside the buffer.
+  ///   - packetAt: where the packet of `train` begins in it. *Precondition:* at least `room`, and the packet
+  ///     ends inside the buffer.
   public init(_ train: Train, buffer: Frame, packetAt: Int) {
     precondition(packetAt >= Self.room && packetAt &+ train.packetBytes <= buffer.count)
     self.train = train
     self.buffer = buffer
     self.packetAt = packetAt
-    if train.kind == .single { return }
     let header = train.header
+    headerBytes = train.headerBytes
+    ipAt = header.ipAt
+    transportAt = header.transportAt
+    isV4 = header.isV4
+    isTCP = train.kind == .tcp
     let frame = buffer.slice(packetAt, header.headerBytes)
-    var (word, at) = (0, 0)
-    while at &+ 8 <= frame.count {
-      words[word] = frame.little(at, as: UInt64.self)
-      word &+= 1
-      at &+= 8
-    }
-    lastWord = frame.little(frame.count &- 8, as: UInt64.self)
-    pseudoSum = header.pseudoSum(frame)
-    if header.isV4 {
-      identification = frame.big(header.ipAt &+ 4, as: UInt16.self)
-      ipSum = Self.constantSum(frame.slice(header.ipAt, header.ipBytes))
-    }
-    if train.kind == .tcp {
-      sequence = frame.big(header.transportAt &+ 4, as: UInt32.self)
-      flags = frame[header.transportAt &+ 13]
-    }
+    template = HeaderTemplate(frame.prefix(train.headerBytes))
+    let isTrain = train.kind != .single
+    pseudoSum = isTrain ? header.pseudoSum(frame) : 0
+    identification = isTrain && isV4 ? frame.big(ipAt &+ 4, as: UInt16.self) : 0
+    ipSum = isTrain && isV4 ? Self.constantSum(frame.slice(ipAt, header.ipBytes)) : 0
+    sequence = isTCP ? frame.big(transportAt &+ 4, as: UInt32.self) : 0
+    flags = isTCP ? frame[transportAt &+ 13] : 0
   }
 
   /// The text of the next packet: 4 bytes that are the caller's to fill, then the packet; nil after the last.
@@ -112,9 +109,8 @@ public struct Cutter: Sendable {
       }
       return bytes
     }
-    let headers = train.headerBytes
-    let payloadAt = packetAt &+ headers &+ i &* train.segmentBytes
-    packet.dropping(headers).copy(buffer.slice(payloadAt, bytes &- headers))
+    let payloadAt = packetAt &+ headerBytes &+ i &* train.segmentBytes
+    packet.dropping(headerBytes).copy(buffer.slice(payloadAt, bytes &- headerBytes))
     writeHeaders(i, packet)
     complete(packet)
     return bytes
@@ -131,45 +127,34 @@ public struct Cutter: Sendable {
   }
 
   private func complete(_ packet: Frame) {
-    Partial.complete(packet, start: train.header.transportAt, offset: train.header.checksumOffset)
+    Partial.complete(packet, start: transportAt, offset: isTCP ? 16 : 6)
   }
 
   /// Writes the headers of segment `i` to the beginning of `packet`, whose payload is in place.
-  private func writeHeaders(_ i: Int, _ packet: Frame) {
-    let header = train.header
-    let headers = header.headerBytes
-    var (word, at) = (0, 0)
-    while at &+ 8 <= headers {
-      packet.setLittle(at, words[word])
-      word &+= 1
-      at &+= 8
-    }
-    packet.setLittle(headers &- 8, lastWord)
-
-    let ip = header.ipAt
-    let length = packet.count &- ip
-    if header.isV4 {
+  @inline(__always) private mutating func writeHeaders(_ i: Int, _ packet: Frame) {
+    template.write(to: packet.prefix(headerBytes))
+    let length = packet.count &- ipAt
+    if isV4 {
       let id = identification &+ UInt16(truncatingIfNeeded: i)
-      packet.setBig(ip &+ 2, UInt16(truncatingIfNeeded: length))
-      packet.setBig(ip &+ 4, id)
-      packet.setBig(ip &+ 10, Checksum.fold(ipSum &+ UInt64(length) &+ UInt64(id)))
+      packet.setBig(ipAt &+ 2, UInt16(truncatingIfNeeded: length))
+      packet.setBig(ipAt &+ 4, id)
+      packet.setBig(ipAt &+ 10, Checksum.fold(ipSum &+ UInt64(length) &+ UInt64(id)))
     } else {
-      packet.setBig(ip &+ 4, UInt16(truncatingIfNeeded: length &- 40))
+      packet.setBig(ipAt &+ 4, UInt16(truncatingIfNeeded: length &- 40))
     }
-
-    let transport = header.transportAt
-    let transportLength = length &- header.ipBytes
-    if train.kind == .tcp {
-      packet.setBig(transport &+ 4, sequence &+ UInt32(truncatingIfNeeded: i &* train.segmentBytes))
-      packet[transport &+ 13] = flags(of: i)
+    let transportBytes = packet.count &- transportAt
+    let sum = Checksum.folded(pseudoSum &+ UInt64(transportBytes))
+    if isTCP {
+      packet.setBig(transportAt &+ 4, sequence &+ UInt32(truncatingIfNeeded: i &* train.segmentBytes))
+      packet[transportAt &+ 13] = flags(of: i)
+      packet.setBig(transportAt &+ 16, sum)
     } else {
-      packet.setBig(transport &+ 4, UInt16(truncatingIfNeeded: transportLength))
+      packet.setBig(transportAt &+ 4, UInt16(truncatingIfNeeded: transportBytes))
+      packet.setBig(transportAt &+ 6, sum)
     }
-    let sum = Checksum.folded(pseudoSum &+ UInt64(transportLength))
-    packet.setBig(transport &+ header.checksumOffset, sum)
   }
 
-  private func flags(of i: Int) -> UInt8 {
+  @inline(__always) private func flags(of i: Int) -> UInt8 {
     var flags = flags
     if i > 0 { flags &= ~0x80 }
     if i < train.count &- 1 { flags &= ~0x09 }

@@ -32,13 +32,13 @@ public struct InnerHeader: Sendable, BitwiseCopyable {
   /// Bytes from the IP header to the end, both included.
   public let packetBytes: Int
   /// Whether its transport checksum may be partial between two members: an unfragmented IPv4 packet, or an
-  /// IPv6 packet without extension headers, with a whole TCP or UDP header; for UDP also the field is not zero
-  /// (zero means "no checksum", which a partial sum never is) and neither port is one of DHCP, whose clients
-  /// read raw sockets and would see the partial sum.
+  /// IPv6 packet without extension headers, with a whole TCP or UDP header; for UDP also the field is not
+  /// zero (zero means "no checksum", which a partial sum never is) and neither port is one of DHCP, whose
+  /// clients read raw sockets and would see the partial sum.
   public let canBePartial: Bool
 
-  /// Reads the packet that begins at `ipAt` and ends with the frame; nil when the bytes are not one whole IPv4
-  /// or IPv6 packet.
+  /// Reads the packet that begins at `ipAt` and ends with the frame; nil when the bytes are not one whole
+  /// IPv4 or IPv6 packet.
   public init?(_ frame: Frame, at ipAt: Int = 0) {
     guard ipAt >= 0, ipAt <= frame.count &- 20 else { return nil }
     let packet = frame.dropping(ipAt)

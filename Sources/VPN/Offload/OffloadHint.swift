@@ -7,8 +7,8 @@
 // | 2 | the packet is one of a UDP train |
 //
 // The other bits are zero. The hint allows, it never describes: it has no offset, no length and no type. A
-// packet of a train always has a partial sum, because no kernel makes a train without one, and no kernel takes
-// one.
+// packet of a train always has a partial sum, because no kernel makes a train without one, and no kernel
+// takes one.
 
 /// The bits of the hint, and where they are legal.
 public enum OffloadHint {

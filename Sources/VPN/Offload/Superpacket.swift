@@ -1,10 +1,10 @@
 // A packet for the device that may grow: what must be equal for the next one to continue it, and how it ends.
 //
-// Merging must be undone by every kernel without a trace: cutting the superpacket again gives the packets that
-// were merged. So a packet continues only if its headers are what a cutter would make of the first one's: all
-// fields equal but those that a cutter counts up, and these counted up. The IPv4 header checksum must be right,
-// because the device makes a new one. The partial sum in the transport header is not looked at: it is made
-// anew from the addresses.
+// Merging must be undone by every kernel without a trace: cutting the superpacket again gives the packets
+// that were merged. So a packet continues only if its headers are what a cutter would make of the first
+// one's: all fields equal but those that a cutter counts up, and these counted up. The IPv4 header checksum
+// must be right, because the device makes a new one. The partial sum in the transport header is not looked
+// at: it is made anew from the addresses.
 
 import Base
 
@@ -68,7 +68,7 @@ struct Superpacket: BitwiseCopyable {
   /// Whether `packet` is the next of the train.
   /// - Parameters:
   ///   - first: the headers of the first packet, unchanged.
-  func continues(_ packet: Frame, _ hint: UInt16, _ key: UInt64, _ first: Frame) -> Bool {
+  @inline(__always) func continues(_ packet: Frame, _ hint: UInt16, _ key: UInt64, _ first: Frame) -> Bool {
     let payload = packet.count &- header.headerBytes
     guard isOpen, hint == self.hint, key == self.key, payload > 0, payload <= segmentBytes,
       end &- packetAt &+ payload <= Self.packetBytesMax
@@ -78,7 +78,7 @@ struct Superpacket: BitwiseCopyable {
   }
 
   /// Takes the packet whose payload lies at `end`. *Precondition:* it `continues`.
-  mutating func append(_ packet: Frame) {
+  @inline(__always) mutating func append(_ packet: Frame) {
     let payload = packet.count &- header.headerBytes
     count &+= 1
     end &+= payload
@@ -133,7 +133,7 @@ struct Superpacket: BitwiseCopyable {
     }
   }
 
-  private func continuesV4(_ packet: Frame, _ first: Frame) -> Bool {
+  @inline(__always) private func continuesV4(_ packet: Frame, _ first: Frame) -> Bool {
     // Version, header length and type of service; length; identification; flags, offset, time to live and
     // protocol; addresses.
     packet.big(0, as: UInt16.self) == first.big(0, as: UInt16.self)
@@ -144,7 +144,7 @@ struct Superpacket: BitwiseCopyable {
       && Self.hasRightSum(packet, ipSum)
   }
 
-  private func continuesV6(_ packet: Frame, _ first: Frame) -> Bool {
+  @inline(__always) private func continuesV6(_ packet: Frame, _ first: Frame) -> Bool {
     // Version, class and flow label; length; next header and hop limit; addresses.
     packet.big(0, as: UInt32.self) == first.big(0, as: UInt32.self)
       && Int(packet.big(4, as: UInt16.self)) &+ 40 == packet.count
@@ -155,7 +155,7 @@ struct Superpacket: BitwiseCopyable {
       && packet.big(32, as: UInt64.self) == first.big(32, as: UInt64.self)
   }
 
-  private func continuesTCP(_ packet: Frame, _ first: Frame) -> Bool {
+  @inline(__always) private func continuesTCP(_ packet: Frame, _ first: Frame) -> Bool {
     let at = header.ipBytes
     // Ports; sequence; acknowledgement; data offset and flags but PSH; window; urgent pointer.
     guard packet.big(at, as: UInt32.self) == first.big(at, as: UInt32.self),
@@ -173,7 +173,7 @@ struct Superpacket: BitwiseCopyable {
     return true
   }
 
-  private func continuesUDP(_ packet: Frame, _ first: Frame) -> Bool {
+  @inline(__always) private func continuesUDP(_ packet: Frame, _ first: Frame) -> Bool {
     let at = header.ipBytes
     return packet.big(at, as: UInt32.self) == first.big(at, as: UInt32.self)
       && Int(packet.big(at &+ 4, as: UInt16.self)) == packet.count &- at
@@ -181,7 +181,7 @@ struct Superpacket: BitwiseCopyable {
   }
 
   /// Whether the checksum of an IPv4 header is right.
-  private static func hasRightSum(_ packet: Frame, _ ipSum: UInt64) -> Bool {
+  @inline(__always) private static func hasRightSum(_ packet: Frame, _ ipSum: UInt64) -> Bool {
     let sum =
       ipSum &+ UInt64(packet.big(2, as: UInt16.self)) &+ UInt64(packet.big(4, as: UInt16.self))
       &+ UInt64(packet.big(10, as: UInt16.self))

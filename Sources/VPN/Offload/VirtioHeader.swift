@@ -47,7 +47,8 @@ public struct VirtioHeader: Equatable, Sendable, BitwiseCopyable {
   /// The header of a packet that is complete.
   public init() {}
 
-  /// Reads the first 10 bytes of `frame`; nil when they are fewer, or have bits whose meaning is unknown here.
+  /// Reads the first 10 bytes of `frame`; nil when they are fewer, or have bits whose meaning is unknown
+  /// here.
   public init?(_ frame: Frame) {
     guard frame.count >= Self.bytes else { return nil }
     flags = frame[0]
