@@ -275,6 +275,29 @@ private final class Bench {
     }
   }
 
+  /// Segments in each superpacket that a long train of TCP over IPv4 becomes.
+  private static func runs(_ count: Int, of bytes: Int, mtu: Int) -> [Int] {
+    let bench = Bench(mtu: mtu)
+    var flow = Reference.Flow()
+    (flow.from, flow.to) = ([1, 2, 3, 4], [5, 6, 7, 8])
+    for _ in 0..<count {
+      bench.take(flow.packet([UInt8](repeating: 7, count: bytes)))
+      flow.sequence += UInt32(bytes)
+      flow.id += 1
+    }
+    bench.finish()
+    #expect(bench.isRight())
+    return bench.written.map { ($0.count - 50) / bytes }
+  }
+
+  @Test func trainsEndAtTheirLimits() {
+    #expect(Self.runs(70, of: 50, mtu: 1_400) == [64, 6])
+    // 40 + 50 × 1,300 bytes fit the length field, another segment does not.
+    #expect(Self.runs(60, of: 1_300, mtu: 1_400) == [50, 10])
+    #expect(Self.runs(3, of: 1_300, mtu: 1_340) == [3])
+    #expect(Self.runs(3, of: 1_300, mtu: 1_339) == [1, 1, 1])
+  }
+
   @Test func illegalHintsAreRefusedAndLeaveNothingBehind() {
     let (tcp, udp) = (Self.pair(true, true).0, Self.pair(false, false).0)
     var zero = udp

@@ -39,9 +39,9 @@ public struct Train: Sendable, BitwiseCopyable {
   /// contradicts it, or it cannot be cut.
   /// - Parameters:
   ///   - packet: all bytes behind the virtio header.
-  ///   - ipOffset: where the IP header begins, 0 ... 18.
+  ///   - ipOffset: where the IP header begins: 0, or 14 or 18 behind Ethernet; an even number.
   public init?(_ packet: Frame, _ virtio: VirtioHeader, ipOffset: Int = 0) {
-    guard ipOffset <= Self.ipAtMax, packet.count <= 65_535 + ipOffset,
+    guard ipOffset <= Self.ipAtMax, ipOffset & 1 == 0, packet.count <= 65_535 + ipOffset,
       let header = InnerHeader(packet, at: ipOffset)
     else { return nil }
     self.header = header
