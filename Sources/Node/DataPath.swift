@@ -18,7 +18,8 @@ extension NodeCore {
   public mutating func begin(
     _ train: Train, in buffer: Frame, packetAt: Int, _ context: inout Context
   ) -> OutgoingTrain? {
-    tunnel?.value.begin(train, in: buffer, packetAt: packetAt, &network, &context)
+    if tunnel == nil { return nil }
+    return tunnel!.value.begin(train, in: buffer, packetAt: packetAt, &network, &context)
   }
 
   /// Seals what is left of a train.
@@ -39,7 +40,8 @@ extension NodeCore {
     if tunnel != nil {
       let delivery =
         tunnel?.value.receive(
-          datagram, from: endpoint, trafficClass: trafficClass, into: &coalescer, &network, &context) ?? .plain
+          datagram, from: endpoint, trafficClass: trafficClass, into: &coalescer, &network, &context)
+        ?? .plain
       switch delivery {
       case .taken: return nil
       case .write(let finished): return finished

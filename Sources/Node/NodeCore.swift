@@ -75,7 +75,7 @@ public struct NodeCore: ~Copyable {
   public init(_ configuration: NodeConfiguration, at now: Instant) {
     var entropy = SecureRandom(seed: configuration.entropy, suite: configuration.identity.suite)
     var capabilities: Capabilities = configuration.tunnel == nil ? [.seed] : [.offload]
-    if configuration.identity.suite == .stub || Sodium.hasAES { capabilities.insert(.aes256gcm) }
+    if configuration.identity.suite.hasAES { capabilities.insert(.aes256gcm) }
     var sessions = SessionTable(
       identity: configuration.identity, network: configuration.overlay,
       incarnation: configuration.incarnation,

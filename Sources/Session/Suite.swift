@@ -23,6 +23,9 @@ public enum Suite: UInt8, Sendable, BitwiseCopyable {
 }
 
 extension Suite {
+  /// Whether AES is quick here. Without cryptography it makes no difference.
+  public var hasAES: Bool { self == .stub || Sodium.hasAES }
+
   /// Whether `key` may name a node of the ring.
   public func admits(_ key: PublicKey) -> Bool { self == .stub || key.solvesPuzzle }
 

@@ -17,7 +17,7 @@ enum Congestion {
   /// - Parameters:
   ///   - outer: the traffic class of the outer header.
   ///   - packet: IPv4 or IPv6, 20 bytes at least.
-  /// - Returns: false when the packet is to be dropped: it was marked, and its ends would not understand that.
+  /// - Returns: false when the packet is to be dropped: it was marked, which its ends would not understand.
   static func pass(outer: UInt8, to packet: Frame) -> Bool {
     let isV4 = packet[0] >> 4 == 4
     let mark = outer & 3

@@ -7,7 +7,7 @@ import Overlay
 import Session
 
 /// A train on its way out: what is left of it, and how it goes.
-public struct OutgoingTrain {
+public struct OutgoingTrain: ~Copyable {
   let peer: Int
   let way: TrainWay
   let content: UInt8

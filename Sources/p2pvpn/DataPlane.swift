@@ -1,5 +1,5 @@
-// The driver's half of the quick way of data: what the device has goes to peers in runs of datagrams, and what
-// runs bring goes to the device in trains.
+// The driver's half of the quick way of data: what the device has goes to peers in runs of datagrams, and
+// what runs bring goes to the device in trains.
 
 import Base
 import Node

@@ -67,7 +67,8 @@ struct NodeArguments: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Whose code encrypts: auto (default) is the quickest that is there.", valueName: "auto|libsodium|ipsec-mb"))
+      "Whose code encrypts: auto (default) is the quickest that is there.",
+      valueName: "auto|libsodium|ipsec-mb"))
   var aead = Encryption.auto
 
   @Option(

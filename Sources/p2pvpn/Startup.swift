@@ -147,7 +147,8 @@ struct Startup {
 
   private func makeDevice(_ netlink: Netlink) throws(Failure) -> Device? {
     guard let membership else { return nil }
-    return try explaining { try Device(name: membership.interface, offload: options.offloads ? .all : [], netlink: netlink) }
+    let offload: TUNOffload = options.offloads ? .all : []
+    return try explaining { try Device(name: membership.interface, offload: offload, netlink: netlink) }
   }
 
   private func chooseEncryption() {
@@ -161,7 +162,9 @@ struct Startup {
   /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A
   /// seed is of no use where nobody looks for it.
   private mutating func makeSocket() throws(Failure) -> UDPSocket {
-    if let listen = options.listen { return try explaining { try UDPSocket(listen: listen, aggregates: options.offloads) } }
+    if let listen = options.listen {
+      return try explaining { try UDPSocket(listen: listen, aggregates: options.offloads) }
+    }
     let port = Arguments.defaultPort
     do {
       return try UDPSocket(listen: Endpoint(.unspecified, port: port), aggregates: options.offloads)

@@ -101,7 +101,7 @@ final class Side {
       case .message(_, let type, let body):
         messages.append((type, context.pool.frame(body).bytes))
         return context.pool.release(ref)
-      case .data(_, let content, let counter, let packet):
+      case .data(_, let content, _, let counter, let packet):
         packets.append((content, counter, context.pool.frame(packet).bytes))
         return context.pool.release(ref)
       case .routed(let message, let hop, let number):

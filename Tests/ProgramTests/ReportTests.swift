@@ -14,7 +14,9 @@ import Testing
   private static let identity = Identity(seed: Key(bytes: [UInt8](repeating: 3, count: 32))!)
   private static let community = Community.shared(name: "home", secret: [UInt8](101...132))
   private static let facts = Report.Facts(
-    uptime: .seconds(200), interface: "p2pvpn0", port: 7741, warnings: ["the secret is easy to guess"])
+    uptime: .seconds(200), interface: "p2pvpn0", port: 7741, encryption: "libsodium 1.0.18",
+    deviceOffload: ["checksum", "tcp"], runs: (sent: true, received: false),
+    warnings: ["the secret is easy to guess"])
 
   private static func id(_ number: UInt64) -> OverlayID { OverlayID(high: number << 32, middle: 0, low: 1) }
 
@@ -62,8 +64,7 @@ import Testing
     #expect(
       Self.keys(status) == [
         "schema", "id", "key", "version", "uptime_s", "ready", "port", "ring", "communities",
-        "reach", "peers", "leases",
-        "warnings",
+        "reach", "peers", "leases", "data", "warnings",
       ])
     #expect(Self.keys(status["ring"]) == ["size_estimate", "successor", "predecessor", "settled"])
     let communities = status["communities"].asArray

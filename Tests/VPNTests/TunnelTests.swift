@@ -17,7 +17,8 @@ extension NodeCore {
   fileprivate mutating func accept(
     _ packet: PacketRef, from slot: Int, content: UInt8, _ context: inout Context
   ) {
-    tunnel?.value.receive(packet, from: slot, content: content, counter: 1, &network, &context)
+    tunnel?.value.receive(
+      packet, from: slot, content: content, offload: 0, counter: 1, &network, &context)
     settle(&context)
   }
 
