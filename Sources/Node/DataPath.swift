@@ -9,6 +9,21 @@ import Overlay
 import Session
 import VPN
 
+/// What became of the beginning of a run, and what is to be done before the next call. There may be effects.
+public struct RunStep: Sendable, BitwiseCopyable {
+  public enum Next: Sendable, BitwiseCopyable {
+    case nothing
+    /// To the device, behind its virtio header.
+    case write(Frame)
+    /// What was taken, as it stands.
+    case sendOn(to: Endpoint)
+  }
+
+  /// Bytes of the run, at least one.
+  public let taken: Int
+  public let next: Next
+}
+
 extension NodeCore {
   /// Begins to send a train of the device.
   /// - Parameters:
@@ -30,10 +45,35 @@ extension NodeCore {
     tunnel?.value.seal(&train, into: &run, &network, &context) ?? true
   }
 
+  /// Takes datagrams of a run, up to the first that leads to something to do.
+  /// - Parameters:
+  ///   - run: datagrams of `segmentBytes` each, but the last, which came from `endpoint`.
+  ///   - trafficClass: of the header that they came in.
+  public mutating func receive(
+    run: Frame, segmentBytes: Int, from endpoint: Endpoint, trafficClass: UInt8,
+    into coalescer: inout Coalescer, _ context: inout Context
+  ) -> RunStep {
+    switch network.links.forward(run, segmentBytes: segmentBytes, from: endpoint, at: context.now) {
+    case .onward(let bytes, let destination): return RunStep(taken: bytes, next: .sendOn(to: destination))
+    case .dropped(let bytes): return RunStep(taken: bytes, next: .nothing)
+    case .notForwarded: break
+    }
+    var taken = 0
+    repeat {
+      let datagram = run.slice(taken, min(segmentBytes, run.count - taken))
+      if taken > 0, network.links.mayForward(datagram) { break }
+      taken += datagram.count
+      let finished = receive(
+        datagram, from: endpoint, trafficClass: trafficClass, into: &coalescer, &context)
+      if let finished { return RunStep(taken: taken, next: .write(finished)) }
+    } while taken < run.count && context.effects.count == 0
+    return RunStep(taken: taken, next: .nothing)
+  }
+
   /// Takes a datagram, wherever it stands.
   /// - Parameter trafficClass: of the header that it came in.
   /// - Returns: what is to be written to the device before the next call, behind its virtio header.
-  public mutating func receive(
+  mutating func receive(
     _ datagram: Frame, from endpoint: Endpoint, trafficClass: UInt8, into coalescer: inout Coalescer,
     _ context: inout Context
   ) -> Frame? {
@@ -61,11 +101,4 @@ extension NodeCore {
 
   /// Lets everything else of the node react to what the quick way has noticed.
   public mutating func settleData(_ context: inout Context) { settle(&context) }
-
-  /// Passes on what of a run goes through a circuit of this node, where it stands.
-  public mutating func forward(
-    _ run: Frame, segmentBytes: Int, from endpoint: Endpoint, at now: Instant
-  ) -> RunForwarding {
-    network.links.forward(run, segmentBytes: segmentBytes, from: endpoint, at: now)
-  }
 }

@@ -116,30 +116,22 @@ extension Daemon {
       let run = data.runs[i]
       var rest = run.frame
       while !rest.isEmpty {
-        let taken: Int
-        switch core.forward(rest, segmentBytes: run.segmentBytes, from: run.from, at: context.now) {
-        case .onward(let bytes, let endpoint):
+        let step = core.receive(
+          run: rest, segmentBytes: run.segmentBytes, from: run.from, trafficClass: run.tos,
+          into: &data.coalescer, &context)
+        switch step.next {
+        case .nothing: break
+        case .write(let finished): device?.tun.write(finished)
+        case .sendOn(let endpoint):
           sockets.main.send(
-            run: rest.prefix(bytes), segmentBytes: run.segmentBytes, to: endpoint, tos: run.tos)
-          taken = bytes
-        case .dropped(let bytes):
-          taken = bytes
-        case .notForwarded:
-          taken = min(run.segmentBytes, rest.count)
-          receive(rest.prefix(taken), run)
+            run: rest.prefix(step.taken), segmentBytes: run.segmentBytes, to: endpoint, tos: run.tos)
         }
-        rest = rest.dropping(taken)
+        if context.effects.count > 0 { drain() }
+        rest = rest.dropping(step.taken)
       }
     }
     if let finished = data.coalescer.finish() { device?.tun.write(finished) }
     settleData()
-  }
-
-  private func receive(_ datagram: Frame, _ run: UDPRun) {
-    let finished = core.receive(
-      datagram, from: run.from, trafficClass: run.tos, into: &data.coalescer, &context)
-    if let finished { device?.tun.write(finished) }
-    if context.effects.count > 0 { drain() }
   }
 
   /// What trains have led to: a path that is new, an address that is asked for.

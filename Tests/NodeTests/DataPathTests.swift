@@ -83,11 +83,11 @@ import VPN
     if let forge { run[forge] ^= 1 }
     var offset = 0
     while offset < run.count {
-      let datagram = run.slice(offset, min(from.run.segmentBytes, run.count - offset))
-      offset += datagram.count
-      let finished = to.host.core.receive(
-        datagram, from: from.host.endpoint, trafficClass: 0, into: &to.coalescer, &to.host.context)
-      if let finished { body(finished) }
+      let step = to.host.core.receive(
+        run: run.dropping(offset), segmentBytes: from.run.segmentBytes, from: from.host.endpoint,
+        trafficClass: 0, into: &to.coalescer, &to.host.context)
+      if case .write(let finished) = step.next { body(finished) }
+      offset += step.taken
     }
     if let finished = to.coalescer.finish() { body(finished) }
     from.run.removeAll()

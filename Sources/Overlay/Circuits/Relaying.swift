@@ -113,6 +113,11 @@ extension Links {
     return isAllowed
   }
 
+  /// Whether a datagram may be one of a circuit that is relayed here.
+  public func mayForward(_ datagram: Frame) -> Bool {
+    relayed.count > 0 && datagram[0] == CircuitHeader.kind
+  }
+
   /// Passes datagrams on where they stand: those at the beginning of a run that belong to one circuit. They
   /// keep their size, so they leave as they came, by one call.
   /// - Parameters:
@@ -120,7 +125,7 @@ extension Links {
   public mutating func forward(
     _ run: Frame, segmentBytes: Int, from endpoint: Endpoint, at now: Instant
   ) -> RunForwarding {
-    guard let first = CircuitHeader(run.prefix(min(segmentBytes, run.count))),
+    guard mayForward(run), let first = CircuitHeader(run.prefix(min(segmentBytes, run.count))),
       let (circuit, side) = relayed.sender(first.label),
       let (label, destination) = onward(circuit, side, from: endpoint), destination.socket == .main
     else { return .notForwarded }

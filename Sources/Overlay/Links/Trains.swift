@@ -130,7 +130,11 @@ extension Links {
         opened.content & ~Content.classMask == 0,
         let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp
       else { return .other(opened) }
-      note(slot, from: origin, &context)
+      // The records of a run are news once.
+      if peers[slot].heardAt != context.now || lastOrigin.slot != slot || lastOrigin.way != origin.way {
+        note(slot, from: origin, &context)
+        lastOrigin = (slot, origin.way)
+      }
       return .data(peer: slot, opened)
     }
   }
