@@ -140,20 +140,21 @@ def _is_echo_reply(packet, ident):
 
 
 class Transfer:
-    """Random bytes over one TCP connection, with a checksum taken at both ends."""
+    """Random bytes over one TCP connection, with a checksum taken at both ends. With `port` and `through` it is
+    made to another address, from where it is led to the destination's port."""
 
     CHUNK = 1 << 18
 
-    def __init__(self, source, destination, address, size, limit=90):
+    def __init__(self, source, destination, address, size, limit=90, port=0, through=None):
         self.size, self.limit = size, limit
         listener = self._socket(destination, address)
-        listener.bind((address, 0))
+        listener.bind((address, port))
         listener.listen()
         receiver = threading.Thread(target=self._receive, args=(listener,), daemon=True)
         self.received, self.received_bytes, self.trouble = None, 0, None
         start = time.monotonic()
         receiver.start()
-        self.sent = self._send(self._socket(source, address), listener.getsockname())
+        self.sent = self._send(self._socket(source, address), (through or address, listener.getsockname()[1]))
         receiver.join(limit)
         self.seconds = time.monotonic() - start
         if self.trouble:
