@@ -7,8 +7,8 @@
 // 1. `Context.now` never decreases.
 // 2. After each call the effects are carried out in order, then the machine's deadline is read again.
 // 3. Every `PacketRef` has one owner: who is handed one passes it on or gives it back to the pool.
-// 4. Local work (timers, packets of the device) comes before new remote work; batches have at most 64
-//    elements.
+// 4. Local work (timers, packets of the device) comes before new remote work; batches are bounded: 64
+//    elements, or 16 runs of datagrams.
 // 5. A machine never carries out an effect itself, and the same inputs at the same moments give the same
 //    effects.
 

@@ -1,7 +1,7 @@
 // The quick way of data: trains of the device to runs of datagrams, and runs of datagrams to trains.
 //
-// What the quick way does not take comes out of it untouched, and goes the usual way in slots of the pool: so
-// each rule stands once, and the quick way only leaves out what is settled.
+// What the quick way does not take comes out of it untouched, and goes the usual way in slots of the pool,
+// which alone counts and answers what is wrong: the quick way only leaves out what is settled.
 
 import Base
 import DHT
@@ -22,6 +22,12 @@ public struct RunStep: Sendable, BitwiseCopyable {
   /// Bytes of the run, at least one.
   public let taken: Int
   public let next: Next
+}
+
+/// What became of datagrams on the way to the core.
+public struct DataPathCounters: Sendable, BitwiseCopyable {
+  /// Longer than any datagram of ours, or no slot was left.
+  public var dropped: UInt64 = 0
 }
 
 extension NodeCore {
@@ -87,16 +93,29 @@ extension NodeCore {
       case .write(let finished): return finished
       case .plain: break
       case .opened(let opened, let packet, let counter, let origin):
-        let slot = context.pool.take(copying: packet)
+        let slot = Self.take(copying: packet, &context)
         coalescer.abandon()
-        guard let slot else { return nil }
+        guard let slot else {
+          dataPath.dropped &+= 1
+          return nil
+        }
         receive(network.receive(opened: opened, slot, counter: counter, from: origin, &context), &context)
         settle(&context)
         return nil
       }
     }
-    if let slot = context.pool.take(copying: datagram) { receive(slot, from: endpoint, &context) }
+    guard let slot = Self.take(copying: datagram, &context) else {
+      dataPath.dropped &+= 1
+      return nil
+    }
+    receive(slot, from: endpoint, &context)
     return nil
+  }
+
+  /// A slot with a copy; nil for what is longer than any datagram of ours: behind it stands room for what is
+  /// put around messages that are passed on.
+  private static func take(copying bytes: Frame, _ context: inout Context) -> PacketRef? {
+    bytes.count <= PacketPool.payloadMax ? context.pool.take(copying: bytes) : nil
   }
 
   /// Lets everything else of the node react to what the quick way has noticed.

@@ -60,6 +60,7 @@ public struct NodeCore: ~Copyable {
   /// Which version of the program it runs.
   let version: ProgramVersion
   var crawls: [Crawl] = []
+  public internal(set) var dataPath = DataPathCounters()
   /// Who may ask this node about itself, and its answers that wait for neighbours.
   public var disclosure: Disclosure {
     didSet { network.links.isReserved = !disclosure.tells }

@@ -8,16 +8,7 @@
 // It is not persistent: when the process ends, by whatever cause, the interface, its addresses and its routes
 // are gone. It belongs to the network namespace of the thread that made it.
 //
-// The virtio header (`struct virtio_net_hdr`, virtio 1.2 section 5.1.6 in its legacy form of 10 bytes), in
-// the byte order of this machine:
-//
-//   offset  size  field
-//        0     1  flags: 1 the checksum is partial, 2 it was found right
-//        1     1  kind: 0 a packet, 1 TCP over IPv4, 4 TCP over IPv6, 5 UDP; | 0x80 TCP with CWR
-//        2     2  bytes of all headers
-//        4     2  payload bytes of each packet
-//        6     2  where the sum begins
-//        8     2  where, from there, it is to be stored
+// The virtio header has 10 bytes; `VirtioHeader` in VPN reads and writes it.
 import Base
 import CLinux
 import Glibc

@@ -49,7 +49,7 @@ extension Tunnel {
     if network.links.peers[slot].sentBytes == 0 { verifyShown(slot, &network, &context) }
     return OutgoingTrain(
       peer: slot, way: way, content: content, offload: train.offload,
-      trafficClass: way.takesHints ? Congestion.outer(of: train.trafficClass) : 0,
+      trafficClass: way.keepsMarks ? Congestion.outer(of: train.trafficClass) : 0,
       cutter: Cutter(train, buffer: buffer, packetAt: packetAt))
   }
 
@@ -111,15 +111,17 @@ extension Tunnel {
   ) -> TrainDelivery? {
     let packet = text.dropping(4)
     // What is for all has another first byte than an IP packet, and is told apart elsewhere.
-    guard isMember(slot, opened.content, network), packet.count >= 20, Self.isIP(packet) else { return nil }
+    guard packet.count >= 20, Self.isIP(packet) else { return nil }
     guard trafficClass & 3 == 0 || Congestion.pass(outer: trafficClass, to: packet) else {
       counters.congested &+= 1
       coalescer.abandon()
       return .taken
     }
+    guard isMember(slot, opened.content, network) else { return nil }
     var finished: Frame?
     switch coalescer.offer(
-      text.count, hint: opened.offload, key: UInt64(slot) << 8 | UInt64(opened.content))
+      text.count, hint: opened.offload,
+      key: UInt64(opened.session.slot) << 40 | UInt64(opened.session.serial) << 8 | UInt64(opened.content))
     {
     case .merged: break
     case .refused:

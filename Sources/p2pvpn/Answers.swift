@@ -32,6 +32,8 @@ enum Answers {
     Field("device_offload", .list(.text), "What the kernel leaves to the node: checksum, tcp, udp."),
     Field("sends_runs", .truth, "Many datagrams leave by one call."),
     Field("receives_runs", .truth, "Many datagrams may come by one call."),
+    Field("refused", .count, "Packets of the device that were none, longer than its MTU, or found no room."),
+    Field("dropped", .count, "Datagrams that were longer than any of ours, or found no room."),
   ]
 
   private static let ring: [Field] = [
@@ -64,6 +66,7 @@ enum Answers {
     Field("forged", .count, "For all, and not signed by who has sent them."),
     Field("limited", .count, "For all, and too many."),
     Field("malformed", .count, "No packets."),
+    Field("congested", .count, "Marked on the way as having met congestion, for who knows no such marks."),
     Field("no_room", .count, "A table was full."),
     Field("unresolved", .count, "To an address that nobody has."),
   ]

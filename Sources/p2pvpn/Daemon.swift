@@ -199,7 +199,7 @@ final class Daemon {
     if isReady(Self.listenerToken) { accept() }
     sockets.streams.expire(at: context.now)
     for token in readySpares {
-      if let socket = sockets.socket(token: token) { read(socket) } else { readStream(token) }
+      if let socket = sockets.socket(token: token) { readRuns(socket) } else { readStream(token) }
     }
     readySpares.removeAll(keepingCapacity: true)
     if underlayAt <= context.now { readUnderlay() }
@@ -240,15 +240,6 @@ final class Daemon {
     while let signal = signals.next() {
       log.notice("told to leave", metadata: ["reason": "signal \(signal)"])
       ending = ending ?? .left
-    }
-  }
-
-  private func read(_ socket: UDPSocket) {
-    let count = socket.receive(into: &context.pool)
-    for i in 0..<count {
-      let arrival = socket.batch.arrival(i)
-      core.receive(arrival.packet, from: arrival.from, &context)
-      drain()
     }
   }
 

@@ -75,7 +75,9 @@ extension Daemon {
     let facts = Report.Facts(
       uptime: context.now - startedAt, interface: device?.tun.name, port: sockets.main.local.port,
       encryption: BulkAEAD.chosen.name, deviceOffload: device?.tun.offload.names ?? [],
-      runs: (sockets.main.segments, sockets.main.isAggregating), warnings: concerns.texts)
+      runs: (sockets.main.segments, sockets.main.isAggregating), refused: data.refused,
+      dropped: core.dataPath.dropped,
+      warnings: concerns.texts)
     return Report.status(core.snapshot(at: context.now), facts)
   }
 

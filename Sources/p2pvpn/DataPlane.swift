@@ -14,8 +14,9 @@ final class DataPlane {
   /// Bytes of the device in a turn, but for the last packet: what comes from peers waits for less than a
   /// millisecond behind them.
   static let turnBytes = 256 << 10
-  /// Superpackets are at most this long, and a few bytes more where coalescing begins anew.
+  /// A virtio header and the longest packet, 65,535 bytes.
   private static let deviceBytes = 65_536 + 1_024
+  /// Two of the longest superpackets, and a record of 4 KiB behind them.
   private static let coalescerBytes = 2 * 65_536 + 4_096
 
   let runs = UDPRuns()
@@ -23,10 +24,12 @@ final class DataPlane {
   var coalescer: Coalescer
   /// What the device has handed over.
   let packet: Scratch
+  /// Packets of the device that were none, longer than its MTU, or found no slot.
   private(set) var refused: UInt64 = 0
   private let coalescerMemory: Scratch
 
   init(_ offload: TUNOffload) {
+    precondition(TUNDevice.headerBytes == VirtioHeader.bytes)
     packet = Scratch(capacity: Self.packetAt + Self.deviceBytes)
     coalescerMemory = Scratch(capacity: Self.coalescerBytes)
     coalescer = Coalescer(
@@ -49,11 +52,13 @@ final class DataPlane {
     guard bytes > TUNDevice.headerBytes, let virtio = VirtioHeader(packet.frame.dropping(header)),
       let train = Train(packet.frame.slice(Self.packetAt, bytes - TUNDevice.headerBytes), virtio)
     else {
-      refused &+= 1
+      countRefused()
       return .refused
     }
     return .train(train)
   }
+
+  func countRefused(_ packets: Int = 1) { refused &+= UInt64(packets) }
 }
 
 extension Daemon {
@@ -92,25 +97,30 @@ extension Daemon {
 
   /// The packets of a train, each with its own checksum, go the usual way.
   private func sendOneByOne(_ train: Train) {
+    flushRun()
     var cutter = Cutter(train, buffer: data.packet.frame, packetAt: DataPlane.packetAt)
     while let slot = context.pool.take(length: PacketPool.payloadMax) {
       guard let length = cutter.nextPlain(into: context.pool.frame(slot)) else {
+        if cutter.remaining > 0 { data.countRefused(cutter.remaining) }
         return context.pool.release(slot)
       }
       core.send(PacketRef(slot: slot.slot, offset: slot.offset, length: UInt16(length)), &context)
       drain()
     }
+    data.countRefused(cutter.remaining)
   }
 
   private func flushRun() {
     guard !data.run.isEmpty else { return }
+    // What was queued one by one was there before.
+    sockets.main.batch.flush(&context.pool)
     sockets.main.send(
       run: data.run.frame, segmentBytes: data.run.segmentBytes, to: data.run.endpoint,
       tos: data.run.trafficClass)
     data.run.removeAll()
   }
 
-  /// Takes the runs that the main socket has.
+  /// Takes the runs that a socket has; where the kernel joins nothing each is one datagram.
   func readRuns(_ socket: UDPSocket) {
     for i in 0..<socket.receive(runs: data.runs) {
       let run = data.runs[i]
@@ -124,14 +134,22 @@ extension Daemon {
         case .write(let finished): device?.tun.write(finished)
         case .sendOn(let endpoint):
           sockets.main.send(
-            run: rest.prefix(step.taken), segmentBytes: run.segmentBytes, to: endpoint, tos: run.tos)
+            run: rest.prefix(step.taken), segmentBytes: run.segmentBytes, to: endpoint, tos: run.tos & 3)
         }
-        if context.effects.count > 0 { drain() }
+        if context.effects.count > 0 {
+          // What came before is written before.
+          finishTrain()
+          drain()
+        }
         rest = rest.dropping(step.taken)
       }
     }
-    if let finished = data.coalescer.finish() { device?.tun.write(finished) }
+    finishTrain()
     settleData()
+  }
+
+  private func finishTrain() {
+    if let finished = data.coalescer.finish() { device?.tun.write(finished) }
   }
 
   /// What trains have led to: a path that is new, an address that is asked for.

@@ -15,6 +15,9 @@ enum Report {
     let encryption: String
     let deviceOffload: [String]
     let runs: (sent: Bool, received: Bool)
+    /// Packets of the device that could not be sent, and datagrams that could not be taken.
+    let refused: UInt64
+    let dropped: UInt64
     let warnings: [String]
   }
 
@@ -33,6 +36,7 @@ enum Report {
         "aead": .string(facts.encryption),
         "device_offload": .array(facts.deviceOffload.map { .string($0) }),
         "sends_runs": .bool(facts.runs.sent), "receives_runs": .bool(facts.runs.received),
+        "refused": JSON(facts.refused), "dropped": JSON(facts.dropped),
       ],
       "warnings": .array(facts.warnings.map { .string($0) }),
     ]
@@ -71,6 +75,7 @@ enum Report {
     return [
       "foreign_source": JSON(tunnel.foreignSource), "spoofed": JSON(tunnel.spoofed),
       "forged": JSON(toAll.forged &+ groups.forged), "limited": JSON(toAll.limited &+ groups.limited),
+      "congested": JSON(tunnel.congested),
       "malformed": JSON(tunnel.malformed &+ toAll.malformed &+ groups.malformed),
       "no_room": JSON(toAll.noRoom &+ groups.noRoom), "unresolved": JSON(tunnel.unresolved),
     ]

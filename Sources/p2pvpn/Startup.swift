@@ -156,21 +156,21 @@ struct Startup {
     guard options.encryption == .ipsecMB, chosen != .ipsecMB else { return }
     log.warning(
       "libipsec-mb is not installed, or does not work on this machine: \(chosen.name) encrypts",
-      metadata: ["advice": "install libipsec-mb1 (Debian, x86-64), or leave --aead away"])
+      metadata: ["advice": "install libipsec-mb-dev (Debian, x86-64) and build again, or leave --aead away"])
   }
 
   /// The underlay socket. A taken port is an error when it was asked for; else a member takes a free one. A
   /// seed is of no use where nobody looks for it.
   private mutating func makeSocket() throws(Failure) -> UDPSocket {
     if let listen = options.listen {
-      return try explaining { try UDPSocket(listen: listen, aggregates: options.offloads) }
+      return try explaining { try UDPSocket(listen: listen, offloads: options.offloads) }
     }
     let port = Arguments.defaultPort
     do {
-      return try UDPSocket(listen: Endpoint(.unspecified, port: port), aggregates: options.offloads)
+      return try UDPSocket(listen: Endpoint(.unspecified, port: port), offloads: options.offloads)
     } catch {
       guard error.code == EADDRINUSE, membership != nil else { throw Failure(error) }
-      let socket = try explaining { try UDPSocket(aggregates: options.offloads) }
+      let socket = try explaining { try UDPSocket(offloads: options.offloads) }
       log.warning(
         "port \(Arguments.defaultPort) is in use by another program: took a free one",
         metadata: ["port": "\(socket.local.port)"])

@@ -122,7 +122,7 @@ class Bare(Contender):
 
 @known
 class Ours(Contender):
-    """p2pvpn, two members, the first of them the other's bootstrap; lanes=N, join=OPTIONS (of that command)."""
+    """p2pvpn, two members, the first of them the other's bootstrap; join=OPTIONS (of that command)."""
 
     name, programs = "ours", (str(BINARY),)
 
@@ -135,8 +135,6 @@ class Ours(Contender):
 
     def start(self, i):
         options = [*self.options.get("join", "").split()]
-        if "lanes" in self.options:
-            options += ["--lanes", self.options["lanes"]]
         first = ["--bootstrap", self.outside[0]] if i else []
         command = ["join", COMMUNITY, *first, "--secret-file", self.secret, *options]
         member = Daemon(self.hosts[i], command, self.folder / f"state-{'ab'[i]}", self.folder / f"log-{'ab'[i]}",

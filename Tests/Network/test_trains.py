@@ -48,7 +48,7 @@ def test_what_arrives_is_what_was_sent(two):
             assert transfer.received == transfer.sent, address
     for address in (b.address(), b.address6()):
         _, lost, _ = udp_batches(a.host, b.host, address, 1_200, 10, 2, 40e6)
-        assert lost == 0, address
+        assert lost < 1, address
     # Datagrams of one size, but the last of each call, as QUIC sends them; and ones that are cut in two.
     for size in (1, 1_000, 1_372, 1_373, 3_000):
         assert echoes(a.host, b.host, b.address(), size) == 20, size
@@ -82,6 +82,7 @@ def test_status_says_what_the_kernel_does(fleet):
     with_trains, without = a.status()["data"], b.status()["data"]
     assert {"checksum", "tcp"} <= set(with_trains["device_offload"]) and with_trains["receives_runs"]
     assert without["device_offload"] == [] and not without["receives_runs"]
+    assert not without["sends_runs"] and with_trains["sends_runs"]
     assert without["aead"].startswith("libsodium")
 
 

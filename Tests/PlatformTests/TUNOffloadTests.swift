@@ -66,7 +66,7 @@ struct TUNOffloadTests {
     try inNetworkNamespace {
       let all = try TUNDevice()
       #expect(all.offload.contains([.checksum, .tcp]))
-      #expect(all.offload.contains(.udp) == (Self.release() >= (6, 2)))
+      #expect(all.offload.contains(.udp) || Self.release() < (6, 2))
       #expect(try TUNDevice(offload: []).offload == [])
       #expect(try TUNDevice(offload: .checksum).offload == .checksum)
       #expect(try TUNDevice(offload: .tcp).offload == [.checksum, .tcp], "TCP is nothing without the sum")
@@ -134,7 +134,7 @@ struct TUNOffloadTests {
   @Test(arguments: far) func runOfASocketIsOneSuperpacketBothWays(_ far: Endpoint) throws {
     try inNetworkNamespace {
       let device = try Self.device()
-      let socket = try UDPSocket(aggregates: true)
+      let socket = try UDPSocket(offloads: true)
       guard device.offload.contains(.udp), socket.segments, socket.isAggregating else { return }
       let ipBytes = far.address.isV4 ? 20 : 40
       let bytes = (0..<30_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }

@@ -15,7 +15,7 @@ import Testing
   private static let community = Community.shared(name: "home", secret: [UInt8](101...132))
   private static let facts = Report.Facts(
     uptime: .seconds(200), interface: "p2pvpn0", port: 7741, encryption: "libsodium 1.0.18",
-    deviceOffload: ["checksum", "tcp"], runs: (sent: true, received: false),
+    deviceOffload: ["checksum", "tcp"], runs: (sent: true, received: false), refused: 0, dropped: 0,
     warnings: ["the secret is easy to guess"])
 
   private static func id(_ number: UInt64) -> OverlayID { OverlayID(high: number << 32, middle: 0, low: 1) }
@@ -117,8 +117,8 @@ import Testing
     let dropped = Report.status(snapshot, Self.facts)["communities"].asArray.first?["dropped"]
     #expect(
       dropped == [
-        "foreign_source": 1, "spoofed": 2, "forged": 110, "limited": 220, "malformed": 333, "no_room": 440,
-        "unresolved": 4,
+        "foreign_source": 1, "spoofed": 2, "forged": 110, "limited": 220, "congested": 0, "malformed": 333,
+        "no_room": 440, "unresolved": 4,
       ])
   }
 

@@ -130,8 +130,10 @@ extension Links {
       let (label, destination) = onward(circuit, side, from: endpoint), destination.socket == .main
     else { return .notForwarded }
     var bytes = 0
-    while bytes < run.count {
+    // What comes as one run may be longer than what one call sends.
+    for _ in 0..<DatagramRun.countMax where bytes < run.count {
       let datagram = run.slice(bytes, min(segmentBytes, run.count - bytes))
+      guard bytes + datagram.count <= DatagramRun.bytesMax || bytes == 0 else { break }
       guard let header = CircuitHeader(datagram), header.label == first.label, header.hops > 0,
         mayPass(circuit, datagram.count, at: now)
       else { break }

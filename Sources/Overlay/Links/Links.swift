@@ -124,8 +124,8 @@ public struct Links: ~Copyable {
   public internal(set) var udpPassage = UDPPassage.unknown
   var byID: FlatMap<OverlayID, UInt32>
   var bySession: FlatMap<UInt32, UInt32>
-  /// Whose record of a train was opened last, and the way by which it came.
-  var lastOrigin: (slot: Int, way: Way) = (-1, .overlay)
+  /// Of whom, how and when the last record of a train came that was noted.
+  var lastNews: (session: SessionID?, way: Way, at: Instant) = (nil, .overlay, .never)
   /// Most nodes have one or two, so they lie outside.
   var bootstraps: [Bootstrap] = []
   /// More ways in than anybody writes into a command.

@@ -18,6 +18,9 @@ public struct TrainWay: Sendable, BitwiseCopyable {
   /// Of a circuit: the label, and the place of the relay's link and of its path.
   let circuit: (label: UInt32, relay: Int, path: Int?)?
 
+  /// Whether a mark of congestion on the outer header reaches the peer: relays may not pass it on.
+  public var keepsMarks: Bool { takesHints && circuit == nil }
+
   /// What stands before each record.
   private var prefixBytes: Int { circuit == nil ? 0 : CircuitHeader.byteCount }
   /// What a datagram has beside the four bytes and the packet of its record.
@@ -131,9 +134,10 @@ extension Links {
         let slot = bySession[opened.session.slot].map(Int.init), peers.isUsed(slot), peers[slot].isUp
       else { return .other(opened) }
       // The records of a run are news once.
-      if peers[slot].heardAt != context.now || lastOrigin.slot != slot || lastOrigin.way != origin.way {
+      let news = (session: opened.session, way: origin.way, at: context.now)
+      if lastNews.at != news.at || lastNews.session != news.session || lastNews.way != news.way {
         note(slot, from: origin, &context)
-        lastOrigin = (slot, origin.way)
+        lastNews = news
       }
       return .data(peer: slot, opened)
     }

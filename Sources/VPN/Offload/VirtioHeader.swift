@@ -9,7 +9,8 @@
 // | 6 | 2 | checksum start: where summing begins, from the packet's first byte |
 // | 8 | 2 | checksum offset: where the sum belongs, from there |
 //
-// All numbers are little-endian: we run on little-endian machines, and the device is told so.
+// All numbers are in the byte order of this machine, as legacy virtio has them. It is read as little-endian:
+// on another machine this file has to change.
 
 import Base
 
