@@ -21,10 +21,10 @@ enum RunFamily: CaseIterable, Sendable {
     switch self {
     case .v4, .v6:
       let listen = self == .v4 ? v4 : v6
-      guard let to = try? UDPSocket(listen: listen, offloads: aggregates) else { return nil }
+      guard let to = try? UDPSocket(listen: listen, offloads: offloads) else { return nil }
       return (try UDPSocket(listen: listen), to, to.local)
     case .mapped:
-      let to = try UDPSocket(offloads: aggregates)
+      let to = try UDPSocket(offloads: offloads)
       guard to.isDualStack else { return nil }
       return (try UDPSocket(), to, Endpoint(v4.address, port: to.local.port))
     }
