@@ -44,12 +44,13 @@ public final class UDPSocket {
   ///     limit.
   ///   - mark: the firewall mark of what is sent (needs CAP_NET_ADMIN).
   ///   - number: what the core calls it; stands in the endpoints of what is received.
-  ///   - offloads: whether runs are to come and go as runs where the kernel can (`isAggregating`,
-  ///     `segments`).
+  ///   - aggregates: whether runs are to come as runs, if the kernel can (`isAggregating`).
+  ///   - segments: whether they may leave as runs, if it can.
   ///   - batch: that of the node's other sockets, if it has any.
   public init(
     listen: Endpoint? = nil, bufferBytes: Int = bufferBytesDefault, mark: UInt32? = nil,
-    number: SocketNumber = .main, offloads: Bool = false, batch: UDPBatch = UDPBatch()
+    number: SocketNumber = .main, aggregates: Bool = false, segments: Bool = true,
+    batch: UDPBatch = UDPBatch()
   ) throws(CallError) {
     self.batch = batch
     self.number = number
@@ -61,8 +62,8 @@ public final class UDPSocket {
     Self.grow(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes)
     Self.grow(fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferBytes)
     receiveBufferBytes = Self.option(fd, SO_RCVBUF)
-    isAggregating = offloads && linux_udp_aggregate(fd) == 0
-    segments = offloads && linux_udp_segments(fd) == 0
+    isAggregating = aggregates && linux_udp_aggregate(fd) == 0
+    self.segments = segments && linux_udp_segments(fd) == 0
     linux_udp_report_tos(fd, family)
     var bound = linux_datagram()
     _ = linux_udp_local(fd, &bound)

@@ -66,7 +66,7 @@ final class Sockets {
   /// and listens for connections on the same port where it can be had.
   func rebind(token: UInt32, pool: inout PacketPool) throws(CallError) {
     let fresh = try UDPSocket(
-      listen: Endpoint(main.local.address, port: 0), offloads: main.isAggregating,
+      listen: Endpoint(main.local.address, port: 0), aggregates: main.isAggregating, segments: main.segments,
       batch: main.batch)
     try loop.add(fresh.fd, token: token)
     if former == nil {

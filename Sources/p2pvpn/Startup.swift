@@ -163,14 +163,17 @@ struct Startup {
   /// seed is of no use where nobody looks for it.
   private mutating func makeSocket() throws(Failure) -> UDPSocket {
     if let listen = options.listen {
-      return try explaining { try UDPSocket(listen: listen, offloads: options.offloads) }
+      return try explaining {
+        try UDPSocket(listen: listen, aggregates: options.offloads, segments: options.offloads)
+      }
     }
     let port = Arguments.defaultPort
     do {
-      return try UDPSocket(listen: Endpoint(.unspecified, port: port), offloads: options.offloads)
+      return try UDPSocket(
+        listen: Endpoint(.unspecified, port: port), aggregates: options.offloads, segments: options.offloads)
     } catch {
       guard error.code == EADDRINUSE, membership != nil else { throw Failure(error) }
-      let socket = try explaining { try UDPSocket(offloads: options.offloads) }
+      let socket = try explaining { try UDPSocket(aggregates: options.offloads, segments: options.offloads) }
       log.warning(
         "port \(Arguments.defaultPort) is in use by another program: took a free one",
         metadata: ["port": "\(socket.local.port)"])

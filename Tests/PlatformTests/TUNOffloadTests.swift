@@ -134,7 +134,7 @@ struct TUNOffloadTests {
   @Test(arguments: far) func runOfASocketIsOneSuperpacketBothWays(_ far: Endpoint) throws {
     try inNetworkNamespace {
       let device = try Self.device()
-      let socket = try UDPSocket(offloads: true)
+      let socket = try UDPSocket(aggregates: true)
       guard device.offload.contains(.udp), socket.segments, socket.isAggregating else { return }
       let ipBytes = far.address.isV4 ? 20 : 40
       let bytes = (0..<30_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }

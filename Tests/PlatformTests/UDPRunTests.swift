@@ -16,15 +16,15 @@ enum RunFamily: CaseIterable, Sendable {
   case mapped
 
   /// Two sockets; nil where the machine has no IPv6.
-  func pair(offloads: Bool = false) throws -> (UDPSocket, UDPSocket, Endpoint)? {
+  func pair(aggregates: Bool = false) throws -> (UDPSocket, UDPSocket, Endpoint)? {
     let (v4, v6) = (Endpoint("127.0.0.1:0")!, Endpoint("[::1]:0")!)
     switch self {
     case .v4, .v6:
       let listen = self == .v4 ? v4 : v6
-      guard let to = try? UDPSocket(listen: listen, offloads: offloads) else { return nil }
+      guard let to = try? UDPSocket(listen: listen, aggregates: aggregates) else { return nil }
       return (try UDPSocket(listen: listen), to, to.local)
     case .mapped:
-      let to = try UDPSocket(offloads: offloads)
+      let to = try UDPSocket(aggregates: aggregates)
       guard to.isDualStack else { return nil }
       return (try UDPSocket(), to, Endpoint(v4.address, port: to.local.port))
     }
@@ -61,7 +61,7 @@ enum RunFamily: CaseIterable, Sendable {
   @Test(arguments: RunFamily.allCases, [1, 2, 63, 64]) func runArrivesAsARun(
     _ family: RunFamily, _ datagrams: Int
   ) throws {
-    guard let (a, b, to) = try family.pair(offloads: true) else { return }
+    guard let (a, b, to) = try family.pair(aggregates: true) else { return }
     guard a.segments, b.isAggregating else { return }  // before Linux 5.0
     let runs = UDPRuns()
     // The last is shorter, and then as long as the others.
@@ -100,7 +100,7 @@ enum RunFamily: CaseIterable, Sendable {
   }
 
   @Test(arguments: RunFamily.allCases) func runOfTheLargestSizeArrives(_ family: RunFamily) throws {
-    guard let (a, b, to) = try family.pair(offloads: true), a.segments, b.isAggregating else { return }
+    guard let (a, b, to) = try family.pair(aggregates: true), a.segments, b.isAggregating else { return }
     let runs = UDPRuns()
     let whole = Self.pattern(UDPSocket.runBytesWhole)
     #expect(a.send(run: leaked(whole), segmentBytes: 1_100, to: to) == .sent)
@@ -115,7 +115,7 @@ enum RunFamily: CaseIterable, Sendable {
   @Test(arguments: RunFamily.allCases, [UInt8(0x01), 0x02, 0x03, 0xB8, 0xBB]) func typeOfServiceGoesAlong(
     _ family: RunFamily, _ tos: UInt8
   ) throws {
-    guard let (a, b, to) = try family.pair(offloads: true) else { return }
+    guard let (a, b, to) = try family.pair(aggregates: true) else { return }
     let runs = UDPRuns()
     let bytes = Self.pattern(3 * Self.segmentBytes)
     func exchange(_ from: UDPSocket, _ at: UDPSocket, _ to: Endpoint, _ tos: UInt8) -> Endpoint? {
@@ -137,7 +137,7 @@ enum RunFamily: CaseIterable, Sendable {
   }
 
   @Test(arguments: RunFamily.allCases) func emptyDatagramIsARunOfOne(_ family: RunFamily) throws {
-    guard let (a, b, to) = try family.pair(offloads: true) else { return }
+    guard let (a, b, to) = try family.pair(aggregates: true) else { return }
     #expect(a.send(run: leaked([]), segmentBytes: 1, to: to) == .sent)
     #expect(isReadable(b.fd))
     let runs = UDPRuns()
@@ -150,7 +150,7 @@ enum RunFamily: CaseIterable, Sendable {
   }
 
   @Test func oneReadBringsSixteenRunsOfSeveralSenders() throws {
-    let b = try UDPSocket(listen: Endpoint("127.0.0.1:0")!, number: SocketNumber(3), offloads: true)
+    let b = try UDPSocket(listen: Endpoint("127.0.0.1:0")!, number: SocketNumber(3), aggregates: true)
     let senders = try (0..<4).map { _ in try UDPSocket(listen: Endpoint("127.0.0.1:0")!) }
     guard b.isAggregating, senders[0].segments else { return }
     for i in 0..<20 {
@@ -173,7 +173,7 @@ enum RunFamily: CaseIterable, Sendable {
   }
 
   @Test func socketForWhichTheKernelDoesNotCutSendsInPieces() throws {
-    let pair = try RunFamily.v4.pair(offloads: true)
+    let pair = try RunFamily.v4.pair(aggregates: true)
     let (a, b, to) = try #require(pair)
     guard a.segments else { return }
     var on: Int32 = 1
@@ -190,9 +190,9 @@ enum RunFamily: CaseIterable, Sendable {
   }
 
   @Test func refusalIsOfOneAddressAndForAWhile() throws {
-    let pair = try RunFamily.v4.pair(offloads: true)
+    let pair = try RunFamily.v4.pair(aggregates: true)
     let (a, b, to) = try #require(pair)
-    let other = try UDPSocket(listen: Endpoint("127.0.0.9:0")!, offloads: true)
+    let other = try UDPSocket(listen: Endpoint("127.0.0.9:0")!, aggregates: true)
     guard a.segments else { return }
     let runs = UDPRuns()
     let run = leaked(Self.pattern(10))
@@ -246,7 +246,7 @@ enum RunFamily: CaseIterable, Sendable {
     try inNetworkNamespace {
       try Netlink().setUp(1, mtu: 1_400)
       let local = Endpoint(try #require(IPAddress(address)), port: 0)
-      guard let b = try? UDPSocket(listen: local, offloads: true) else { return }
+      guard let b = try? UDPSocket(listen: local, aggregates: true) else { return }
       let a = try UDPSocket()
       let fits = 1_400 - 8 - (local.address.isV4 ? 20 : 40)
       let large = leaked(Self.pattern(10 * (fits + 1)))
@@ -280,7 +280,7 @@ enum RunFamily: CaseIterable, Sendable {
   @Test(arguments: RunFamily.allCases, [Int32(0), -EIO]) func runsAllocateNothing(
     _ family: RunFamily, _ answer: Int32
   ) throws {
-    guard let (a, b, to) = try family.pair(offloads: true) else { return }
+    guard let (a, b, to) = try family.pair(aggregates: true) else { return }
     a.batch.cutAnswer = answer
     let run = leaked(Self.pattern(40 * Self.segmentBytes))
     let runs = UDPRuns()
