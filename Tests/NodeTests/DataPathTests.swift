@@ -126,6 +126,22 @@ import VPN
     #expect(packets.count == 1 && packets.first?.count == 10 + 60 + 1_100)
   }
 
+  /// A slot holds no longer one with what is put around messages that are passed on.
+  @Test(arguments: [PacketPool.payloadMax + 1, 1_792, 9_000, 65_507])
+  func datagramsLongerThanAnyOfOursAreDroppedAndCounted(bytes: Int) throws {
+    let (_, b) = try pair()
+    let scratch = Scratch(capacity: bytes)
+    for kind in [1, 4, 5, 7, 9] as [UInt8] {
+      scratch.frame[0] = kind
+      let free = b.host.context.pool.available
+      let step = b.host.core.receive(
+        run: scratch.frame, segmentBytes: bytes, from: b.host.endpoint, trafficClass: 0, into: &b.coalescer,
+        &b.host.context)
+      #expect(step.taken == bytes && b.host.context.pool.available == free)
+    }
+    #expect(b.host.core.dataPath.dropped == 5 && b.coalescer.finish() == nil)
+  }
+
   @Test func trainsAllocateNothing() throws {
     let (a, b) = try pair()
     let bytes = superpacket(
