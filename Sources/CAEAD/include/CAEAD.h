@@ -10,8 +10,8 @@
 //
 // After loading nothing here has state of its own: a key is the caller's memory, the context of a record
 // stands on the stack, and the library's manager is asked for its functions once and freed. So several
-// threads may call at a time. But each call writes the library's error number, one word of the process: lanes
-// on several cores would pull that cache line from each other, which is to be measured when there are lanes.
+// threads may call at a time. But each call writes the library's error number, one word of the process:
+// threads on several cores would contend for its cache line.
 #ifndef P2PVPN_CAEAD_H
 #define P2PVPN_CAEAD_H
 
